@@ -1,0 +1,290 @@
+"""The entries of the log.
+
+Two families. *Messages* have one author. *Statements* are facts that n-t operators sign; whoever
+gathered the signatures posts them. Entries carry digests and small values, never bulk data. The
+wire encoding (deterministic CBOR array [kind, field, ...] in the order of the fields below) lives
+in infra; the rules in `state` read these values only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mpc_core.protocol.context import BatchName
+
+__all__ = [
+    "Acknowledgement",
+    "Address",
+    "Announcement",
+    "Answer",
+    "Blame",
+    "Close",
+    "Complaint",
+    "Contribution",
+    "Correction",
+    "Decoded",
+    "DecryptionRequest",
+    "Entry",
+    "Have",
+    "KemKey",
+    "KeySet",
+    "LogEntry",
+    "Return",
+    "Root",
+    "Seal",
+    "SetupSeal",
+    "Summons",
+    "WriteOff",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the author's outbox is served; the one with the highest serial counts."""
+
+    kind: ClassVar[str] = "address"
+    serial: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class KemKey:
+    """The author's fresh hybrid KEM key for the PRSS setup."""
+
+    kind: ClassVar[str] = "kem-key"
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """The author's strings for all sets it contributes to: commitments in canonical set order,
+    and one HPKE ciphertext for every peer, as (peer, bytes) in order of the peers."""
+
+    kind: ClassVar[str] = "contribution"
+    commitments: tuple[bytes, ...]
+    ciphertexts: tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """The author could not open what `contributor` sent it, or it misses its commitment."""
+
+    kind: ClassVar[str] = "complaint"
+    contributor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """References of every stage key the author holds: for each of its sets in canonical order,
+    the stages N, S, M, O. Names the log position of the complaint close it rests on."""
+
+    kind: ClassVar[str] = "acknowledgement"
+    complaint_close: int
+    references: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Merkle root of the author's share vector in a batch."""
+
+    kind: ClassVar[str] = "root"
+    batch: BatchName
+    context: bytes
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The decoder's result: which vectors it used, as (operator, root), and the root of v."""
+
+    kind: ClassVar[str] = "decoded"
+    batch: BatchName
+    context: bytes
+    round: int
+    points: tuple[tuple[int, bytes], ...]
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Have:
+    """The author holds the v with this root, and found root and parity right."""
+
+    kind: ClassVar[str] = "have"
+    batch: BatchName
+    context: bytes
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The author's Y to the challenge of a round; `log_root` is the prefix the challenge is from."""
+
+    kind: ClassVar[str] = "answer"
+    batch: BatchName
+    context: bytes
+    round: int
+    log_root: bytes
+    values: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """The author was absent and is back."""
+
+    kind: ClassVar[str] = "return"
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The author found its own root or answer wrong (a later release acts on it)."""
+
+    kind: ClassVar[str] = "correction"
+    batch: BatchName
+    context: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Answers, by log position, that lie on no polynomial (a later release acts on it)."""
+
+    kind: ClassVar[str] = "blame"
+    batch: BatchName
+    context: bytes
+    round: int
+    answers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Statement: a deadline has passed. Slots: "contributions", "complaints", and per batch
+    "roots/<context hex>", "round/<context hex>/<q>", "answers/<context hex>/<q>"."""
+
+    kind: ClassVar[str] = "close"
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetupSeal:
+    """Statement: every stage key has its reference value."""
+
+    kind: ClassVar[str] = "setup-seal"
+    references: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Summons:
+    """Statement: this operator owes these entries and will be written off if it stays silent."""
+
+    kind: ClassVar[str] = "summons"
+    operator: int
+    serial: int
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOff:
+    """Statement: the ceremony no longer waits for this operator's entries."""
+
+    kind: ClassVar[str] = "write-off"
+    operator: int
+    summons: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Statement: N, S and M are final. Names size and root of the prefix it directly follows."""
+
+    kind: ClassVar[str] = "seal"
+    size: int
+    log_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """Statement: the key set with this digest was rebuilt from seed and bodies, byte for byte."""
+
+    kind: ClassVar[str] = "key-set"
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Statement: the key set passed the zero audit and the test decryptions."""
+
+    kind: ClassVar[str] = "announcement"
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DecryptionRequest:
+    """Statement (sandbox, insecure sets): decrypt this ciphertext list with the next floods."""
+
+    kind: ClassVar[str] = "decryption-request"
+    serial: int
+    ciphertext: bytes
+    openings: int
+    first_flood: int
+
+
+Entry = (
+    Acknowledgement
+    | Address
+    | Announcement
+    | Answer
+    | Blame
+    | Close
+    | Complaint
+    | Contribution
+    | Correction
+    | Decoded
+    | DecryptionRequest
+    | Have
+    | KemKey
+    | KeySet
+    | Return
+    | Root
+    | Seal
+    | SetupSeal
+    | Summons
+    | WriteOff
+)
+
+STATEMENTS = (
+    Announcement,
+    Close,
+    DecryptionRequest,
+    KeySet,
+    Seal,
+    SetupSeal,
+    Summons,
+    WriteOff,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """An entry at its place in the log, its signatures already verified.
+
+    Attributes:
+        position: zero-based index in the log.
+        signers: indices of the operators whose valid signature it carries, ascending;
+            exactly one for a message.
+        entry: the decoded value.
+        leaf_hash: RFC 6962 leaf hash of the signed bytes.
+        prefix_root: RFC 6962 root of the prefix that ends with this entry.
+    """
+
+    position: int
+    signers: tuple[int, ...]
+    entry: Entry
+    leaf_hash: bytes
+    prefix_root: bytes
+
+    @property
+    def author(self) -> int:
+        """The one signer of a message."""
+        (author,) = self.signers
+        return author

@@ -1,0 +1,103 @@
+"""What every operator signed before anything ran: the facts of a plan that the protocol uses.
+
+The plan's file format lives in infra; these values are what the rules read. `Plan.hash` is the
+SHA-256 of the plan's bytes and enters every derivation (PROTOCOL.md, "Model").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Deadlines", "Layout", "Limits", "OperatorIdentity", "Plan", "TestRules"]
+
+DESIGN_RANGE = 13
+"""Most operators this protocol is meant for: the number of key sets grows as C(n, t)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorIdentity:
+    """One operator: its evaluation point is `index` (1..n), its signatures are Ed25519."""
+
+    index: int
+    name: str
+    identity_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Waiting times in seconds, on each operator's own clock."""
+
+    step_seconds: float
+    waiting_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the ceremony is cut into batches. Another layout under the same keys is a two-time pad."""
+
+    version: int
+    bits_per_batch: int
+    products_per_batch: int
+    bodies_per_batch: int
+    leaf_bytes: int
+    batches_in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an operator may put on the log."""
+
+    entry_bytes: int
+    entries_per_operator: int
+
+
+@dataclass(frozen=True, slots=True)
+class TestRules:
+    """Test openings: reserved flood noise, its TUniform bound, and the plaintexts of the acceptance."""
+
+    flood_bound_log2: int
+    plaintexts: tuple[int, ...]
+    decrypt_openings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A signed plan.
+
+    Attributes:
+        hash: SHA-256 of the plan's canonical bytes.
+        ceremony_id: tag written into the key files, lower-case hex of 16 bytes.
+        parameters: name of the parameter set.
+        insecure: insecure shortcuts the operators agreed to ("setup-seed"), empty outside a sandbox.
+        sandbox: whether this plan was made by `ringforge sandbox`.
+        threshold: t, the number of operators that may crash or lie.
+        operators: in order of their index, 1..n.
+        coordinator_key: Ed25519 key whose signed orders are followed.
+    """
+
+    hash: bytes
+    ceremony_id: str
+    parameters: str
+    sandbox: bool
+    insecure: tuple[str, ...]
+    threshold: int
+    operators: tuple[OperatorIdentity, ...]
+    coordinator_key: bytes
+    deadlines: Deadlines
+    layout: Layout
+    limits: Limits
+    tests: TestRules
+
+    @property
+    def count(self) -> int:
+        """Number of operators, n."""
+        return len(self.operators)
+
+    @property
+    def quorum(self) -> int:
+        """Signatures that a statement of all operators needs: n-t."""
+        return self.count - self.threshold
+
+    def name_of(self, index: int) -> str:
+        """Return the name of the operator with this index."""
+        return self.operators[index - 1].name
