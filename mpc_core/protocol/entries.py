@@ -59,10 +59,13 @@ class KemKey:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """The author's strings for all sets it contributes to: commitments in canonical set order,
-    and one HPKE ciphertext for every peer, as (peer, bytes) in order of the peers."""
+    """The author's strings for all sets it contributes to in this round: commitments in canonical
+    set order, and one HPKE ciphertext for every peer, as (peer, bytes) in order of the peers.
+    Round 0 asks every operator; later rounds replace what was missing.
+    """
 
     kind: ClassVar[str] = "contribution"
+    round: int
     commitments: tuple[bytes, ...]
     ciphertexts: tuple[tuple[int, bytes], ...]
 
@@ -78,7 +81,8 @@ class Complaint:
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
     """References of every stage key the author holds: for each of its sets in canonical order,
-    the stages N, S, M, O. Names the log position of the complaint close it rests on."""
+    the stages N, S, M, O. Names the log position of the complaint close it rests on.
+    """
 
     kind: ClassVar[str] = "acknowledgement"
     complaint_close: int
@@ -159,8 +163,9 @@ class Blame:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Statement: a deadline has passed. Slots: "contributions", "complaints", and per batch
-    "roots/<context hex>", "round/<context hex>/<q>", "answers/<context hex>/<q>"."""
+    """Statement: a deadline has passed. Slots: "contributions/<round>", "complaints", and per batch
+    "roots/<context hex>", "round/<context hex>/<q>", "answers/<context hex>/<q>".
+    """
 
     kind: ClassVar[str] = "close"
     slot: str
@@ -168,7 +173,9 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class SetupSeal:
-    """Statement: every stage key has its reference value."""
+    """Statement: every stage key has its reference value; `references` is the digest of the table
+    of them (`setup.references_digest`).
+    """
 
     kind: ClassVar[str] = "setup-seal"
     references: bytes
@@ -176,7 +183,10 @@ class SetupSeal:
 
 @dataclass(frozen=True, slots=True)
 class Summons:
-    """Statement: this operator owes these entries and will be written off if it stays silent."""
+    """Statement: this operator owes these entries and will be written off if it stays silent.
+    Serials of one operator's summonses ascend. `missing` names slots, as `Owed.slot` does:
+    "acknowledgement" or "answer/<context hex>/<q>".
+    """
 
     kind: ClassVar[str] = "summons"
     operator: int
@@ -186,7 +196,9 @@ class Summons:
 
 @dataclass(frozen=True, slots=True)
 class WriteOff:
-    """Statement: the ceremony no longer waits for this operator's entries."""
+    """Statement: the ceremony no longer waits for this operator's entries; `summons` is the log
+    position of the summons it follows.
+    """
 
     kind: ClassVar[str] = "write-off"
     operator: int
