@@ -1,0 +1,145 @@
+"""Files that survive a crash: either the old bytes or the new ones, never a mixture.
+
+Every durable file of the project is written here. A write that the disk refuses becomes a
+`CeremonyError` of area DISK, so that whoever runs the process learns what to free or to allow.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "PRIVATE_DIRECTORY",
+    "PUBLIC_FILE",
+    "SECRET_FILE",
+    "disk_errors",
+    "make_directory",
+    "replace_durably",
+    "sync_directory",
+    "write_atomic",
+]
+
+SECRET_FILE = 0o600
+"""Mode of a file that only its owner may read."""
+
+PUBLIC_FILE = 0o644
+"""Mode of a file that anybody may read."""
+
+PRIVATE_DIRECTORY = 0o700
+"""Mode of a directory that only its owner may enter."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def write_atomic(path: Path, data: bytes, mode: int = PUBLIC_FILE, *, durable: bool = True) -> None:
+    """Replace `path` by `data` so that a crash leaves either the old or the new content.
+
+    Args:
+        path: the file; its directory exists.
+        data: the whole content.
+        mode: permission bits of the file, exactly (the umask does not apply).
+        durable: whether the content must survive a power loss, not only a killed process.
+
+    Raises:
+        CeremonyError: RF-DISK-001 if the disk is full, RF-DISK-002 if it cannot be written.
+    """
+    with disk_errors(path):
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, mode)
+                file.write(data)
+                file.flush()
+                if durable:
+                    os.fsync(descriptor)
+            temporary.replace(path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+            raise
+        if durable:
+            sync_directory(path.parent)
+
+
+def replace_durably(temporary: Path, path: Path) -> None:
+    """Move a finished file of the same directory to its name, content and name durable.
+
+    Raises:
+        CeremonyError: RF-DISK-001 or RF-DISK-002, as `write_atomic`.
+    """
+    with disk_errors(path):
+        descriptor = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+        sync_directory(path.parent)
+
+
+def make_directory(path: Path, mode: int = PRIVATE_DIRECTORY) -> Path:
+    """Create `path` with its parents and give it exactly `mode`.
+
+    Returns:
+        The path, so that a caller can name and create a directory in one expression.
+
+    Raises:
+        CeremonyError: RF-DISK-001 or RF-DISK-002, as `write_atomic`.
+    """
+    with disk_errors(path):
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        path.chmod(mode)
+    return path
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses about `path` into an error that says what to do.
+
+    Raises:
+        CeremonyError: RF-DISK-001 if the disk is full, RF-DISK-002 if it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        directory = path.parent
+        found = f"{errno.errorcode.get(error.errno or 0, 'OSError')}: {error.strerror}"
+        if error.errno in _FULL:
+            raise CeremonyError(
+                "RF-DISK-001",
+                f"the disk that holds {directory} is full",
+                expected=f"room for {path.name}",
+                found=found,
+                effect="nothing was lost: the file keeps its old content",
+                next_step=f"free space on the disk of {directory}, then start the command again",
+                runbook="disk-full",
+            ) from error
+        raise CeremonyError(
+            "RF-DISK-002",
+            f"{path} cannot be written",
+            expected="a writable directory that belongs to this user",
+            found=found,
+            effect="nothing was lost: the file keeps its old content",
+            next_step=f"check owner, mode and mount options of {directory}, then start again",
+            runbook="disk-not-writable",
+        ) from error

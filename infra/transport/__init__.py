@@ -1,0 +1,1 @@
+"""Authenticated transport between the members of a ceremony."""

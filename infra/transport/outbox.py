@@ -1,0 +1,199 @@
+"""What a member serves to the others: its blobs, each under the name of its Merkle root.
+
+A blob is a regular file `<label>/<64 hex digits>`; the label (a stage, say) says under which
+heading the bytes that are sent for it count. Only authenticated members of the plan get an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+import stat
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import structlog
+from aiohttp import web
+
+from infra.files import PRIVATE_DIRECTORY, SECRET_FILE, make_directory, write_atomic
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from infra.transport.ledger import SentLedger
+    from infra.transport.tls import Identity
+
+__all__ = ["CALLER", "Outbox", "make_app", "serve"]
+
+CALLER = web.RequestKey("caller", str)
+"""Under which a handler finds the name of the member that called: `request[CALLER]`."""
+
+_Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
+
+_BLOB_NAME = re.compile(r"[0-9a-f]{64}")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
+_PIECE = 256 * 1024
+_PIECE_SECONDS = 60.0
+_LARGEST_BODY = 64 * 1024 * 1024
+
+_log = structlog.get_logger()
+
+
+class Outbox:
+    """The blobs a member offers, in one directory per label."""
+
+    def __init__(self, directory: Path, ledger: SentLedger) -> None:
+        """Serve what is or will be under `directory`; count in `ledger` what is sent."""
+        self._directory = make_directory(directory)
+        self._ledger = ledger
+
+    def path(self, root: bytes, label: str) -> Path:
+        """Return where a blob is kept; a fetched blob may be put there atomically."""
+        if not _LABEL.fullmatch(label):
+            raise ValueError(label)
+        return make_directory(self._directory / label, PRIVATE_DIRECTORY) / root.hex()
+
+    def publish(self, root: bytes, data: bytes, label: str) -> Path:
+        """Offer `data`, whose Merkle root is `root`, to all members, durably.
+
+        Raises:
+            CeremonyError: RF-DISK-001 or RF-DISK-002.
+        """
+        path = self.path(root, label)
+        if not path.exists():
+            write_atomic(path, data, SECRET_FILE)
+        return path
+
+    def find(self, name: str) -> Path | None:
+        """Return the file of the blob with this name, 64 lower-case hex digits, if there is one."""
+        if not _BLOB_NAME.fullmatch(name):
+            return None
+        labels = sorted(entry for entry in self._directory.iterdir() if entry.is_dir())
+        return next((label / name for label in labels if (label / name).is_file()), None)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer GET /blobs/<root>, whole or from a position on."""
+        path = self.find(request.match_info["root"])
+        if path is None:
+            raise web.HTTPNotFound
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            return await self._stream(request, descriptor, path.parent.name)
+        finally:
+            os.close(descriptor)
+
+    async def _stream(
+        self, request: web.Request, descriptor: int, label: str
+    ) -> web.StreamResponse:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise web.HTTPNotFound
+        start, stop = _requested_range(request, status.st_size)
+        partial = stop - start != status.st_size
+        response = web.StreamResponse(status=206 if partial else 200)
+        response.content_type = "application/octet-stream"
+        response.content_length = stop - start
+        if partial:
+            response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{status.st_size}"
+        await response.prepare(request)
+        sent = 0
+        try:
+            while start + sent < stop:
+                wanted = min(_PIECE, stop - start - sent)
+                piece = await asyncio.to_thread(os.pread, descriptor, wanted, start + sent)
+                async with asyncio.timeout(_PIECE_SECONDS):
+                    await response.write(piece)
+                sent += len(piece)
+            await response.write_eof()
+        except (ConnectionError, TimeoutError) as error:
+            caller = request[CALLER]
+            _log.info("download broken off", caller=caller, sent=sent, reason=repr(error))
+            if request.transport is not None:
+                request.transport.close()
+        finally:
+            self._ledger.add(request[CALLER], label, sent)
+        return response
+
+
+def make_app(
+    identity: Identity, outbox: Outbox | None = None, *, largest_body: int = _LARGEST_BODY
+) -> web.Application:
+    """Return an application that answers members of the plan only.
+
+    The caller may add routes; their handlers find who called in `request[CALLER]`, and a
+    `CeremonyError` they raise becomes status 422 with its code and subject.
+
+    Args:
+        identity: who this process is.
+        outbox: what is served under /blobs/, if anything.
+        largest_body: most bytes that a request may carry.
+    """
+
+    @web.middleware
+    async def authenticate(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        try:
+            request[CALLER] = identity.caller(request.transport)
+        except CeremonyError as error:
+            identity.report(error)
+            return web.Response(status=403, text=str(error))
+        try:
+            return await handler(request)
+        except CeremonyError as error:
+            _log.warning("request refused", caller=request[CALLER], error=str(error))
+            return web.Response(status=422, text=str(error))
+
+    app = web.Application(middlewares=[authenticate], client_max_size=largest_body)
+    if outbox is not None:
+        app.router.add_get("/blobs/{root}", outbox.handle)
+    return app
+
+
+@asynccontextmanager
+async def serve(
+    app: web.Application, identity: Identity, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[int]:
+    """Serve an application to members while the context is open.
+
+    Yields:
+        The port that is served; the one asked for, unless that was 0.
+
+    Raises:
+        CeremonyError: RF-RUN-002 if the address cannot be had.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, ssl_context=identity.server_context())
+        try:
+            await site.start()
+        except OSError as error:
+            raise _address_error(host, port, error) from error
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+def _requested_range(request: web.Request, size: int) -> tuple[int, int]:
+    try:
+        start, stop, _ = request.http_range.indices(size)
+    except ValueError as error:
+        raise web.HTTPRequestRangeNotSatisfiable from error
+    if request.headers.get("Range") and start >= stop:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+    return start, stop
+
+
+def _address_error(host: str, port: int, error: OSError) -> CeremonyError:
+    return CeremonyError(
+        "RF-RUN-002",
+        f"{host}:{port} cannot be served",
+        expected="a free port on an address of this machine",
+        found=errno.errorcode.get(error.errno or 0, "OSError"),
+        effect="this process cannot be reached by the others and stops",
+        next_step=f"end the process that holds port {port}, or choose another port",
+        runbook="port-in-use",
+    )

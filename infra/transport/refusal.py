@@ -1,0 +1,104 @@
+"""Why a peer was refused, in the words of a person.
+
+Codes: RF-PEER-001 not signed by the pinned key, -002 expired or not yet valid, -003 another member
+or another ceremony, -005 no certificate, -006 the other side refused us, -009 anything else.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+from mpc_core.protocol.errors import CeremonyError
+
+__all__ = ["foreign_certificate", "missing_certificate", "refusal"]
+
+_SIGNATURE_FAILURE = 7
+_NOT_YET_VALID = 9
+_EXPIRED = 10
+_HOST_NAME_MISMATCH = 62
+
+
+def foreign_certificate(code: str, peer: str, *, found: str) -> CeremonyError:
+    """Return the error for a certificate that does not come from the identity it should."""
+    return CeremonyError(
+        code,
+        "a peer has not proved an identity of this plan",
+        expected=f"a certificate for this ceremony, signed by the plan's key of {peer}"
+        if peer
+        else "a certificate for this ceremony, signed by a key of the plan",
+        found=found,
+        effect="the connection was closed; nothing was sent or accepted",
+        next_step="compare the plan hash on both sides and the address at which the peer is called",
+        runbook="peer-refused",
+        operator=peer,
+    )
+
+
+def missing_certificate() -> CeremonyError:
+    """Return the error for a peer that did not say who it is."""
+    return CeremonyError(
+        "RF-PEER-005",
+        "a caller presented no certificate",
+        expected="mutual TLS 1.3 with an identity of the plan",
+        found="no certificate",
+        effect="the connection was closed; nothing was sent or accepted",
+        next_step="only members of the ceremony can call; use `ringforge` to talk to this port",
+        runbook="peer-refused",
+    )
+
+
+def refusal(error: ssl.SSLError, *, peer: str) -> CeremonyError:
+    """Return what a failed handshake means.
+
+    Args:
+        error: what OpenSSL reported.
+        peer: the member that was called, or "" at a server, which any member may call.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _invalid_certificate(error, peer)
+    reason = error.reason or error.strerror or type(error).__name__
+    if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return missing_certificate()
+    if "ALERT" in reason:
+        return CeremonyError(
+            "RF-PEER-006",
+            "the other side refused this process during the handshake",
+            expected="that it accepts this process's identity",
+            found=reason,
+            effect="the connection was closed; nothing was sent or accepted",
+            next_step="read the log of the other side: it names the reason",
+            runbook="peer-refused",
+            operator=peer,
+        )
+    return CeremonyError(
+        "RF-PEER-009",
+        "the TLS handshake failed",
+        expected="TLS 1.3 with mutual authentication",
+        found=reason,
+        effect="the connection was closed; nothing was sent or accepted",
+        next_step="check that the address and port belong to a process of this ceremony",
+        runbook="peer-refused",
+        operator=peer,
+    )
+
+
+def _invalid_certificate(error: ssl.SSLCertVerificationError, peer: str) -> CeremonyError:
+    if error.verify_code in {_NOT_YET_VALID, _EXPIRED}:
+        return CeremonyError(
+            "RF-PEER-002",
+            "a peer's certificate is not valid at this time",
+            expected="a certificate that is valid now; every process makes a new one at its start",
+            found=error.verify_message,
+            effect="the connection was closed; nothing was sent or accepted",
+            next_step="compare the clocks of both machines (date -u); differences over a day fail",
+            runbook="clock-skew",
+            operator=peer,
+        )
+    wrong_member = bool(peer) and error.verify_code != _SIGNATURE_FAILURE
+    code = "RF-PEER-003" if wrong_member else "RF-PEER-001"
+    found = (
+        "a certificate for another member or another ceremony"
+        if error.verify_code == _HOST_NAME_MISMATCH
+        else error.verify_message
+    )
+    return foreign_certificate(code, peer, found=found)
