@@ -1,0 +1,112 @@
+"""What makes a well-formed plan a sensible one, and how a bad one is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.plan import DESIGN_RANGE
+from mpc_core.tfhe.parameters import lookup
+
+if TYPE_CHECKING:
+    from mpc_core.protocol.plan import Plan
+
+__all__ = ["check_rules", "check_size", "malformed"]
+
+RESERVED = frozenset({"coordinator"})
+"""Names that no operator can have."""
+
+
+def check_size(operators: int, threshold: int) -> None:
+    """Check that so many operators can run a ceremony (PROTOCOL.md, "Model").
+
+    Raises:
+        CeremonyError: RF-PLAN-002 below n = 3t+1 or t = 1, RF-PLAN-003 above the design range.
+    """
+    if operators > DESIGN_RANGE:
+        raise CeremonyError(
+            "RF-PLAN-003",
+            "the plan has more operators than the protocol is made for",
+            expected=f"at most {DESIGN_RANGE} operators",
+            found=f"{operators} operators",
+            effect="nothing was started; the number of key sets grows as C(n, t)",
+            next_step=f"choose --operators {DESIGN_RANGE} --threshold {(DESIGN_RANGE - 1) // 3}",
+            runbook="start",
+        )
+    if threshold < 1 or operators < 3 * threshold + 1:
+        best = max(1, (operators - 1) // 3)
+        raise CeremonyError(
+            "RF-PLAN-002",
+            "too few operators for the number that may crash or lie",
+            expected="n >= 3t + 1 operators and t >= 1",
+            found=f"n = {operators}, t = {threshold}",
+            effect="nothing was started",
+            next_step=f"choose --operators {max(operators, 3 * best + 1)} --threshold {best}",
+            runbook="start",
+        )
+
+
+def check_rules(plan: Plan) -> None:
+    """Check what the fields of a plan owe each other.
+
+    Raises:
+        CeremonyError: RF-PLAN-001 for an unknown parameter set, RF-PLAN-002 and RF-PLAN-003 for
+            the number of operators, RF-PLAN-004 for names, indices and keys, RF-PLAN-005 for an
+            insecure shortcut outside a sandbox.
+    """
+    lookup(plan.parameters)
+    check_size(plan.count, plan.threshold)
+    _check_identities(plan)
+    if plan.insecure and not plan.sandbox:
+        raise CeremonyError(
+            "RF-PLAN-005",
+            "the plan takes an insecure shortcut outside a sandbox",
+            expected="insecure = []",
+            found=f"insecure = {list(plan.insecure)}",
+            effect="the plan is refused: whoever knows the seed would know the key",
+            next_step="do not sign this plan",
+            runbook="start",
+        )
+    if len(set(plan.insecure)) != len(plan.insecure):
+        raise malformed("every insecure shortcut named once", f"insecure = {list(plan.insecure)}")
+
+
+def malformed(expected: str, found: str, code: str = "RF-PLAN-006") -> CeremonyError:
+    """Return the error for bytes that are no plan."""
+    return CeremonyError(
+        code,
+        "plan.toml is not a plan",
+        expected=expected,
+        found=found,
+        effect="the plan is refused; nothing was started",
+        next_step="fetch plan.toml again from whoever made it; do not edit a plan by hand",
+        runbook="start",
+    )
+
+
+def _check_identities(plan: Plan) -> None:
+    names = [operator.name for operator in plan.operators]
+    keys = [operator.identity_key for operator in plan.operators] + [plan.coordinator_key]
+    indices = [operator.index for operator in plan.operators]
+    if indices != list(range(1, plan.count + 1)):
+        raise _identity_error("operators in the order of their indices 1..n", f"indices {indices}")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise _identity_error("every operator under a name of its own", f"{twice} twice")
+    reserved = next((name for name in names if name in RESERVED), None)
+    if reserved is not None:
+        raise _identity_error("a name that means nothing else", f"an operator named {reserved}")
+    if len(set(keys)) != len(keys):
+        raise _identity_error("one identity key for each party", "the same key at two parties")
+
+
+def _identity_error(expected: str, found: str) -> CeremonyError:
+    return CeremonyError(
+        "RF-PLAN-004",
+        "the parties of the plan cannot be told apart",
+        expected=expected,
+        found=found,
+        effect="the plan is refused; nothing was started",
+        next_step="ask whoever made the plan for a corrected one",
+        runbook="start",
+    )

@@ -1,0 +1,99 @@
+"""The plan of a sandbox, with fresh identity keys or with all of it derived from a setup seed."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infra.plan.document import (
+    CoordinatorSection,
+    DeadlineSection,
+    LayoutSection,
+    LimitSection,
+    OperatorSection,
+    PlanDocument,
+    TestSection,
+)
+from infra.plan.keys import COORDINATOR, create_identity, public_key_of
+from infra.plan.rules import check_size
+from infra.plan.signing import sign_plan
+from mpc_core.tfhe.parameters import lookup
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from infra.plan.keys import SetupSeed
+    from infra.plan.signing import SignedPlan
+
+__all__ = ["SandboxParties", "sandbox_plan"]
+
+STEP_SECONDS = 5.0
+LAYOUT = LayoutSection(
+    version=1,
+    bits_per_batch=65_536,
+    products_per_batch=32_768,
+    bodies_per_batch=65_536,
+    leaf_bytes=16_384,
+    batches_in_flight=8,
+)
+LIMITS = LimitSection(entry_bytes=262_144, entries_per_operator=20_000)
+TESTS = TestSection(flood_bound_log2=50, plaintexts=(0, 1, 85, 170, 255), decrypt_openings=64)
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxParties:
+    """A signed sandbox plan and what each party keeps in its vault, by name.
+
+    Attributes:
+        signed: the plan with everybody's signature.
+        identities: identity keys of the operators and of the coordinator.
+        seeds: parts of the setup seed; empty when there is none.
+    """
+
+    signed: SignedPlan
+    identities: dict[str, Ed25519PrivateKey]
+    seeds: dict[str, SetupSeed]
+
+
+def sandbox_plan(
+    *,
+    operators: int,
+    threshold: int,
+    parameters: str,
+    waiting_seconds: float,
+    seed: SetupSeed | None = None,
+) -> SandboxParties:
+    """Make and sign the plan of a sandbox.
+
+    Raises:
+        CeremonyError: RF-PLAN-001 to RF-PLAN-003 if there can be no such ceremony.
+    """
+    lookup(parameters)
+    check_size(operators, threshold)
+    names = tuple(f"op-{index:02d}" for index in range(1, operators + 1))
+    seeds = {} if seed is None else {name: seed.party(name) for name in (*names, COORDINATOR)}
+    identities = {
+        name: seeds[name].identity() if seeds else create_identity()
+        for name in (*names, COORDINATOR)
+    }
+    document = PlanDocument(
+        version=1,
+        ceremony_id=secrets.token_hex(16) if seed is None else seed.ceremony_id(),
+        parameters=parameters,
+        sandbox=True,
+        insecure=() if seed is None else ("setup-seed",),
+        threshold=threshold,
+        coordinator=CoordinatorSection(identity_key=public_key_of(identities[COORDINATOR]).hex()),
+        deadlines=DeadlineSection(step_seconds=STEP_SECONDS, waiting_seconds=waiting_seconds),
+        layout=LAYOUT,
+        limits=LIMITS,
+        tests=TESTS,
+        operators=tuple(
+            OperatorSection(
+                index=index, name=name, identity_key=public_key_of(identities[name]).hex()
+            )
+            for index, name in enumerate(names, 1)
+        ),
+    )
+    return SandboxParties(sign_plan(document, identities), identities, seeds)
