@@ -1,0 +1,1 @@
+"""What a ceremony cost, measured: time, CPU, memory and bytes, per party and stage."""
