@@ -73,7 +73,8 @@ class Outbox:
         if not _BLOB_NAME.fullmatch(name):
             return None
         labels = sorted(entry for entry in self._directory.iterdir() if entry.is_dir())
-        return next((label / name for label in labels if (label / name).is_file()), None)
+        candidates = (label / name for label in labels)
+        return next((path for path in candidates if _is_regular(path)), None)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer GET /blobs/<root>, whole or from a position on."""
@@ -175,6 +176,10 @@ async def serve(
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+def _is_regular(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _requested_range(request: web.Request, size: int) -> tuple[int, int]:
