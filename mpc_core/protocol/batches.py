@@ -1,0 +1,155 @@
+"""All batches of the layout and their current contexts.
+
+A batch's context names the roots of the opened values it depends on (PROTOCOL.md, "PRSS keys"). It
+is known once all of them are at least provisional, and when one of them changes, it changes too:
+work under the old context is dropped, and nothing is masked twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpc_core.protocol.batch import BatchState
+from mpc_core.protocol.context import BatchContext, BatchName
+from mpc_core.protocol.opening import Opening
+from mpc_core.protocol.rules import VoidEntryError, require
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from mpc_core.protocol.batch import Arithmetic, BatchKey, BatchRule
+    from mpc_core.protocol.members import Members
+    from mpc_core.protocol.quorum import Quorum
+
+__all__ = ["Batches"]
+
+
+class Batches:
+    """The openings of all batches along the log.
+
+    Attributes:
+        current: the opening under a batch's current context, once that is known.
+        unknown: batches with a verdict that waits until this party holds v.
+    """
+
+    def __init__(
+        self,
+        plan_hash: bytes,
+        rules: Mapping[BatchKey, BatchRule],
+        members: Members,
+        quorum: Quorum,
+        arithmetic: Arithmetic,
+    ) -> None:
+        self._plan_hash = plan_hash
+        self._rules = rules
+        self._members = members
+        self._quorum = quorum
+        self._arithmetic = arithmetic
+        self._stages: tuple[str, ...] = ()
+        self._begun: set[str] = set()
+        self._openings: dict[bytes, Opening] = {}
+        self._opened: dict[BatchKey, bytes] = {}
+        self._dependents: dict[BatchKey, list[BatchKey]] = {key: [] for key in rules}
+        for key, rule in rules.items():
+            for dependency in rule.dependencies:
+                self._dependents[dependency].append(key)
+        self.current: dict[BatchKey, Opening] = {}
+        self.unknown: set[BatchKey] = set()
+
+    def begin(self, stages: tuple[str, ...]) -> None:
+        """Let the batches of these stages take entries, and those of earlier ones no more."""
+        self._stages = stages
+        self._begun.update(stages)
+        for key in self._rules:
+            if key[0] in stages:
+                self._refresh(key)
+
+    @property
+    def live(self) -> Iterable[Opening]:
+        """The openings that take entries, in the order of the layout."""
+        return (
+            self.current[key]
+            for key in self._rules
+            if key[0] in self._stages and key in self.current
+        )
+
+    def named(self, name: BatchName, context: bytes) -> Opening:
+        """Return the opening that an entry is about, if it takes entries."""
+        opening = self._find(context)
+        require(opening.name == name, "context and batch do not match")
+        return opening
+
+    def named_by_hex(self, context: str) -> Opening:
+        """Return the opening whose context a slot names in lower-case hex."""
+        require(set(context) <= set("0123456789abcdef"), "there is no such slot")
+        require(len(context) % 2 == 0, "there is no such slot")
+        return self._find(bytes.fromhex(context))
+
+    def _find(self, context: bytes) -> Opening:
+        opening = self._openings.get(context)
+        if opening is None or self.current.get(opening.rule.key) is not opening:
+            raise VoidEntryError("the context is not current")
+        require(opening.rule.stage in self._stages, "the stage is sealed")
+        return opening
+
+    def context(self, key: BatchKey) -> BatchContext | None:
+        """Return the current context of a batch, None before it is known."""
+        rule = self._rules[key]
+        if rule.stage not in self._begun or not self._opened.keys() >= set(rule.dependencies):
+            return None
+        dependencies = tuple(self._opened[dependency] for dependency in rule.dependencies)
+        return BatchContext(BatchName(rule.stage, rule.index), dependencies)
+
+    def complete(self, stages: Collection[str]) -> bool:
+        """Tell whether every batch of these stages is complete."""
+        return all(
+            key in self.current and self.current[key].state is BatchState.COMPLETE
+            for key in self._rules
+            if key[0] in stages
+        )
+
+    @property
+    def learned(self) -> tuple[BatchKey, ...]:
+        """Batches of which this party has come to hold a v that a verdict waits for."""
+        return tuple(key for key in sorted(self.unknown) if self.current[key].learned)
+
+    def ambiguous(self, keys: Iterable[BatchKey]) -> bool:
+        """Tell whether one of these batches has several rounds, whose order in time matters."""
+        return any(len(self.current[key].rounds) > 1 for key in keys)
+
+    def touch_all(self) -> None:
+        """Judge every batch anew: who takes part has changed."""
+        for key in self._rules:
+            self.touch(key)
+
+    def touch(self, key: BatchKey) -> None:
+        """Judge a batch anew; when its opened value changes, so do the contexts that name it."""
+        opening = self.current.get(key)
+        root = None
+        self.unknown.discard(key)
+        if opening is not None:
+            opening.advance(self._members)
+            root = opening.v_root
+            if opening.unknown:
+                self.unknown.add(key)
+        if root == self._opened.get(key):
+            return
+        if root is None:
+            del self._opened[key]
+        else:
+            self._opened[key] = root
+        for dependent in self._dependents[key]:
+            self._refresh(dependent)
+
+    def _refresh(self, key: BatchKey) -> None:
+        """Find the current context of a batch, and what follows from it."""
+        context = self.context(key)
+        if context is None:
+            self.current.pop(key, None)
+        else:
+            identifier = context.identifier(self._plan_hash)
+            self.current[key] = self._openings.setdefault(
+                identifier,
+                Opening(self._rules[key], context.name, identifier, self._quorum, self._arithmetic),
+            )
+        self.touch(key)

@@ -1,0 +1,93 @@
+"""Who takes part: absent, returned, excluded, summoned and written-off operators.
+
+- *Absent* is who owed an entry at a close entry and has posted no return since. It is not waited
+  for, but what it posts counts.
+- *Written off* is who stayed silent after a summons of n-t operators; it lasts until the operator
+  has posted every answer then due. Excluded and written-off operators together are at most t.
+- *Excluded* is who was proven to lie: its later entries are void and its answers ignored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mpc_core.protocol.rules import require
+
+if TYPE_CHECKING:
+    from mpc_core.protocol.entries import Return, Summons, WriteOff
+    from mpc_core.protocol.quorum import Health, Quorum
+
+__all__ = ["Members"]
+
+
+@dataclass(slots=True)
+class Members:
+    """Bookkeeping of participation along the log."""
+
+    quorum: Quorum
+    absent: set[int] = field(default_factory=set)
+    excluded: set[int] = field(default_factory=set)
+    written_off: set[int] = field(default_factory=set)
+    returns: dict[int, int] = field(default_factory=dict)
+    summonses: dict[int, Summons] = field(default_factory=dict)
+
+    @property
+    def accountable(self) -> frozenset[int]:
+        """Operators neither excluded nor written off: completeness needs all of them."""
+        return frozenset(self.quorum.everyone) - self.excluded - self.written_off
+
+    @property
+    def awaited(self) -> frozenset[int]:
+        """Operators that are waited for: accountable and not absent."""
+        return self.accountable - self.absent
+
+    @property
+    def losses(self) -> int:
+        """How many operators are excluded or written off."""
+        return len(self.excluded | self.written_off)
+
+    @property
+    def health(self) -> Health:
+        """The word for how many are present."""
+        return self.quorum.health(len(self.awaited))
+
+    def come_back(self, operator: int, entry: Return) -> None:
+        """Take note of a return."""
+        require(operator in self.absent, "the operator is not absent")
+        require(entry.serial > self.returns.get(operator, -1), "an older return has this serial")
+        self.returns[operator] = entry.serial
+        self.absent.discard(operator)
+
+    def summon(self, position: int, entry: Summons, owed: frozenset[str]) -> None:
+        """Take note of a summons; `owed` are the slots for which that operator may be summoned."""
+        require(entry.operator in self.accountable, "the operator is excluded or written off")
+        last = max(
+            (
+                summons.serial
+                for summons in self.summonses.values()
+                if summons.operator == entry.operator
+            ),
+            default=-1,
+        )
+        require(entry.serial > last, "an earlier summons has this serial")
+        require(bool(entry.missing), "the summons lists nothing")
+        require(owed.issuperset(entry.missing), "the operator does not owe what the summons lists")
+        self.summonses[position] = entry
+
+    def write_off(self, entry: WriteOff, owed: frozenset[str]) -> None:
+        """Write an operator off: none of what it was summoned for has come, and t is not passed."""
+        summons = self.summonses.get(entry.summons)
+        require(
+            summons is not None and summons.operator == entry.operator,
+            "there is no summons of this operator at that position",
+        )
+        require(entry.operator in self.accountable, "the operator is excluded or written off")
+        require(
+            summons is not None and owed.issuperset(summons.missing),
+            "the operator has posted something it was summoned for",
+        )
+        require(
+            self.losses < self.quorum.threshold, "t operators are excluded or written off already"
+        )
+        self.written_off.add(entry.operator)

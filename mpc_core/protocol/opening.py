@@ -1,0 +1,316 @@
+"""The opening of one batch under one context: roots, decoder rounds, vouchers, answers.
+
+PROTOCOL.md, "Opening a batch":
+
+- a root is the first of its author; when everybody awaited has posted one, or the deadline of the
+  roots is closed, round 0 opens and its decoder is fixed;
+- a decoder's entry counts only in its round, by its decoder, over roots already in the log;
+- "have v" counts for every round with that root; answers count for every round with an entry;
+- closing a round, for want of an entry, of vouchers, or of a v that fits, only opens the next one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mpc_core.protocol.batch import (
+    BatchRule,
+    BatchState,
+    BatchStatus,
+    Verdict,
+    fitting_answers,
+    judge,
+)
+from mpc_core.protocol.rules import require
+
+if TYPE_CHECKING:
+    from mpc_core.protocol.batch import Arithmetic
+    from mpc_core.protocol.context import BatchName
+    from mpc_core.protocol.entries import Answer, Decoded, Have
+    from mpc_core.protocol.members import Members
+    from mpc_core.protocol.quorum import Quorum
+
+__all__ = ["Opening", "Round"]
+
+HASH_BYTES = 32
+_FITS = (Verdict.PROVISIONAL, Verdict.COMPLETE)
+
+
+@dataclass(slots=True)
+class Round:
+    """One decoder's turn.
+
+    Attributes:
+        number: q.
+        decoder: fixed by the log prefix at which the round opened.
+        decoded: the valid decoder's entry, if any.
+        position: log position of that entry.
+        log_root: root of the prefix that ends with it: what the challenge is from.
+        answers: Y by operator.
+        closed: whether the next round is open.
+        verdict: what the answers say.
+    """
+
+    number: int
+    decoder: int
+    decoded: Decoded | None = None
+    position: int = -1
+    log_root: bytes = b""
+    answers: dict[int, bytes] = field(default_factory=dict)
+    closed: bool = False
+    verdict: Verdict = Verdict.OPEN
+
+
+@dataclass(slots=True)
+class Opening:
+    """What the log holds for one context. Every method checks before it changes anything."""
+
+    rule: BatchRule
+    name: BatchName
+    context: bytes
+    quorum: Quorum
+    arithmetic: Arithmetic
+    roots: dict[int, bytes] = field(default_factory=dict)
+    rounds: list[Round] = field(default_factory=list)
+    haves: dict[bytes, set[int]] = field(default_factory=dict)
+    sidelined: set[int] = field(default_factory=set)
+    unproven: set[tuple[int, int]] = field(default_factory=set)
+    """(operator, round): its vector went into a v that did not fit, and it did not answer."""
+    held: int | None = None
+    """The first round that was provisional; it holds until its answers no longer fit."""
+
+    # -- entries of operators ---------------------------------------------------------------------
+
+    def post_root(self, author: int, root: bytes) -> None:
+        """Take the root of an operator's share vector."""
+        require(author not in self.roots, "the author has posted a root")
+        require(len(root) == HASH_BYTES, "a root has 32 bytes")
+        self.roots[author] = root
+
+    def post_decoded(self, author: int, entry: Decoded, position: int, log_root: bytes) -> None:
+        """Take the decoder's entry of a round."""
+        turn = self._round(entry.round)
+        require(not turn.closed, "the round is closed")
+        require(author == turn.decoder, "the author is not the decoder of this round")
+        require(turn.decoded is None, "the round has a decoder's entry")
+        operators = [operator for operator, _ in entry.points]
+        require(operators == sorted(set(operators)), "operators are not distinct and ascending")
+        require(
+            len(operators) == self.rule.points(self.quorum),
+            "the number of points is not the rule's",
+        )
+        require(
+            all(self.roots.get(operator) == root for operator, root in entry.points),
+            "a listed root is not in the log",
+        )
+        require(
+            self._unproven_now().isdisjoint(operators), "a listed operator still owes its answer"
+        )
+        require(len(entry.root) == HASH_BYTES, "a root has 32 bytes")
+        turn.decoded, turn.position, turn.log_root = entry, position, log_root
+
+    def post_have(self, author: int, entry: Have) -> None:
+        """Take an operator's word that it holds v and found root and parity right."""
+        known = {turn.decoded.root for turn in self.rounds if turn.decoded is not None}
+        require(entry.root in known, "no decoder's entry names this root")
+        holders = self.haves.setdefault(entry.root, set())
+        require(author not in holders, "the author has vouched for this root")
+        holders.add(author)
+
+    def post_answer(self, author: int, entry: Answer) -> None:
+        """Take an operator's Y of a round, closed or not."""
+        turn = self._round(entry.round)
+        require(turn.decoded is not None, "the round has no decoder's entry")
+        require(entry.log_root == turn.log_root, "the challenge is from another prefix")
+        require(author not in turn.answers, "the author has answered this round")
+        require(len(entry.values) == self.rule.answer_bytes, "the answer is not canonical")
+        turn.answers[author] = entry.values
+
+    # -- deadlines --------------------------------------------------------------------------------
+
+    def close_roots(self, members: Members) -> frozenset[int]:
+        """Close the deadline of the roots; return who owed one."""
+        require(not self.rounds, "round 0 is open")
+        require(
+            len(self.roots.keys() - members.excluded) >= self.rule.points(self.quorum),
+            "too few roots",
+        )
+        return members.awaited - self.roots.keys()
+
+    def close_round(self, number: int, members: Members) -> frozenset[int]:
+        """Close a round and open the next; return its decoder if it owed the entry."""
+        turn = self._round(number)
+        require(not turn.closed, "the round is closed")
+        require(self.held is None, "the batch is provisional")
+        moves_on = turn.decoded is None or not self.vouched(turn) or turn.verdict is Verdict.ODD_V
+        require(moves_on, "n-t operators hold v, and no answers contradict it")
+        owing: frozenset[int] = frozenset()
+        if turn.decoded is None:
+            owing = frozenset({turn.decoder}) & members.awaited
+        elif turn.verdict is Verdict.ODD_V:
+            self.sidelined.add(turn.decoder)
+            self.unproven.update((operator, number) for operator, _ in turn.decoded.points)
+        turn.closed = True
+        self._open_round(members, owing)
+        return owing
+
+    def close_answers(self, number: int, members: Members) -> frozenset[int]:
+        """Close the deadline of the answers; return who owed one."""
+        require(self.held == number, "the batch is not provisional by this round")
+        return members.awaited - self._round(number).answers.keys()
+
+    # -- consequences -----------------------------------------------------------------------------
+
+    def advance(self, members: Members) -> None:
+        """Open round 0 once nobody is waited for, and judge every round anew."""
+        enough = len(self.roots.keys() - members.excluded) >= self.rule.points(self.quorum)
+        if not self.rounds and enough and members.awaited <= self.roots.keys():
+            self._open_round(members, frozenset())
+        for turn in self.rounds:
+            turn.verdict = self._verdict(turn, members)
+        if self.held is not None and self.rounds[self.held].verdict not in _FITS:
+            self.held = None
+        if self.held is None:
+            self.held = next((turn.number for turn in self.rounds if turn.verdict in _FITS), None)
+
+    def _verdict(self, turn: Round, members: Members) -> Verdict:
+        if turn.decoded is None:
+            return Verdict.OPEN
+        vouched = self.vouched(turn)
+        answers = {
+            operator: value
+            for operator, value in turn.answers.items()
+            if operator not in members.excluded
+        }
+        judged = len(answers) >= self.rule.points(self.quorum)
+        expected = self.expected(turn) if judged and vouched else None
+        return judge(
+            answers,
+            expected,
+            vouched=vouched,
+            everyone=members.accountable,
+            rule=self.rule,
+            quorum=self.quorum,
+            arithmetic=self.arithmetic,
+        )
+
+    def expected(self, turn: Round) -> bytes | None:
+        """Return sum rho v of a round with a decoder's entry, None while v is not held."""
+        if turn.decoded is None:
+            return None
+        return self.arithmetic.expected(self.context, turn.number, turn.log_root, turn.decoded.root)
+
+    def vouched(self, turn: Round) -> bool:
+        """Tell whether n-t operators hold the v of this round."""
+        if turn.decoded is None:
+            return False
+        return len(self.haves.get(turn.decoded.root, ())) >= self.quorum.n_minus_t
+
+    def _open_round(self, members: Members, owing: frozenset[int]) -> None:
+        """Fix the next decoder: the next in rotation not excluded, sidelined or absent.
+
+        If nobody is left, the list starts anew with everybody not excluded.
+        """
+        number = len(self.rounds)
+        last = self.rounds[-1].decoder if self.rounds else self.rule.index % self.quorum.count
+        count = self.quorum.count
+        rotation = [(last + step) % count + 1 for step in range(count)]
+        out = members.excluded | members.written_off | members.absent | owing | self.sidelined
+        decoder = next(
+            (operator for operator in rotation if operator not in out),
+            next(operator for operator in rotation if operator not in members.excluded),
+        )
+        self.rounds.append(Round(number, decoder))
+
+    def _round(self, number: int) -> Round:
+        require(0 <= number < len(self.rounds), "the round is not open yet")
+        return self.rounds[number]
+
+    def _unproven_now(self) -> set[int]:
+        return {
+            operator
+            for operator, number in self.unproven
+            if operator not in self.rounds[number].answers
+        }
+
+    # -- what others see --------------------------------------------------------------------------
+
+    @property
+    def state(self) -> BatchState:
+        """Where the batch stands."""
+        if any(turn.verdict is Verdict.MISFIT for turn in self.rounds):
+            return BatchState.MISFIT
+        if self.held is None:
+            return BatchState.OPEN
+        complete = self.rounds[self.held].verdict is Verdict.COMPLETE
+        return BatchState.COMPLETE if complete else BatchState.PROVISIONAL
+
+    @property
+    def v_root(self) -> bytes | None:
+        """Root of the opened value, None unless the batch is at least provisional."""
+        decoded = None if self.held is None else self.rounds[self.held].decoded
+        return None if decoded is None or self.state is BatchState.MISFIT else decoded.root
+
+    @property
+    def current(self) -> Round | None:
+        """The round that holds, else the latest."""
+        if self.held is not None:
+            return self.rounds[self.held]
+        return self.rounds[-1] if self.rounds else None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether some verdict waits until this party holds v."""
+        return any(turn.verdict is Verdict.UNKNOWN for turn in self.rounds)
+
+    @property
+    def learned(self) -> bool:
+        """Whether this party has come to hold a v that some verdict waits for."""
+        return any(
+            turn.verdict is Verdict.UNKNOWN and self.expected(turn) is not None
+            for turn in self.rounds
+        )
+
+    def status(self, members: Members) -> BatchStatus:
+        """Return the batch as a workflow sees it."""
+        turn = self.current
+        awaited = members.awaited
+        missing_roots = tuple(sorted(awaited - self.roots.keys()))
+        if turn is None:
+            return BatchStatus(
+                self.name,
+                self.state,
+                self.context.hex(),
+                haves_needed=self.quorum.n_minus_t,
+                missing_roots=missing_roots,
+                absent=tuple(sorted(members.absent - self.roots.keys())),
+            )
+        root = b"" if turn.decoded is None else turn.decoded.root
+        holders = self.haves.get(root, set())
+        return BatchStatus(
+            name=self.name,
+            state=self.state,
+            context=self.context.hex(),
+            round=turn.number,
+            decoder=turn.decoder,
+            decoded=turn.decoded is not None,
+            challenge_from=turn.position,
+            v_root=root.hex(),
+            haves=len(holders),
+            haves_needed=self.quorum.n_minus_t,
+            failed=turn.verdict is Verdict.ODD_V,
+            v_unknown=turn.verdict is Verdict.UNKNOWN,
+            missing_roots=missing_roots,
+            missing_haves=tuple(sorted(awaited - holders)) if root else (),
+            missing_answers=tuple(sorted(awaited - turn.answers.keys())) if root else (),
+            absent=tuple(sorted(members.absent - turn.answers.keys())),
+            erasures=self._erasures(turn, members),
+        )
+
+    def _erasures(self, turn: Round, members: Members) -> tuple[int, ...]:
+        if self.rule.degree == "double":
+            return ()
+        answers = {i: y for i, y in turn.answers.items() if i not in members.excluded}
+        fitting = fitting_answers(answers, self.rule, self.quorum, self.arithmetic)
+        return () if fitting is None else tuple(sorted(answers.keys() - fitting.keys()))

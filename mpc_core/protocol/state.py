@@ -1,0 +1,414 @@
+"""The ceremony as a function of the log: every operator that reads the same prefix decides alike.
+
+The rules of the fold (PROTOCOL.md, "Model", "Stages and sealing"):
+
+- the first valid entry of a slot counts; an entry invalid at its position is void, never an error;
+- messages have one author, statements n-t signers;
+- who owes an entry at a close entry is absent until it posts a return;
+- batches of N, S and M live between the setup seal and the seal, those of O after the seal;
+- the seal is valid only if every batch of N, S and M is complete, all posted answers fit, and it
+  names the prefix it directly follows;
+- contradicting answers make blame due: recognised here, and the caller stops.
+
+Verdicts on answers need the opened value v. While this party does not hold some v, the batch counts
+as open; once it does, the state is what it would have been had v been known from the start. No
+caller has to do anything for that: every look at the state settles it first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from mpc_core.protocol.batch import BatchState, BatchStatus
+from mpc_core.protocol.batches import Batches
+from mpc_core.protocol.context import BatchName
+from mpc_core.protocol.entries import (
+    STATEMENTS,
+    Acknowledgement,
+    Address,
+    Announcement,
+    Answer,
+    Blame,
+    Close,
+    Complaint,
+    Contribution,
+    Correction,
+    Decoded,
+    DecryptionRequest,
+    Have,
+    KemKey,
+    KeySet,
+    LogEntry,
+    Return,
+    Root,
+    Seal,
+    SetupSeal,
+    Summons,
+    WriteOff,
+)
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.key_setup import KeySetup
+from mpc_core.protocol.members import Members
+from mpc_core.protocol.owed import owed_by
+from mpc_core.protocol.quorum import Quorum
+from mpc_core.protocol.release import Release
+from mpc_core.protocol.remembering import Remembering
+from mpc_core.protocol.rules import Void, VoidEntryError, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mpc_core.protocol.batch import Arithmetic, BatchKey, BatchRule
+    from mpc_core.protocol.context import BatchContext
+    from mpc_core.protocol.opening import Opening
+    from mpc_core.protocol.owed import Owed
+    from mpc_core.protocol.plan import Plan
+    from mpc_core.protocol.quorum import Health
+
+__all__ = ["CeremonyState"]
+
+OFFLINE = ("N", "S", "M")
+"""The stages whose batches live between the setup seal and the seal."""
+ONLINE = ("O",)
+"""The stage whose batches live after the seal."""
+
+
+class CeremonyState:
+    """The fold of a log prefix. Feed it with `apply`; everything else only looks.
+
+    Args:
+        plan: the signed plan.
+        batches: every batch of the layout by (stage, index).
+        arithmetic: the ring, and the opened values this party holds.
+        acceptance_floods: test openings that the acceptance itself uses up; decryption requests
+            take the floods after them.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        batches: Mapping[BatchKey, BatchRule],
+        arithmetic: Arithmetic,
+        *,
+        acceptance_floods: int = 0,
+    ) -> None:
+        self.plan = plan
+        self.batches = dict(batches)
+        self.quorum = Quorum.of(plan)
+        self._arithmetic = Remembering(arithmetic)
+        self._acceptance_floods = acceptance_floods
+        self._log: list[LogEntry] = []
+        self._clear()
+
+    def _clear(self) -> None:
+        self._members = Members(self.quorum)
+        self._setup = KeySetup(self.quorum)
+        self._release = Release(self.plan, self._acceptance_floods)
+        self._batches = Batches(
+            self.plan.hash, self.batches, self._members, self.quorum, self._arithmetic
+        )
+        self._addresses: dict[int, Address] = {}
+        self._voids: list[Void] = []
+        self._blame_calls: list[LogEntry] = []
+        self._guessed = False
+        self._rules = self._table_of_rules()
+
+    # -- the fold ---------------------------------------------------------------------------------
+
+    def apply(self, log: LogEntry) -> Void | None:
+        """Fold the next entry of the log; return why it is void, None if it counts.
+
+        A verdict of "void" may still change while this party does not hold some v.
+
+        Raises:
+            CeremonyError: RF-LOG-090, the entry is not the next one.
+        """
+        if log.position != len(self._log):
+            raise CeremonyError(
+                "RF-LOG-090",
+                "the log was read out of order",
+                expected=f"entry {len(self._log)}",
+                found=f"entry {log.position}",
+                effect="nothing was taken from it",
+                next_step="read the log again from its beginning",
+            )
+        self._settle()
+        self._log.append(log)
+        return self._fold(log)
+
+    def _fold(self, log: LogEntry) -> Void | None:
+        void: Void | None = None
+        try:
+            self._check_signers(log)
+            self._rules[type(log.entry)](log, log.entry)
+        except VoidEntryError as reason:
+            void = Void(log.position, log.entry.kind, log.signers, str(reason))
+            self._voids.append(void)
+        judged_blindly = void is not None or isinstance(log.entry, (*STATEMENTS, Return))
+        if self._batches.unknown and (judged_blindly or self._members.written_off):
+            self._guessed = True
+        return void
+
+    def _settle(self) -> None:
+        """Take account of every v that this party has come to hold.
+
+        A batch with one round is judged on the spot. If anything else was decided meanwhile that
+        might have gone the other way, the log is folded again.
+        """
+        learned = self._batches.learned
+        if (self._guessed and learned) or self._batches.ambiguous(learned):
+            self._clear()
+            for log in self._log:
+                self._fold(log)
+        else:
+            for key in learned:
+                self._batches.touch(key)
+
+    def _check_signers(self, log: LogEntry) -> None:
+        signers = set(log.signers)
+        require(signers <= set(self.quorum.everyone), "a signer is not in the plan")
+        if isinstance(log.entry, STATEMENTS):
+            valid = signers - self._members.excluded
+            require(self.quorum.signed_by(valid), "fewer than n-t operators signed the statement")
+        else:
+            require(len(log.signers) == 1, "a message has one author")
+            require(signers.isdisjoint(self._members.excluded), "the author is excluded")
+
+    def _table_of_rules(self) -> Mapping[type, Callable[[LogEntry, Any], None]]:
+        setup, members, release = self._setup, self._members, self._release
+        return {
+            Acknowledgement: self._acknowledgement,
+            Address: self._address,
+            Announcement: release.announce,
+            Answer: self._answer,
+            Blame: self._call_for_blame,
+            Close: self._close,
+            Complaint: lambda log, entry: setup.post_complaint(log.author, entry),
+            Contribution: lambda log, entry: setup.post_contribution(log.author, entry),
+            Correction: self._call_for_blame,
+            Decoded: self._decoded,
+            DecryptionRequest: lambda _, entry: release.request(entry),
+            Have: self._have,
+            KemKey: lambda log, entry: setup.post_kem_key(log.author, entry),
+            KeySet: release.take_key_set,
+            Return: self._return,
+            Root: self._root,
+            Seal: self._seal,
+            SetupSeal: self._seal_setup,
+            Summons: lambda log, entry: members.summon(
+                log.position, entry, self._summonable(entry.operator)
+            ),
+            WriteOff: self._write_off,
+        }
+
+    # -- rules that touch more than one part ------------------------------------------------------
+
+    def _address(self, log: LogEntry, entry: Address) -> None:
+        known = self._addresses.get(log.author)
+        require(known is None or entry.serial > known.serial, "a later address is known")
+        self._addresses[log.author] = entry
+
+    def _return(self, log: LogEntry, entry: Return) -> None:
+        self._members.come_back(log.author, entry)
+        self._batches.touch_all()
+
+    def _write_off(self, _: LogEntry, entry: WriteOff) -> None:
+        self._members.write_off(entry, self._summonable(entry.operator))
+        self._batches.touch_all()
+
+    def _acknowledgement(self, log: LogEntry, entry: Acknowledgement) -> None:
+        self._setup.post_acknowledgement(log.author, entry)
+        self._reinstate(log.author)
+
+    def _seal_setup(self, log: LogEntry, entry: SetupSeal) -> None:
+        self._setup.seal(log.position, entry, self._members)
+        self._batches.begin(OFFLINE)
+
+    def _root(self, log: LogEntry, entry: Root) -> None:
+        opening = self._batches.named(entry.batch, entry.context)
+        opening.post_root(log.author, entry.root)
+        self._batches.touch(opening.rule.key)
+
+    def _decoded(self, log: LogEntry, entry: Decoded) -> None:
+        opening = self._batches.named(entry.batch, entry.context)
+        opening.post_decoded(log.author, entry, log.position, log.prefix_root)
+        self._batches.touch(opening.rule.key)
+
+    def _have(self, log: LogEntry, entry: Have) -> None:
+        opening = self._batches.named(entry.batch, entry.context)
+        opening.post_have(log.author, entry)
+        self._batches.touch(opening.rule.key)
+
+    def _answer(self, log: LogEntry, entry: Answer) -> None:
+        opening = self._batches.named(entry.batch, entry.context)
+        opening.post_answer(log.author, entry)
+        self._batches.touch(opening.rule.key)
+        self._reinstate(log.author)
+
+    def _call_for_blame(self, log: LogEntry, entry: Blame | Correction) -> None:
+        self._batches.named(entry.batch, entry.context)
+        self._blame_calls.append(log)
+
+    def _close(self, log: LogEntry, entry: Close) -> None:
+        step, *rest = entry.slot.split("/")
+        if entry.slot == "complaints":
+            self._setup.close_complaints(log.position)
+            return
+        if step == "contributions" and len(rest) == 1:
+            owing = self._setup.close_contributions(_number(rest[0]), self._members)
+        else:
+            owing = self._close_in_batch(step, rest)
+        self._members.absent |= owing
+        self._batches.touch_all()
+
+    def _close_in_batch(self, step: str, rest: list[str]) -> frozenset[int]:
+        require(bool(rest), "there is no such slot")
+        opening = self._batches.named_by_hex(rest[0])
+        match (step, rest[1:]):
+            case ("roots", []):
+                return opening.close_roots(self._members)
+            case ("round", [number]):
+                return opening.close_round(_number(number), self._members)
+            case ("answers", [number]):
+                return opening.close_answers(_number(number), self._members)
+        raise VoidEntryError("there is no such slot")
+
+    def _seal(self, log: LogEntry, entry: Seal) -> None:
+        require(self._release.sealed is None, "it is sealed")
+        require(self._setup.sealed_at is not None, "the setup is not sealed")
+        require(not self._blame_calls, "blame is unsettled")
+        require(self._members.losses <= self.quorum.threshold, "too many operators are lost")
+        require(self._batches.complete(OFFLINE), "a batch is not complete")
+        before = self._log[log.position - 1].prefix_root
+        require(
+            entry.size == log.position and entry.log_root == before,
+            "it names another prefix than the one it follows",
+        )
+        self._release.sealed = log
+        self._batches.begin(ONLINE)
+
+    # -- what is owed -----------------------------------------------------------------------------
+
+    def _summonable(self, operator: int) -> frozenset[str]:
+        return frozenset(owed.slot for owed in self._owed(operator) if owed.summonable)
+
+    def _reinstate(self, operator: int) -> None:
+        """End a write-off once everything then due is posted."""
+        if operator in self._members.written_off and not self._summonable(operator):
+            self._members.written_off.discard(operator)
+            self._batches.touch_all()
+
+    def _owed(self, operator: int) -> tuple[Owed, ...]:
+        if operator in self._members.excluded:
+            return ()
+        return owed_by(operator, self._setup, self._batches.live)
+
+    # -- what others see --------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Number of log entries folded."""
+        return len(self._log)
+
+    @property
+    def log(self) -> tuple[LogEntry, ...]:
+        """The entries folded so far."""
+        return tuple(self._log)
+
+    @property
+    def setup(self) -> KeySetup:
+        """The key setup; look only."""
+        return self._setup
+
+    @property
+    def members(self) -> Members:
+        """Who takes part; look only."""
+        self._settle()
+        return self._members
+
+    @property
+    def release(self) -> Release:
+        """Key set, announcement, requests; look only."""
+        self._settle()
+        return self._release
+
+    @property
+    def sealed(self) -> LogEntry | None:
+        """The seal of N, S and M, None before."""
+        self._settle()
+        return self._release.sealed
+
+    @property
+    def voids(self) -> tuple[Void, ...]:
+        """The entries that do not count, in log order."""
+        self._settle()
+        return tuple(self._voids)
+
+    @property
+    def addresses(self) -> Mapping[int, Address]:
+        """The latest address of every operator that posted one."""
+        return dict(self._addresses)
+
+    @property
+    def health(self) -> Health:
+        """The word for how many operators take part."""
+        return self.members.health
+
+    @property
+    def awaiting_v(self) -> tuple[BatchKey, ...]:
+        """Batches whose verdict waits until this party holds v."""
+        self._settle()
+        return tuple(sorted(self._batches.unknown))
+
+    @property
+    def needs_blame_support(self) -> tuple[str, ...]:
+        """Why the ceremony cannot go on without blame: batches that misfit, and calls for it."""
+        self._settle()
+        misfits = tuple(
+            f"answers of {opening.name} contradict one another"
+            for opening in self._batches.current.values()
+            if opening.state is BatchState.MISFIT
+        )
+        return misfits + tuple(
+            f"{log.entry.kind} entry by {self.plan.name_of(log.author)}"
+            for log in self._blame_calls
+        )
+
+    def status(self, key: BatchKey) -> BatchStatus:
+        """Return where a batch stands."""
+        self._settle()
+        opening = self._batches.current.get(key)
+        if opening is None:
+            return BatchStatus(BatchName(*key), BatchState.WAITING)
+        return opening.status(self._members)
+
+    def opening(self, key: BatchKey) -> Opening | None:
+        """Return roots, rounds and answers of a batch's current context; look only."""
+        self._settle()
+        return self._batches.current.get(key)
+
+    def context(self, key: BatchKey) -> BatchContext | None:
+        """Return the current context of a batch, None before it is known."""
+        self._settle()
+        return self._batches.context(key)
+
+    def owed(self, operator: int) -> tuple[Owed, ...]:
+        """Return what this operator owes right now, whether it is absent or not."""
+        self._settle()
+        return self._owed(operator)
+
+    def waiting_for(self) -> Mapping[int, tuple[Owed, ...]]:
+        """Return what the operators that are waited for owe."""
+        owed = {operator: self.owed(operator) for operator in sorted(self.members.awaited)}
+        return {operator: slots for operator, slots in owed.items() if slots}
+
+    def progress(self, stage: str) -> Mapping[BatchState, int]:
+        """Return how many batches of a stage stand where."""
+        counts = Counter(self.status(key).state for key in self.batches if key[0] == stage)
+        return {state: counts[state] for state in BatchState}
+
+
+def _number(text: str) -> int:
+    require(text.isascii() and text.isdecimal() and text == str(int(text)), "there is no such slot")
+    return int(text)
