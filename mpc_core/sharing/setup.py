@@ -1,0 +1,268 @@
+"""The keys of the PRSS: contributions sealed to their receivers, and the stage keys made of them.
+
+t+1 members of every set A contribute a random string each; a contributor publishes a commitment to
+every string and, for every peer, one HPKE ciphertext with the strings for the sets of both. A
+string counts only if it matches its commitment, so all members of A agree on k_A. One honest
+contribution makes k_A random to everybody outside A. The KEM is hybrid (ML-KEM-768 and X25519): a
+transcript recorded today must stay useless for decades.
+
+Which contributions count is decided by `mpc_core.protocol.setup`. Source: PROTOCOL.md, "PRSS keys";
+RFC 9180 (HPKE).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM768X25519PrivateKey,
+    MLKEM768X25519PublicKey,
+    Suite,
+)
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from mpc_core.protocol.context import STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mpc_core.protocol.quorum import AccessSet
+
+__all__ = [
+    "KEM_SEED_BYTES",
+    "STRING_BYTES",
+    "Rejected",
+    "SealedContribution",
+    "commitment",
+    "contribute",
+    "kem_public_key",
+    "open_contribution",
+    "reference",
+    "references",
+    "set_key",
+    "stage_keys",
+]
+
+STRING_BYTES = 32
+"""Length of a contributed string, of k_A, and of its children."""
+
+KEM_SEED_BYTES = 96
+"""A private KEM key: 64 bytes of ML-KEM-768 seed, 32 bytes of X25519."""
+
+MLKEM_SEED_BYTES = 64
+MLKEM_PUBLIC_BYTES = 1184
+ZERO_STRING = bytes(STRING_BYTES)
+SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedContribution:
+    """What a contributor puts on the log, in the fields of `entries.Contribution`."""
+
+    commitments: tuple[bytes, ...]
+    ciphertexts: tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a receiver complains: "does not decrypt" or "misses a commitment"."""
+
+    reason: str
+
+
+def kem_public_key(seed: bytes) -> bytes:
+    """Return the public key of a private KEM key (96 random bytes): ML-KEM-768, then X25519."""
+    mlkem, x25519 = _private_parts(seed)
+    return mlkem.public_key().public_bytes(
+        Encoding.Raw, PublicFormat.Raw
+    ) + x25519.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def commitment(plan_hash: bytes, members: AccessSet, contributor: int, string: bytes) -> bytes:
+    """Return SHA-256("c", plan hash, A, i, string)."""
+    return hashlib.sha256(
+        _encode(b"c", plan_hash, bytes(members), bytes([contributor]), string)
+    ).digest()
+
+
+def contribute(
+    plan_hash: bytes,
+    contributor: int,
+    strings: Mapping[AccessSet, bytes],
+    public_keys: Mapping[int, bytes],
+) -> SealedContribution:
+    """Commit to an operator's strings and seal them to the other members.
+
+    Args:
+        plan_hash: hash of the signed plan.
+        contributor: the operator i.
+        strings: a fresh random string for every set the contributor was asked for.
+        public_keys: KEM key of every operator.
+
+    Returns:
+        Commitments in canonical order of the sets, and a ciphertext for every other member.
+
+    Security: a ciphertext opens only for its receiver, plan, contributor and list of sets. A peer
+        whose KEM key is unusable gets an empty ciphertext: it cannot hold up the others, and has
+        to ask members of its sets for the strings.
+    """
+    sets = sorted(strings)
+    peers = sorted({member for members in sets for member in members} - {contributor})
+    return SealedContribution(
+        tuple(commitment(plan_hash, members, contributor, strings[members]) for members in sets),
+        tuple(
+            (peer, _seal(plan_hash, contributor, peer, strings, public_keys[peer]))
+            for peer in peers
+        ),
+    )
+
+
+def open_contribution(
+    plan_hash: bytes,
+    contributor: int,
+    receiver: int,
+    sets: Sequence[AccessSet],
+    sealed: SealedContribution,
+    seed: bytes,
+) -> dict[AccessSet, bytes] | Rejected:
+    """Open what a contributor sealed to a receiver and check it against the commitments.
+
+    Args:
+        plan_hash: hash of the signed plan.
+        contributor: the operator i that contributed.
+        receiver: the operator j that opens.
+        sets: the sets i was asked for, in canonical order.
+        sealed: the contribution.
+        seed: the receiver's private KEM key.
+
+    Returns:
+        The string of every set that contains both, or the reason to complain about i.
+    """
+    shared = [members for members in sets if receiver in members]
+    try:
+        plaintext = SUITE.decrypt(
+            dict(sealed.ciphertexts)[receiver],
+            MLKEM768X25519PrivateKey(*_private_parts(seed)),
+            _info(plan_hash, contributor, receiver, shared),
+        )
+    except InvalidTag:
+        return Rejected("does not decrypt")
+    if len(plaintext) != STRING_BYTES * len(shared):
+        return Rejected("does not decrypt")
+    strings = {
+        members: plaintext[STRING_BYTES * place : STRING_BYTES * (place + 1)]
+        for place, members in enumerate(shared)
+    }
+    committed = dict(zip(sets, sealed.commitments, strict=True))
+    honest = all(
+        hmac.compare_digest(commitment(plan_hash, members, contributor, string), committed[members])
+        for members, string in strings.items()
+    )
+    return strings if honest else Rejected("misses a commitment")
+
+
+def set_key(plan_hash: bytes, members: AccessSet, strings: Sequence[bytes | None]) -> bytes:
+    """Return k_A = HKDF of the contributions in order, bound to A.
+
+    Args:
+        plan_hash: hash of the signed plan.
+        members: A.
+        strings: contributions in the order of `protocol.setup.key_sources`; None for one that a
+            complaint turned into the all-zero string.
+
+    Returns:
+        32 bytes.
+
+    Security: uniform to everybody outside A as soon as one string is honest and secret.
+    """
+    assert strings, "a set without a contribution never gets a key"
+    material = _encode(*(ZERO_STRING if string is None else string for string in strings))
+    return _derive(material, _encode(b"ringforge/set-key/v1", plan_hash, bytes(members)))
+
+
+def stage_keys(plan_hash: bytes, members: AccessSet, key: bytes) -> dict[str, bytes]:
+    """Return the one-way children of k_A for the stages N, S, M, O."""
+    return {
+        stage: _derive(
+            key, _encode(b"ringforge/stage-key/v1", plan_hash, bytes(members), stage.encode())
+        )
+        for stage in STAGES
+    }
+
+
+def reference(plan_hash: bytes, members: AccessSet, stage: str, child: bytes) -> bytes:
+    """Return SHA-256("ref", plan hash, A, stage, child): what an acknowledgement lists."""
+    return hashlib.sha256(
+        _encode(b"ref", plan_hash, bytes(members), stage.encode(), child)
+    ).digest()
+
+
+def references(
+    plan_hash: bytes, children: Mapping[AccessSet, Mapping[str, bytes]]
+) -> tuple[bytes, ...]:
+    """Return the references of all an operator's stage keys, in the order of an acknowledgement."""
+    return tuple(
+        reference(plan_hash, members, stage, children[members][stage])
+        for members in sorted(children)
+        for stage in STAGES
+    )
+
+
+def _seal(
+    plan_hash: bytes,
+    contributor: int,
+    peer: int,
+    strings: Mapping[AccessSet, bytes],
+    public_key: bytes,
+) -> bytes:
+    shared = [members for members in sorted(strings) if peer in members]
+    try:
+        return SUITE.encrypt(
+            b"".join(strings[members] for members in shared),
+            MLKEM768X25519PublicKey(
+                MLKEM768PublicKey.from_public_bytes(public_key[:MLKEM_PUBLIC_BYTES]),
+                X25519PublicKey.from_public_bytes(public_key[MLKEM_PUBLIC_BYTES:]),
+            ),
+            _info(plan_hash, contributor, peer, shared),
+        )
+    except ValueError:
+        return b""
+
+
+def _private_parts(seed: bytes) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
+    return (
+        MLKEM768PrivateKey.from_seed_bytes(seed[:MLKEM_SEED_BYTES]),
+        X25519PrivateKey.from_private_bytes(seed[MLKEM_SEED_BYTES:]),
+    )
+
+
+def _info(plan_hash: bytes, contributor: int, peer: int, sets: Sequence[AccessSet]) -> bytes:
+    return _encode(
+        b"ringforge/contribution/v1",
+        plan_hash,
+        bytes([contributor]),
+        bytes([peer]),
+        *(bytes(members) for members in sets),
+    )
+
+
+def _derive(material: bytes, info: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=STRING_BYTES, salt=None, info=info).derive(material)
+
+
+def _encode(*fields: bytes) -> bytes:
+    """Encode injectively: the number of fields, then each with its length."""
+    return len(fields).to_bytes(4, "big") + b"".join(
+        len(field).to_bytes(4, "big") + field for field in fields
+    )
