@@ -1,0 +1,75 @@
+"""Zero masks: pseudo-random sharings of 0 of degree 2t, from a sparse family of sets.
+
+For a set B of n-2t+1 operators, z_B(X) = X * prod over j outside B of (1 - X/alpha_j) has degree
+2t, vanishes at 0 and at every operator outside B. The mask at operator i is
+sum over B containing i of r_B z_B(alpha_i), with r_B from GR (PROTOCOL.md, "Zero masks").
+Normalisation: r_B multiplies z_B exactly as written; the constants of the sum leave the common
+factor alpha_i out, and it is multiplied into the sum.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpc_core.ring.points import zero_constants
+from mpc_core.sharing.packing import pack
+from mpc_core.sharing.prss import committee_of, share_of_streams, stream_key
+from mpc_core.sharing.sets import zero_family
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mpc_core.ring.galois import Ring, RingArray
+    from mpc_core.sharing.prss import StreamKey
+    from mpc_core.sharing.sets import OperatorSet
+
+__all__ = ["zero_key", "zero_mask"]
+
+
+def zero_mask(
+    keys: Mapping[OperatorSet, StreamKey], at: int, count: int, ring: Ring, first: int = 0
+) -> RingArray:
+    """Share `count` zeros of GR(2^K, d) at degree 2t, pseudo-randomly, without communication.
+
+    Args:
+        keys: this batch's "zero" stream key of every access set A that contains `at`.
+        at: the operator whose share is computed.
+        count: number of masks, one per packed element.
+        ring: GR(2^K, d).
+        first: number of the first mask in the streams.
+
+    Returns:
+        Degree-2t shares of 0, shape (count, d[, 2]).
+
+    Security: to any t operators the mask is uniform among the sharings of 0 that agree with their
+        own shares, since the family spans every coalition: an opening of a masked sharing shows
+        the opened value and nothing else. Nobody can influence it after the key setup.
+
+    Source: Cramer, Damgard, Ishai (2005), PRZS; the sparse family: PROTOCOL.md, "Zero masks".
+    """
+    n, t = committee_of(keys, at)
+    family = tuple(members for members in zero_family(n, t) if at in members)
+    stream_keys = [zero_key(keys, members) for members in family]
+    constants = zero_constants(at, n, family)
+    d = ring.degree
+    words = share_of_streams(stream_keys, constants, count * d, ring, first * d)
+    alpha = ring.from_exact([ring.exact.point(at)])
+    return ring.multiply(pack(words, ring), alpha)
+
+
+def zero_key(keys: Mapping[OperatorSet, StreamKey], members: OperatorSet) -> StreamKey:
+    """Derive the key of a set B from the "zero" stream keys of all A that contain it.
+
+    Args:
+        keys: at least the keys of those A.
+        members: B.
+
+    Returns:
+        Key and nonce of B's stream.
+
+    Security: members of B are members of all these A and know every key; any t operators outside B
+        miss one of them. No long-term key of B exists, so burning a batch settles the B as well.
+    """
+    inside = set(members)
+    secret = b"".join(keys[a].key + keys[a].nonce for a in sorted(keys) if inside.issubset(a))
+    return stream_key(secret, b"B" + bytes(members))
