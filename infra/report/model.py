@@ -1,0 +1,89 @@
+"""The report's values; report.json is exactly this, field by field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.report.metrics import StageMetrics
+
+__all__ = ["CeremonyFacts", "Machine", "PartyReport", "PhaseReport", "Report"]
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyFacts:
+    """Which ceremony it was; the counts are those of the key set, without reserved floods."""
+
+    ceremony_id: str
+    plan_hash: str
+    keyset_digest: str
+    parameters: str
+    insecure_parameters: bool
+    insecure: tuple[str, ...]
+    operators: int
+    threshold: int
+    random_bits: int
+    products: int
+    bodies: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where the sandbox ran, all parties side by side."""
+
+    system: str
+    python: str
+    cpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartyReport:
+    """What one party spent; `incomplete` if its account is missing or was damaged."""
+
+    name: str
+    starts: int
+    incomplete: bool
+    peak_memory_bytes: int
+    cpu_seconds: float
+    sent_bytes: int
+    received_bytes: int
+    stages: dict[str, StageMetrics]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseReport:
+    """A phase in the terms of the published ceremony; "per party" is the operator with the most.
+
+    Attributes:
+        stages: the stages that the phase consists of.
+        wall_seconds: from the start to the end of each stage, added up.
+        cpu_seconds_per_party: CPU time of steps of these stages.
+        cpu_seconds_in_all: the same over all operators.
+        sent_bytes_per_party: bytes sent.
+        received_bytes_per_party: bytes received.
+        bandwidth_bits_per_second: mean rate of sending, over the wall time of the phase.
+    """
+
+    stages: tuple[str, ...]
+    wall_seconds: float
+    cpu_seconds_per_party: float
+    cpu_seconds_in_all: float
+    sent_bytes_per_party: int
+    received_bytes_per_party: int
+    bandwidth_bits_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a ceremony cost."""
+
+    version: int
+    ceremony: CeremonyFacts
+    machine: Machine
+    wall_seconds: float
+    stage_seconds: dict[str, float]
+    offline: PhaseReport
+    online: PhaseReport
+    operators: tuple[PartyReport, ...]
+    coordinator: PartyReport
