@@ -1,0 +1,305 @@
+"""One batch at one operator: share vector -> root -> opening -> answer -> stored share.
+
+PROTOCOL.md, "Opening a batch". Every function here may be called again at any time: it looks at the
+log first, does what is missing, and recomputes what was lost. Whatever a step rests on is read from
+the log prefix under a co-signed checkpoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from activities.shares import keep_shares, stored_shares
+from activities.work import work_of
+from mpc_core.protocol.entries import Answer, Decoded, Have, Root
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.sharing.challenge import answer as answer_to
+from mpc_core.sharing.challenge import challenge
+from mpc_core.sharing.opening import decode_double, decode_single
+
+if TYPE_CHECKING:
+    from activities.operator import Operator
+    from activities.work import BatchWork
+    from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.context import BatchContext
+    from mpc_core.protocol.opening import Round
+    from mpc_core.protocol.state import CeremonyState
+    from mpc_core.ring.galois import RingArray
+
+__all__ = ["Batches"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """The batches of a ceremony as one operator works on them."""
+
+    operator: Operator
+
+    # -- the three steps of an opening --------------------------------------------------------
+
+    def share(self, key: BatchKey) -> None:
+        """Compute the share vector, serve it, and post its root."""
+        with self.operator.lock(f"{key}"):
+            context = self._context(key)
+            index = self.operator.index
+            posted = self.operator.log.read(lambda state: _roots(state, key).get(index))
+            if posted is not None and self.operator.blobs.has(posted):
+                return
+            root = self._publish_vector(key, context)
+            if posted is not None and posted != root:
+                raise self._own_vector_differs(key)
+            if posted is None:
+                identifier = context.identifier(self.operator.plan.hash)
+                self.operator.log.post(Root(context.name, identifier, root))
+
+    def decode(self, key: BatchKey, number: int) -> None:
+        """As the decoder of a round, open the batch and post the decoder's entry."""
+        with self.operator.lock(f"{key}"):
+            context = self._context(key)
+            turn = self.operator.log.wait_for(lambda state: _round(state, key, number))
+            if turn.decoder != self.operator.index or turn.decoded is not None or turn.closed:
+                return
+            work = self._work(key, context)
+            points = self._choose_vectors(key)
+            opening = self._interpolate(work, points)
+            work.check_opening(opening)
+            root = self.operator.blobs.publish(work.encode(opening), key[0])
+            self.operator.log.post(
+                Decoded(
+                    context.name,
+                    context.identifier(self.operator.plan.hash),
+                    number,
+                    tuple(sorted(points.items())),
+                    root,
+                )
+            )
+
+    def answer(self, key: BatchKey) -> None:
+        """Vouch for the opening and answer the challenge of every round, then store the shares."""
+        with self.operator.lock(f"{key}"):
+            context = self._context(key)
+            for turn in self.operator.log.wait_for(lambda state: _decoded_rounds(state, key)):
+                self._answer_round(key, context, turn)
+
+    # -- what later batches build on ------------------------------------------------------------
+
+    def shares(self, key: BatchKey) -> RingArray:
+        """Return this operator's stored shares of a batch; recomputed when they are missing.
+
+        Raises:
+            CeremonyError: RF-DISK-010, when what was just stored cannot be read back.
+        """
+        with self.operator.lock(f"{key}"):
+            context = self._context(key)
+            turn = self.operator.log.wait_for(lambda state: _held_round(state, key))
+            assert turn.decoded is not None
+            ring = self.operator.ring(self.operator.layout.batch(*key).word_bits)
+            kept = stored_shares(self.operator, context.name, turn.decoded.root, ring)
+            if kept is None:
+                self._keep(key, context, turn)
+                kept = stored_shares(self.operator, context.name, turn.decoded.root, ring)
+            if kept is None:
+                raise CeremonyError(
+                    "RF-DISK-010",
+                    "shares that were just stored cannot be read back",
+                    operator=self.operator.plan.name_of(self.operator.index),
+                    stage=key[0],
+                    effect="the batch cannot be used",
+                    next_step="check the disk, then run the same command with --resume",
+                    runbook="disk-full",
+                )
+            return kept
+
+    def opening(self, key: BatchKey) -> bytes:
+        """Return the public opening of a batch; fetched when it is not here."""
+        turn = self.operator.log.wait_for(lambda state: _held_round(state, key))
+        self._hold(key, turn)
+        assert turn.decoded is not None
+        return self.operator.blobs.read(turn.decoded.root)
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _context(self, key: BatchKey) -> BatchContext:
+        return self.operator.log.wait_for(lambda state: state.context(key))
+
+    def _work(self, key: BatchKey, context: BatchContext) -> BatchWork:
+        return work_of(self.operator, self.operator.layout.batch(*key), context, self)
+
+    def _publish_vector(self, key: BatchKey, context: BatchContext) -> bytes:
+        with self.operator.meter.stage(key[0]):
+            work = self._work(key, context)
+            return self.operator.blobs.publish(work.encode(work.share_vector()), key[0])
+
+    def _choose_vectors(self, key: BatchKey) -> dict[int, bytes]:
+        """Fetch the vectors of enough operators, its own first; who does not serve is passed over.
+
+        Raises:
+            CeremonyError: RF-BATCH-010, when too few vectors can be had now.
+        """
+        usable, needed = self.operator.log.read(lambda state: _usable_roots(state, key))
+        size = self.operator.layout.batch(*key).opened_bytes
+        chosen: dict[int, bytes] = {}
+        refusals: list[CeremonyError] = []
+        for index in self._rotation(usable):
+            if len(chosen) == needed:
+                break
+            try:
+                self._fetch(index, usable[index], size, key[0])
+            except CeremonyError as refusal:
+                refusals.append(refusal)
+            else:
+                chosen[index] = usable[index]
+        if len(chosen) < needed:
+            raise CeremonyError(
+                "RF-BATCH-010",
+                "too few share vectors can be fetched to open the batch",
+                operator=self.operator.plan.name_of(self.operator.index),
+                stage=key[0],
+                expected=f"{needed} vectors",
+                found=f"{len(chosen)}; " + "; ".join(str(refusal) for refusal in refusals),
+                effect="the decoder tries again, then the round is closed and the next one decodes",
+                next_step="look at the named operators",
+                runbook="an-operator-is-down",
+            ) from (refusals[-1] if refusals else None)
+        return chosen
+
+    def _rotation(self, roots: dict[int, bytes]) -> list[int]:
+        """Return the operators with a root, this one first, then those after it."""
+        count, own = self.operator.plan.count, self.operator.index
+        return sorted(roots, key=lambda index: (index - own) % count)
+
+    def _fetch(self, index: int, root: bytes, size: int, label: str) -> None:
+        if self.operator.blobs.has(root):
+            return
+        self.operator.peers.fetch(index, root, size, label)
+
+    def _interpolate(self, work: BatchWork, points: dict[int, bytes]) -> RingArray:
+        with self.operator.meter.stage(work.batch.stage):
+            vectors = {
+                index: work.decode(self.operator.blobs.read(root))
+                for index, root in points.items()
+            }
+            plan = self.operator.plan
+            if work.batch.opening == "double":
+                return decode_double(
+                    vectors, plan.threshold, work.batch.element_groups, work.ring
+                )
+            return decode_single(vectors, plan.threshold, plan.quorum, work.ring)
+
+    def _hold(self, key: BatchKey, turn: Round) -> None:
+        """Have the v of a round here, from its decoder or from whoever vouched for it."""
+        assert turn.decoded is not None
+        root = turn.decoded.root
+        if self.operator.blobs.has(root):
+            return
+        holders = self.operator.log.read(lambda state: _holders(state, key, root))
+        size = self.operator.layout.batch(*key).opened_bytes
+        sources = [turn.decoder, *sorted(holders - {turn.decoder, self.operator.index})]
+        for position, index in enumerate(sources):
+            try:
+                self._fetch(index, root, size, key[0])
+            except CeremonyError:
+                if position == len(sources) - 1:
+                    raise
+            else:
+                return
+
+    def _answer_round(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
+        assert turn.decoded is not None
+        operator, identifier = self.operator, context.identifier(self.operator.plan.hash)
+        work = self._work(key, context)
+        root = turn.decoded.root
+        if not turn.closed:
+            self._hold(key, turn)
+            work.check_opening(work.decode(operator.blobs.read(root)))
+            if operator.index not in operator.log.read(lambda state: _holders(state, key, root)):
+                operator.log.post(Have(context.name, identifier, root))
+            self._keep(key, context, turn)
+        if operator.index in turn.answers:
+            return
+        with operator.meter.stage(key[0]):
+            drawn = challenge(operator.plan.hash, identifier, turn.number, turn.log_root)
+            vector = work.decode(self._own_vector(key, context))
+            values = answer_to(drawn, vector, work.batch.element_groups, work.ring)
+        operator.log.post(Answer(context.name, identifier, turn.number, turn.log_root, values))
+
+    def _own_vector(self, key: BatchKey, context: BatchContext) -> bytes:
+        """Return the share vector that the posted root names, recomputed when it was lost."""
+        index = self.operator.index
+        posted = self.operator.log.wait_for(lambda state: _roots(state, key).get(index))
+        if not self.operator.blobs.has(posted) and self._publish_vector(key, context) != posted:
+            raise self._own_vector_differs(key)
+        return self.operator.blobs.read(posted)
+
+    def _keep(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
+        """Store the shares that follow from the v of a round."""
+        assert turn.decoded is not None
+        self._hold(key, turn)
+        work = self._work(key, context)
+        with self.operator.meter.stage(key[0]):
+            shares = work.shares(work.decode(self.operator.blobs.read(turn.decoded.root)))
+        if shares is not None:
+            keep_shares(self.operator, context.name, turn.decoded.root, shares)
+
+    def _own_vector_differs(self, key: BatchKey) -> CeremonyError:
+        return CeremonyError(
+            "RF-BATCH-011",
+            "the recomputed share vector differs from the one whose root is on the log",
+            operator=self.operator.plan.name_of(self.operator.index),
+            stage=key[0],
+            expected="the same bytes from the same keys",
+            found="another root",
+            effect="this operator stays silent in this batch rather than contradict itself",
+            next_step="check the memory and the vault of this machine",
+            runbook="contradicting-answers",
+        )
+
+
+def _roots(state: CeremonyState, key: BatchKey) -> dict[int, bytes]:
+    opening = state.opening(key)
+    return {} if opening is None else opening.roots
+
+
+def _holders(state: CeremonyState, key: BatchKey, root: bytes) -> frozenset[int]:
+    """Return who vouched for the v with this root."""
+    opening = state.opening(key)
+    return frozenset() if opening is None else frozenset(opening.haves.get(root, ()))
+
+
+def _usable_roots(state: CeremonyState, key: BatchKey) -> tuple[dict[int, bytes], int]:
+    """Return the roots a decoder may use, and how many it needs."""
+    opening = state.opening(key)
+    if opening is None:
+        return {}, 0
+    barred = state.members.excluded | opening.unproven_now()
+    usable = {index: root for index, root in opening.roots.items() if index not in barred}
+    return usable, opening.rule.points(opening.quorum)
+
+
+def _round(state: CeremonyState, key: BatchKey, number: int) -> Round | None:
+    opening = state.opening(key)
+    if opening is None or number >= len(opening.rounds):
+        return None
+    return opening.rounds[number]
+
+
+def _decoded_rounds(state: CeremonyState, key: BatchKey) -> tuple[Round, ...] | None:
+    """Return the rounds that have a decoder's entry, None before there is one."""
+    opening = state.opening(key)
+    rounds = () if opening is None else opening.rounds
+    return tuple(turn for turn in rounds if turn.decoded is not None) or None
+
+
+def _held_round(state: CeremonyState, key: BatchKey) -> Round | None:
+    """Return the round whose v is the batch's opened value.
+
+    While this operator does not hold v it cannot judge the answers itself; n-t operators that
+    vouch for v, and enough answers, are what its verdict will rest on once it has fetched v.
+    """
+    opening = state.opening(key)
+    if opening is None:
+        return None
+    if opening.held is not None:
+        return opening.rounds[opening.held]
+    return next((turn for turn in opening.rounds if turn.verdict.awaits_v), None)

@@ -1,0 +1,116 @@
+"""An operator as its steps see it: the signed plan, its seat, its keys and its ports."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mpc_core.preprocessing.layout import CeremonyLayout
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.plan import Plan
+from mpc_core.ring.galois import Ring, degree_for
+from mpc_core.sharing.prss import StreamKey, batch_key
+from mpc_core.sharing.sets import sets_of
+from mpc_core.tfhe.parameters import ParameterSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from activities.ports import Blobs, Log, Meter, Peers, Store
+
+__all__ = ["Operator", "StageKeys"]
+
+_STAGE_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class StageKeys:
+    """The child keys of one stage, for every set that contains this operator, canonical order."""
+
+    sets: tuple[tuple[int, ...], ...]
+    children: tuple[bytes, ...]
+
+    def batch_keys(
+        self, context: bytes, stream: str, bits: int
+    ) -> dict[tuple[int, ...], StreamKey]:
+        """Derive the batch key of every set for one stream (PROTOCOL.md, "PRSS keys")."""
+        return {
+            members: batch_key(child, context, stream, bits)
+            for members, child in zip(self.sets, self.children, strict=True)
+        }
+
+    def encode(self) -> bytes:
+        """Return the children in order, for the vault."""
+        return b"".join(self.children)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator of one ceremony."""
+
+    plan: Plan
+    index: int
+    parameters: ParameterSet
+    layout: CeremonyLayout
+    log: Log
+    blobs: Blobs
+    peers: Peers
+    vault: Store
+    work: Store
+    meter: Meter
+    random: Callable[[str, int], bytes]
+    _locks: dict[str, threading.RLock] = field(
+        default_factory=lambda: defaultdict(threading.RLock)
+    )
+
+    @property
+    def ring_degree(self) -> int:
+        """Degree d of the Galois rings of this ceremony."""
+        return degree_for(self.plan.count)
+
+    def ring(self, bits: int) -> Ring:
+        """Return GR(2^bits, d)."""
+        return Ring(bits, self.ring_degree)
+
+    def lock(self, name: str) -> threading.RLock:
+        """Return the lock of a batch or step, so that it runs once at a time in this process."""
+        return self._locks[name]
+
+    def own_sets(self) -> tuple[tuple[int, ...], ...]:
+        """Return the sets A that contain this operator, in canonical order."""
+        return sets_of(self.plan.count, self.plan.threshold, self.index)
+
+    def stage_keys(self, stage: str) -> StageKeys:
+        """Read the child keys of a stage from the vault.
+
+        Raises:
+            CeremonyError: RF-SETUP-001, when they were never made or are destroyed.
+        """
+        stored = self.vault.read(stage_key_name(stage))
+        sets = self.own_sets()
+        if stored is None or len(stored) != _STAGE_KEY_BYTES * len(sets):
+            raise CeremonyError(
+                "RF-SETUP-001",
+                "this operator does not hold the keys of the stage",
+                operator=self.plan.name_of(self.index),
+                stage=stage,
+                expected=f"{len(sets)} stage keys in the vault",
+                found="none" if stored is None else "another number of keys",
+                effect="it cannot compute share vectors of this stage",
+                next_step="bring back the vault, or wait for the write-off",
+                runbook="an-operator-is-down",
+            )
+        return StageKeys(
+            sets,
+            tuple(
+                stored[start : start + _STAGE_KEY_BYTES]
+                for start in range(0, len(stored), _STAGE_KEY_BYTES)
+            ),
+        )
+
+
+def stage_key_name(stage: str) -> str:
+    """Return the vault's name of a stage's child keys."""
+    return f"stage-keys/{stage}"

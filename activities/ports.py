@@ -1,0 +1,117 @@
+"""What an operator's steps need from the outside: the log, peers, blobs and two stores.
+
+infra implements these over TLS and files; tests implement them in memory. A step sees nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+from mpc_core.protocol.entries import Entry
+from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["Blobs", "Log", "Meter", "Peers", "Store"]
+
+Answer = TypeVar("Answer")
+
+
+class Log(Protocol):
+    """The operator's own verified copy of the log, up to the last co-signed checkpoint."""
+
+    def read(self, question: Callable[[CeremonyState], Answer]) -> Answer:
+        """Return the answer to a question about the state, while the state stands still."""
+        ...
+
+    def wait_for(self, question: Callable[[CeremonyState], Answer | None]) -> Answer:
+        """Return the first answer that is not None; raises when the step is cancelled."""
+        ...
+
+    def post(self, entry: Entry) -> None:
+        """Sign an entry and hand it to the log; returns when the host has taken it."""
+        ...
+
+    def post_signed(self, envelope: bytes) -> None:
+        """Hand over an entry that somebody else signed: whoever holds one may post it."""
+        ...
+
+    def endorse(self, body: bytes) -> bytes:
+        """Return this operator's signature under the canonical body of a statement."""
+        ...
+
+    def seconds_since_covered(self, position: int) -> float:
+        """Return how long this operator has held a co-signed checkpoint over this position."""
+        ...
+
+    def seconds_since_heard(self, operator: int) -> float:
+        """Return how long ago the last signed message of an operator arrived here."""
+        ...
+
+
+class Blobs(Protocol):
+    """Share vectors and openings, named by their Merkle root and served to peers."""
+
+    def has(self, root: bytes) -> bool:
+        """Return whether a verified copy is here."""
+        ...
+
+    def read(self, root: bytes) -> bytes:
+        """Return a copy, checked against its root."""
+        ...
+
+    def publish(self, data: bytes, label: str) -> bytes:
+        """Keep and serve these bytes; returns their root. `label` is the stage that pays."""
+        ...
+
+    def remove(self, root: bytes) -> None:
+        """Stop serving and keeping these bytes; nothing happens when they are not here."""
+        ...
+
+
+class Peers(Protocol):
+    """The other operators, over mutual TLS."""
+
+    def fetch(self, operator: int, root: bytes, size: int, label: str) -> None:
+        """Fetch a blob of exactly this size into the own blobs.
+
+        Raises:
+            CeremonyError: RF-PEER-*, when the peer is away or serves something else.
+        """
+        ...
+
+    def owed_entries(self, operator: int, summons: int) -> tuple[bytes, ...]:
+        """Ask an operator directly for its signed entries that a summons lists.
+
+        Raises:
+            CeremonyError: RF-PEER-*, when the peer does not answer.
+        """
+        ...
+
+
+class Store(Protocol):
+    """Named byte strings, written atomically and durably."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return what is stored, or None."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Store or replace."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Overwrite and remove; nothing happens when the name is unknown."""
+        ...
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """Return the stored names below a prefix, sorted."""
+        ...
+
+
+class Meter(Protocol):
+    """Accounts time and CPU to a stage."""
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """Charge what happens inside to a stage."""
+        ...

@@ -1,0 +1,101 @@
+"""What the seal and the end of a ceremony do to an operator's secrets.
+
+PROTOCOL.md, "Recovery and destruction". Shares are safe in the vault before any key is destroyed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from activities.operator import stage_key_name
+from activities.shares import forget_shares, move_to_vault
+from mpc_core.protocol.context import BatchName
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from activities.batches import Batches
+    from activities.operator import Operator
+    from mpc_core.preprocessing.batches import BatchLayout
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["KEY_SHARE", "Destruction"]
+
+OFFLINE = ("N", "S", "M")
+KEY_SHARE = "key-share.json"
+"""Vault file that says what the operator's final share of the key consists of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destruction:
+    """Securing shares and destroying keys at one operator."""
+
+    operator: Operator
+    batches: Batches
+
+    def secure(self) -> None:
+        """After the seal: bring all shares into the vault, then destroy the keys of N, S and M.
+
+        Security: from here on nobody can reveal a batch key of the preprocessing, so a late false
+            answer cannot make honest operators publish live noise.
+        """
+        with self.operator.lock("secure"):
+            self.operator.log.wait_for(_is_sealed)
+            if self.operator.vault.read(stage_key_name("N")) is None:
+                return
+            for batch in self._offline():
+                self._secure(batch)
+            for stage in OFFLINE:
+                self.operator.vault.remove(stage_key_name(stage))
+
+    def conclude(self) -> None:
+        """After the announcement: keep the final key share and the unused floods, nothing else."""
+        with self.operator.lock("secure"):
+            digest = self.operator.log.wait_for(_announced)
+            self.secure()
+            self.operator.vault.remove(stage_key_name("O"))
+            kept = {"bits": [], "flood": []}
+            for batch in self._offline():
+                name = BatchName(batch.stage, batch.index)
+                if batch.purpose in kept:
+                    kept[batch.purpose].append(str(name))
+                else:
+                    forget_shares(self.operator, name)
+            manifest = {
+                "ceremony_id": self.operator.plan.ceremony_id,
+                "plan_hash": self.operator.plan.hash.hex(),
+                "key_set": digest.hex(),
+                "operator": self.operator.index,
+                "shares": kept,
+            }
+            self.operator.vault.write(KEY_SHARE, json.dumps(manifest, indent=1).encode())
+
+    def _offline(self) -> list[BatchLayout]:
+        return [batch for stage in OFFLINE for batch in self.operator.layout.stage(stage)]
+
+    def _secure(self, batch: BatchLayout) -> None:
+        key = (batch.stage, batch.index)
+        self.batches.shares(key)
+        root = self.operator.log.read(lambda state: state.status(key).v_root)
+        name = BatchName(batch.stage, batch.index)
+        if not move_to_vault(self.operator, name, bytes.fromhex(root)):
+            raise CeremonyError(
+                "RF-SEAL-001",
+                "the shares of a batch cannot be secured",
+                operator=self.operator.plan.name_of(self.operator.index),
+                stage=batch.stage,
+                expected="shares of the sealed opening in work/",
+                found="none that fit",
+                effect="no key was destroyed; the step is tried again",
+                next_step="check the disk of this operator",
+                runbook="disk-full",
+            )
+
+
+def _is_sealed(state: CeremonyState) -> bool | None:
+    return True if state.sealed is not None else None
+
+
+def _announced(state: CeremonyState) -> bytes | None:
+    return state.release.digest if state.release.announcement is not None else None

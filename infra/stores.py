@@ -1,0 +1,121 @@
+"""An operator's durable stores: named byte strings in `vault/` and `work/`, and its blobs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.files import SECRET_FILE, disk_errors, make_directory, sync_directory, write_atomic
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.merkle import root_of_bytes
+
+if TYPE_CHECKING:
+    from infra.transport.outbox import Outbox
+
+__all__ = ["BlobStore", "FileStore"]
+
+
+class FileStore:
+    """Named byte strings as files of one folder, each written atomically and durably."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep everything below `folder`, which is made when it is missing."""
+        self._folder = make_directory(folder)
+
+    def _path(self, name: str) -> Path:
+        parts = name.split("/")
+        if not parts or any(part in {"", ".", ".."} for part in parts):
+            raise ValueError(name)
+        return self._folder.joinpath(*parts)
+
+    def read(self, name: str) -> bytes | None:
+        """Return what is stored, or None."""
+        path = self._path(name)
+        if not path.exists():
+            return None
+        with disk_errors(path):
+            return path.read_bytes()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Store or replace."""
+        path = self._path(name)
+        make_directory(path.parent)
+        write_atomic(path, data, SECRET_FILE)
+
+    def remove(self, name: str) -> None:
+        """Overwrite and remove.
+
+        Security: overwriting reaches the old blocks only on file systems that write in place; the
+            vault stands for storage whose keys can be destroyed (SECURITY.md).
+        """
+        path = self._path(name)
+        if not path.exists():
+            return
+        with disk_errors(path):
+            with path.open("r+b") as file:
+                file.write(bytes(path.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
+            sync_directory(path.parent)
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """Return the stored names below a prefix, sorted."""
+        start = self._path(prefix)
+        if not start.is_dir():
+            return ()
+        found = (path for path in start.rglob("*") if path.is_file() and path.suffix != ".tmp")
+        return tuple(sorted(path.relative_to(self._folder).as_posix() for path in found))
+
+
+class BlobStore:
+    """Share vectors and openings in the outbox, named by their Merkle root."""
+
+    def __init__(self, outbox: Outbox, leaf_bytes: int) -> None:
+        """Keep blobs where the outbox serves them; `leaf_bytes` is the plan's."""
+        self._outbox = outbox
+        self._leaf_bytes = leaf_bytes
+
+    def has(self, root: bytes) -> bool:
+        """Return whether a copy is here."""
+        return self._outbox.find(root.hex()) is not None
+
+    def read(self, root: bytes) -> bytes:
+        """Return a copy, checked against its root.
+
+        Raises:
+            CeremonyError: RF-DISK-011, when the copy is gone or damaged; it is removed, so that
+                the next attempt recomputes or fetches it.
+        """
+        path = self._outbox.find(root.hex())
+        data = b"" if path is None else path.read_bytes()
+        if path is None or root_of_bytes(data, self._leaf_bytes) != root:
+            if path is not None:
+                path.unlink()
+            raise CeremonyError(
+                "RF-DISK-011",
+                "a stored blob is damaged or gone",
+                expected=f"bytes with Merkle root {root.hex()}",
+                found="nothing" if path is None else "other bytes",
+                effect="the copy was removed and is made or fetched again",
+                next_step="if this comes back, check the disk",
+                runbook="disk-full",
+            )
+        return data
+
+    def publish(self, data: bytes, label: str) -> bytes:
+        """Keep and serve these bytes; returns their root."""
+        root = root_of_bytes(data, self._leaf_bytes)
+        self._outbox.publish(root, data, label)
+        return root
+
+    def path(self, root: bytes, label: str) -> Path:
+        """Return where a blob with this root is kept."""
+        return self._outbox.path(root, label)
+
+    def remove(self, root: bytes) -> None:
+        """Stop serving and keeping these bytes."""
+        path = self._outbox.find(root.hex())
+        if path is not None:
+            path.unlink(missing_ok=True)

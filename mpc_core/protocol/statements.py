@@ -1,0 +1,295 @@
+"""Which statement is due, as a function of the log: drafted by one, checked by all in the same way.
+
+A statement needs n-t signatures. The coordinator draws one up from its copy of the log; an operator
+signs it only if it would have drawn up the very same one from its own copy, and if the deadline
+that the statement closes has run out on its own clock (PROTOCOL.md, "Model").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpc_core.protocol.batch import BatchState, Verdict
+from mpc_core.protocol.entries import (
+    Announcement,
+    Close,
+    DecryptionRequest,
+    Entry,
+    KemKey,
+    KeySet,
+    Root,
+    Seal,
+    SetupSeal,
+    Summons,
+    WriteOff,
+)
+from mpc_core.protocol.key_setup import SetupPhase
+from mpc_core.protocol.setup import references_digest
+
+if TYPE_CHECKING:
+    from mpc_core.protocol.members import Members
+    from mpc_core.protocol.opening import Opening, Round
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["Done", "Due", "NotYet", "due_statement", "overdue_slot"]
+
+OFFLINE = ("N", "S", "M")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A statement that the log calls for.
+
+    Attributes:
+        entry: the statement.
+        since: log position from whose co-signed checkpoint the deadline runs, -1 for none.
+        repetition: how often the step was repeated; deadlines double each time.
+    """
+
+    entry: Entry
+    since: int = -1
+    repetition: int = 0
+
+    @property
+    def factor(self) -> int:
+        """By what the plan's deadline is multiplied."""
+        return 1 << min(self.repetition, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The log has this statement; `subject` is what later steps need of it."""
+
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """The log does not call for the statement yet."""
+
+    reason: str
+
+
+Verdicts = Due | Done | NotYet
+
+
+def due_statement(state: CeremonyState, kind: str, subject: str) -> Verdicts:
+    """Tell whether a statement is due, done, or neither.
+
+    Args:
+        state: the ceremony as one copy of the log shows it.
+        kind: the kind of the statement.
+        subject: what it is about: a slot, an operator's index, a digest in hex, or "" where the
+            log alone decides.
+    """
+    rules = {
+        Close.kind: _close,
+        SetupSeal.kind: _setup_seal,
+        Summons.kind: _summons,
+        WriteOff.kind: _write_off,
+        Seal.kind: _seal,
+        KeySet.kind: _key_set,
+        Announcement.kind: _announcement,
+        DecryptionRequest.kind: _decryption_request,
+    }
+    return rules[kind](state, subject)
+
+
+# -- deadlines ------------------------------------------------------------------------------------
+
+
+def overdue_slot(opening: Opening, members: Members) -> str:
+    """Return the slot that a batch waits in, which a deadline may close; "" if it waits for none.
+
+    Roots while some are missing but enough are there; a round while its decoder's entry, vouchers
+    or a fitting v are missing; answers while the batch is provisional and somebody owes one.
+    """
+    context = opening.context.hex()
+    if not opening.rounds:
+        enough = len(opening.roots.keys() - members.excluded)
+        return f"roots/{context}" if enough >= opening.rule.points(opening.quorum) else ""
+    if opening.held is not None:
+        owing = members.awaited - opening.rounds[opening.held].answers.keys()
+        return f"answers/{context}/{opening.held}" if owing else ""
+    return f"round/{context}/{opening.rounds[-1].number}"
+
+
+def _close(state: CeremonyState, slot: str) -> Verdicts:
+    step, *rest = slot.split("/")
+    if step == "contributions":
+        return _close_contributions(state, int(rest[0]))
+    if step == "complaints":
+        return _close_complaints(state)
+    opening = next((found for found in state.openings if found.context.hex() == rest[0]), None)
+    if opening is None:
+        return Done()
+    if overdue_slot(opening, state.members) != slot:
+        return Done()
+    if step == "roots":
+        return Due(Close(slot), since=_last_root(state, opening))
+    turn = opening.rounds[int(rest[1])]
+    return Due(Close(slot), since=_round_opened(state, opening, turn), repetition=turn.number)
+
+
+def _close_contributions(state: CeremonyState, number: int) -> Verdicts:
+    setup = state.setup
+    if setup.closed > number:
+        return Done()
+    if setup.phase is not SetupPhase.CONTRIBUTIONS:
+        return NotYet("KEM keys are missing")
+    waiting = any(setup.owes_contribution(operator) for operator in state.members.awaited)
+    entry = Close(f"contributions/{number}")
+    return Due(entry, since=_last_of(state, (KemKey, Close)) if waiting else -1)
+
+
+def _close_complaints(state: CeremonyState) -> Verdicts:
+    setup = state.setup
+    if setup.complaint_close is not None:
+        return Done()
+    if setup.phase is not SetupPhase.COMPLAINTS:
+        return NotYet("contributions are missing")
+    waiting = not state.members.awaited <= setup.examined
+    return Due(Close("complaints"), since=_last_of(state, (Close,)) if waiting else -1)
+
+
+def _last_of(state: CeremonyState, kinds: tuple[type[Entry], ...]) -> int:
+    return max((log.position for log in state.log if isinstance(log.entry, kinds)), default=0)
+
+
+def _last_root(state: CeremonyState, opening: Opening) -> int:
+    """Return the position of the last root of a context: who is slower gets a full deadline."""
+    return max(
+        log.position
+        for log in state.log
+        if isinstance(log.entry, Root) and log.entry.context == opening.context
+    )
+
+
+def _round_opened(state: CeremonyState, opening: Opening, turn: Round) -> int:
+    """Return where the wait of a round began: at its decoder's entry, else when it opened."""
+    if turn.verdict is Verdict.ODD_V:
+        return -1
+    if turn.decoded is not None:
+        return turn.position
+    closes = {f"roots/{opening.context.hex()}"}
+    if turn.number:
+        closes = {f"round/{opening.context.hex()}/{turn.number - 1}"}
+    closed = (
+        log.position
+        for log in state.log
+        if isinstance(log.entry, Close) and log.entry.slot in closes
+    )
+    return max(closed, default=_last_root(state, opening))
+
+
+# -- the setup ------------------------------------------------------------------------------------
+
+
+def _setup_seal(state: CeremonyState, _: str) -> Verdicts:
+    setup = state.setup
+    if setup.phase is SetupPhase.SEALED:
+        return Done()
+    if not state.members.accountable <= setup.acknowledgements.keys():
+        return NotYet("acknowledgements are missing")
+    table = setup.references
+    if table is None:
+        return NotYet("some stage key has no reference value")
+    return Due(SetupSeal(references_digest(table)))
+
+
+# -- writing off ----------------------------------------------------------------------------------
+
+
+def _summons(state: CeremonyState, subject: str) -> Verdicts:
+    operator = int(subject)
+    owed = state.summonable(operator)
+    members = state.members
+    if operator not in members.accountable or not owed:
+        return Done()
+    if _current_summons(state, operator) is not None:
+        return Done()
+    if operator in members.awaited:
+        return NotYet("the operator is not absent")
+    serials = [known.serial for known in members.summonses.values() if known.operator == operator]
+    return Due(Summons(operator, 1 + max(serials, default=-1), tuple(sorted(owed))))
+
+
+def _current_summons(state: CeremonyState, operator: int) -> int | None:
+    """Return the position of a summons of which nothing has come yet."""
+    owed = state.summonable(operator)
+    return next(
+        (
+            position
+            for position, summons in state.members.summonses.items()
+            if summons.operator == operator and owed.issuperset(summons.missing)
+        ),
+        None,
+    )
+
+
+def _write_off(state: CeremonyState, subject: str) -> Verdicts:
+    operator = int(subject)
+    members = state.members
+    if operator not in members.accountable or not state.summonable(operator):
+        return Done()
+    if operator in members.awaited:
+        return Done("returned")
+    summons = _current_summons(state, operator)
+    if summons is None:
+        return Done("answered")
+    if members.losses >= state.quorum.threshold:
+        return NotYet("t operators are written off already; the ceremony waits for this one")
+    return Due(WriteOff(operator, summons), since=summons)
+
+
+# -- the seal and what follows --------------------------------------------------------------------
+
+
+def _seal(state: CeremonyState, _: str) -> Verdicts:
+    if state.sealed is not None:
+        return Done()
+    unfinished = [
+        key
+        for key in state.batches
+        if key[0] in OFFLINE and state.status(key).state is not BatchState.COMPLETE
+    ]
+    if unfinished:
+        return NotYet(f"{len(unfinished)} batches are not complete")
+    return Due(Seal(state.size, state.log[-1].prefix_root))
+
+
+def _key_set(state: CeremonyState, subject: str) -> Verdicts:
+    if state.release.key_set is not None:
+        return Done(state.release.digest.hex())
+    if state.sealed is None:
+        return NotYet("nothing is sealed")
+    return Due(KeySet(bytes.fromhex(subject))) if subject else NotYet("no digest is known yet")
+
+
+def _announcement(state: CeremonyState, _: str) -> Verdicts:
+    if state.release.announcement is not None:
+        return Done(state.release.digest.hex())
+    if state.release.key_set is None:
+        return NotYet("no key set is named")
+    return Due(Announcement(state.release.digest))
+
+
+def _decryption_request(state: CeremonyState, subject: str) -> Verdicts:
+    """`subject` is "<root hex>/<size>/<openings>" of a ciphertext list."""
+    root, size, openings = subject.split("/")
+    release = state.release
+    for request in release.requests:
+        if request.ciphertext.hex() == root:
+            return Done(str(request.serial))
+    if release.announcement is None:
+        return NotYet("the key set is not announced")
+    return Due(
+        DecryptionRequest(
+            len(release.requests),
+            bytes.fromhex(root),
+            int(size),
+            int(openings),
+            release.first_flood + release.openings_used,
+        )
+    )

@@ -1,0 +1,69 @@
+"""One batch, from its share vectors to a settled opening (PROTOCOL.md, "Opening a batch").
+
+The log decides, the workflow only gives orders: it looks at the batch's view, orders whatever the
+view waits for, and looks again. An operator that does not answer costs one deadline, which n-t
+operators close; the batch is then settled without it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from workflows.calls import Calls
+    from workflows.contracts import BatchInput, BatchOrder, BatchView
+
+__all__ = ["BatchWorkflow"]
+
+
+@workflow.defn
+class BatchWorkflow:
+    """Opens one batch."""
+
+    def __init__(self) -> None:
+        self._ordered: dict[tuple[str, int, int], workflow.ActivityHandle[Any]] = {}
+
+    @workflow.run
+    async def run(self, batch: BatchInput) -> BatchView:
+        """Return the view of the settled batch.
+
+        Raises:
+            ApplicationError: RF-BATCH-001, when answers contradict each other.
+        """
+        calls = Calls(batch.ceremony)
+        order: BatchOrder = await calls.coordinator("open_batch", batch, BatchOrder)
+        view = await self._look(calls, batch, known=-1)
+        while view.step != "settled":
+            if view.step == "blame":
+                raise ApplicationError(
+                    f"answers in batch {batch.stage}-{batch.batch} contradict each other",
+                    type="RF-BATCH-001",
+                    non_retryable=True,
+                )
+            self._give_orders(calls, order, view)
+            if view.close:
+                await calls.state("close", view.close)
+            view = await self._look(calls, batch, known=view.version)
+        return view
+
+    async def _look(self, calls: Calls, batch: BatchInput, known: int) -> BatchView:
+        view: BatchView = await calls.coordinator("observe_batch", [batch, known], BatchView)
+        return view
+
+    def _give_orders(self, calls: Calls, order: BatchOrder, view: BatchView) -> None:
+        if view.step == "share":
+            for index in view.present:
+                self._once(calls, "share", index, 0, order)
+        elif view.step == "decode" and view.decoder:
+            self._once(calls, "decode", view.decoder, view.round, order)
+        elif view.step == "answer":
+            for index in view.present:
+                self._once(calls, "answer", index, view.round, order)
+
+    def _once(self, calls: Calls, step: str, index: int, round_: int, order: BatchOrder) -> None:
+        key = (step, index, round_)
+        if key not in self._ordered:
+            self._ordered[key] = calls.compute(index, step, order)

@@ -1,0 +1,113 @@
+"""How workflows call activities: which queue, which timeouts, and how statements are gathered."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from workflows.contracts import CeremonyInput, Draft, Endorsement, OperatorQueues, StepOrder
+
+__all__ = ["Calls"]
+
+_UNTIL_ANSWERED = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=10)
+)
+_A_LONG_TIME = timedelta(days=30)
+_COMPUTE_TIME = timedelta(hours=6)
+_COMPUTE_HEARTBEAT = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The activities of one ceremony, addressed to the right queues."""
+
+    ceremony: CeremonyInput
+
+    def operator(self, index: int) -> OperatorQueues:
+        """Return the queues of the operator with this index."""
+        return self.ceremony.operators[index - 1]
+
+    async def coordinator(self, name: str, argument: Any, result: type[Any]) -> Any:
+        """Run a coordinator's activity until it answers; it survives restarts of the coordinator.
+
+        A coordinator that waits for the log answers within its own polling time, so a missing
+        heartbeat means that its process is gone.
+        """
+        return await workflow.execute_activity(
+            name,
+            argument,
+            task_queue=self.ceremony.coordinator_queue,
+            result_type=result,
+            schedule_to_start_timeout=_A_LONG_TIME,
+            start_to_close_timeout=timedelta(minutes=30),
+            heartbeat_timeout=timedelta(seconds=30),
+            retry_policy=_UNTIL_ANSWERED,
+        )
+
+    def compute(self, index: int, name: str, order: Any) -> workflow.ActivityHandle[Any]:
+        """Start a compute activity of one operator; it waits as long as the operator is down."""
+        return workflow.start_activity(
+            name,
+            order,
+            task_queue=self.operator(index).compute,
+            schedule_to_start_timeout=_A_LONG_TIME,
+            start_to_close_timeout=_COMPUTE_TIME,
+            heartbeat_timeout=_COMPUTE_HEARTBEAT,
+            retry_policy=_UNTIL_ANSWERED,
+        )
+
+    async def everyone(self, name: str, order: StepOrder, operators: list[int]) -> None:
+        """Run one step at these operators and wait for all of them."""
+        await asyncio.gather(*(self.compute(index, name, order) for index in operators))
+
+    async def endorsement(self, index: int, draft: Draft) -> Endorsement:
+        """Ask one operator to endorse a statement; an absent operator is a refusal, not a wait."""
+        try:
+            answer: Endorsement = await workflow.execute_activity(
+                "endorse",
+                draft,
+                task_queue=self.operator(index).control,
+                result_type=Endorsement,
+                schedule_to_start_timeout=timedelta(seconds=self.ceremony.timeouts.step),
+                start_to_close_timeout=timedelta(seconds=60),
+                heartbeat_timeout=timedelta(seconds=30),
+                retry_policy=RetryPolicy(maximum_attempts=2),
+            )
+        except ActivityError as error:
+            return Endorsement(operator=index, refusal=f"no answer: {error.cause}")
+        return answer
+
+    async def state(self, kind: str, subject: str = "") -> Draft:
+        """Gather n-t signatures for a statement and post it; return when the log covers it.
+
+        A draft that is not due yet, or that too few operators endorse, is drawn up again: the
+        log may have moved meanwhile, and only the log decides.
+        """
+        while True:
+            draft: Draft = await self.coordinator(
+                "draft_statement", Draft(kind=kind, subject=subject, state="draft"), Draft
+            )
+            if draft.state == "done":
+                return draft
+            if draft.state == "draft":
+                answers = await asyncio.gather(
+                    *(self.endorsement(index, draft) for index in draft.signers)
+                )
+                posted: Draft = await self.coordinator(
+                    "post_statement", [draft, list(answers)], Draft
+                )
+                if posted.state == "done":
+                    return posted
+            await workflow.sleep(timedelta(seconds=min(1.0, self.ceremony.timeouts.step / 5)))
+
+    async def step(self, step: str) -> StepOrder:
+        """Return the coordinator's signed order for a step outside the batches."""
+        order: StepOrder = await self.coordinator("sign_step", step, StepOrder)
+        return order

@@ -1,0 +1,88 @@
+"""The agenda of a ceremony (PROTOCOL.md, "Stages and sealing" and "Assembly").
+
+keys -> noise, and key bits then products -> seal -> seed -> bodies -> key set -> zero audit and
+test decryptions -> announcement. Nothing of the assembly is opened before the seal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from workflows.batch import BatchWorkflow
+    from workflows.calls import Calls
+    from workflows.contracts import (
+        BatchInput,
+        CeremonyInput,
+        CeremonyResult,
+        Draft,
+        StageInput,
+    )
+    from workflows.keys import KeysWorkflow
+    from workflows.seal import SealWorkflow
+    from workflows.stage import StageWorkflow
+
+__all__ = ["CeremonyWorkflow"]
+
+_SEED = 1
+"""Assembly batch 0 opens the public seed, on which all others rest."""
+
+
+@workflow.defn
+class CeremonyWorkflow:
+    """Creates one key set."""
+
+    @workflow.run
+    async def run(self, ceremony: CeremonyInput) -> CeremonyResult:
+        """Return the digest of the announced key set."""
+        calls = Calls(ceremony)
+        await self._keys(ceremony)
+        await asyncio.gather(
+            self._stage(ceremony, "N"),
+            self._key_bits_and_products(ceremony),
+        )
+        await workflow.execute_child_workflow(
+            SealWorkflow.run, ceremony, id=f"{ceremony.ceremony_id}/seal"
+        )
+        await self._stage(ceremony, "O", last=_SEED)
+        await self._stage(ceremony, "O", first=_SEED, last=ceremony.batches["bodies"])
+        await self._accept(calls, ceremony)
+        announced: Draft = await calls.state("announcement")
+        await self._finish(calls, ceremony)
+        result: CeremonyResult = await calls.coordinator(
+            "publish", announced.subject, CeremonyResult
+        )
+        return result
+
+    async def _keys(self, ceremony: CeremonyInput) -> None:
+        await workflow.execute_child_workflow(
+            KeysWorkflow.run, ceremony, id=f"{ceremony.ceremony_id}/keys"
+        )
+
+    async def _key_bits_and_products(self, ceremony: CeremonyInput) -> None:
+        await self._stage(ceremony, "S")
+        await self._stage(ceremony, "M")
+
+    async def _stage(
+        self, ceremony: CeremonyInput, stage: str, *, first: int = 0, last: int | None = None
+    ) -> None:
+        end = ceremony.batches[stage] if last is None else last
+        await workflow.execute_child_workflow(
+            StageWorkflow.run,
+            StageInput(ceremony=ceremony, stage=stage, first=first, last=end),
+            id=f"{ceremony.ceremony_id}/{stage}/{first}",
+        )
+
+    async def _accept(self, calls: Calls, ceremony: CeremonyInput) -> None:
+        """Agree on the key set's digest, then open the zero audit and the test decryptions."""
+        await calls.state("key-set")
+        await self._stage(ceremony, "O", first=ceremony.batches["bodies"])
+
+    async def _finish(self, calls: Calls, ceremony: CeremonyInput) -> None:
+        """Tell everybody who is there to keep the final share and forget the rest."""
+        order = await calls.step("conclude")
+        present: list[int] = await calls.coordinator("present_operators", None, list)
+        ordered = [calls.compute(index, "conclude", order) for index in present]
+        await workflow.wait(ordered, timeout=ceremony.timeouts.waiting)

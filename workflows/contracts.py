@@ -1,0 +1,188 @@
+"""Everything that crosses Temporal: references, orders and small status values; never data.
+
+Bytes travel as hex or base64 text. No value here is secret: whoever reads a history learns what
+the public log says anyway (PROTOCOL.md, "Model").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = [
+    "BatchInput",
+    "BatchOrder",
+    "BatchView",
+    "CeremonyInput",
+    "CeremonyResult",
+    "DecryptionInput",
+    "DecryptionResult",
+    "Draft",
+    "Endorsement",
+    "OperatorQueues",
+    "SealView",
+    "StageInput",
+    "StepOrder",
+    "Timeouts",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorQueues:
+    """One operator and its two task queues: short control tasks, long compute tasks."""
+
+    index: int
+    name: str
+    control: str
+    compute: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Waiting times in seconds, from the plan."""
+
+    step: float
+    waiting: float
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyInput:
+    """What a ceremony workflow needs: names and queues; the rules are in the signed plan."""
+
+    ceremony_id: str
+    plan_hash: str
+    operators: list[OperatorQueues]
+    coordinator_queue: str
+    timeouts: Timeouts
+    batches: dict[str, int]
+    batches_in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageInput:
+    """Batches `first` to `last` (exclusive) of one stage."""
+
+    ceremony: CeremonyInput
+    stage: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInput:
+    """One batch of one stage."""
+
+    ceremony: CeremonyInput
+    stage: str
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOrder:
+    """A batch that operators are told to work on: the coordinator's signed order, base64."""
+
+    stage: str
+    batch: int
+    envelope: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepOrder:
+    """A step outside the batches ("contribute", "acknowledge", ...), signed by the coordinator."""
+
+    step: str
+    envelope: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchView:
+    """What the log says of a batch, as far as a workflow needs it.
+
+    Attributes:
+        version: number of log entries this view is computed from.
+        state: open, provisional, complete, misfit or dead.
+        step: what the batch waits for: share, decode, answer, settled or blame.
+        round: the current decoder round.
+        decoder: index of that round's decoder, 0 when there is none.
+        present: operators that orders are sent to (neither absent nor written off).
+        missing: operators that the step waits for.
+        close: slot whose deadline has passed and which n-t operators should close, else "".
+    """
+
+    version: int
+    state: str
+    step: str
+    round: int
+    decoder: int
+    present: list[int]
+    missing: list[int]
+    close: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SealView:
+    """How far N, S and M are from the seal.
+
+    Attributes:
+        ready: every batch is complete.
+        sealed: a valid seal entry is under a co-signed checkpoint.
+        owing: operators that owe entries and are present.
+        silent: operators that owe entries and are absent.
+        summoned: silent operators whose current summons is on the log.
+    """
+
+    version: int
+    ready: bool
+    sealed: bool
+    owing: list[int]
+    silent: list[int]
+    summoned: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A statement to be endorsed: its canonical body and the order for it, base64.
+
+    `state` is "draft", "done" (the log has a valid one already) or "wait" (not due yet).
+    """
+
+    kind: str
+    subject: str
+    state: str
+    body: str = ""
+    envelope: str = ""
+    signers: list[int] = field(default_factory=list)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsement:
+    """One operator's signature under a draft (base64), or the reason it refused."""
+
+    operator: int
+    signature: str = ""
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyResult:
+    """The announced key set, by its digest."""
+
+    digest: str
+    log_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecryptionInput:
+    """A compact ciphertext list to be decrypted, by digest; the file lies with the coordinator."""
+
+    ceremony: CeremonyInput
+    ciphertext: str
+    openings: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecryptionResult:
+    """The batch in which the masked phases were opened."""
+
+    batch: int
+    log_size: int
