@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mpc_core.ring.galois import Ring
+    from mpc_core.ring.galois import Ring, RingArray
     from mpc_core.tfhe.objects import PublicObject
     from mpc_core.tfhe.parameters import Parameters
-
-    RingArray = NDArray[np.uint64]
 
 __all__ = [
     "gadget_shift",

@@ -38,6 +38,13 @@ def test_the_public_key_spells_out_the_masks_of_the_seed(reference):
     assert np.array_equal(contents.masks[1], masks[0])
 
 
+def read_or_code(file, parameters, data):
+    try:
+        return read_key_file(file, parameters, data)
+    except CeremonyError as error:
+        return error.code
+
+
 def test_no_changed_byte_goes_unnoticed(written, reference):
     file, data = written
     original = read_key_file(file, reference.parameters, data)
@@ -46,10 +53,8 @@ def test_no_changed_byte_goes_unnoticed(written, reference):
     for position in {*range(400), *tail.tolist(), *random.integers(0, len(data), 50).tolist()}:
         changed = bytearray(data)
         changed[position] ^= 1 << int(random.integers(8))
-        try:
-            found = read_key_file(file, reference.parameters, bytes(changed))
-        except CeremonyError as error:
-            assert error.code == "RF-TFHE-001"
+        found = read_or_code(file, reference.parameters, bytes(changed))
+        if found == "RF-TFHE-001":
             continue
         same = found.tag == original.tag and found.seed == original.seed
         for mine, theirs in ((found.bodies, original.bodies), (found.masks, original.masks)):

@@ -10,13 +10,11 @@ from mpc_core.tfhe import polynomials
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from([64, 128]),
-    st.integers(1, 3),
-    st.integers(1, 2),
-    st.integers(0, 4),
-    st.integers(1, 4),
+    st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(0, 4), st.integers(1, 4)),
     st.integers(0, 2**32),
 )
-def test_kernel_and_reference_agree(word_bits, rows, count, log_size, degree, seed):
+def test_kernel_and_reference_agree(word_bits, shape, seed):
+    rows, count, log_size, degree = shape
     random = np.random.default_rng(seed)
     end = () if word_bits == 64 else (2,)
     edge = np.array([0, 1, 2**32 - 1, 2**63, 2**64 - 1], dtype=np.uint64)
