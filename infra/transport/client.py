@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 import aiohttp
 
-from infra.transport.loop import BackgroundLoop
+from infra.loop import BackgroundLoop
 from infra.transport.refusal import refusal
 from mpc_core.protocol.errors import CeremonyError
 

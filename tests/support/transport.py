@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from infra.loop import BackgroundLoop
 from infra.transport.client import Patience, Peer, PeerClient
-from infra.transport.loop import BackgroundLoop
 from infra.transport.outbox import serve
 from infra.transport.tls import COORDINATOR, Identity, Members
 

@@ -1,4 +1,4 @@
-"""One event loop in a thread of its own, so that threads and coroutines alike can use aiohttp."""
+"""One event loop in a thread of its own, so that threads and coroutines alike can await."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The Temporal server and how to reach it."""

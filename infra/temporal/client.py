@@ -1,0 +1,77 @@
+"""Connecting to Temporal: an address somebody names, or the TEMPORAL_* settings."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from temporalio.envconfig import ClientConnectConfig
+
+__all__ = ["NAMESPACE", "connect", "external_settings"]
+
+NAMESPACE = "default"
+
+_PAUSE_SECONDS = 0.2
+
+
+def external_settings(
+    environment: Mapping[str, str] | None = None,
+) -> ClientConnectConfig | None:
+    """Return the connection that TEMPORAL_* variables or the user's profile describe, if any.
+
+    Args:
+        environment: variables to read, those of this process by default.
+    """
+    settings = ClientConfig.load_client_connect_config(override_env_vars=environment)
+    return settings if settings.get("target_host") else None
+
+
+async def connect(
+    address: str | None = None, *, identity: str, deadline_seconds: float = 30.0
+) -> Client:
+    """Connect to the server at `address`, or else to the one that the settings describe.
+
+    Args:
+        address: host:port; without one, TEMPORAL_ADDRESS and the other settings count.
+        identity: the name under which this process shows up in histories.
+        deadline_seconds: how long to wait for a server that is still starting.
+
+    Raises:
+        CeremonyError: RF-TEMP-004 if there is no address or no server answers in time.
+    """
+    settings: ClientConnectConfig | None = (
+        {"target_host": address, "namespace": NAMESPACE} if address else external_settings()
+    )
+    if settings is None:
+        raise _unreachable("", "neither an address nor TEMPORAL_ADDRESS")
+    failure = "no answer"
+    try:
+        async with asyncio.timeout(deadline_seconds):
+            while True:
+                try:
+                    return await Client.connect(**settings, identity=identity)
+                except RuntimeError as error:
+                    failure = str(error)
+                await asyncio.sleep(_PAUSE_SECONDS)
+    except TimeoutError as error:
+        raise _unreachable(settings["target_host"], failure) from error
+
+
+def _unreachable(address: str, found: str) -> CeremonyError:
+    return CeremonyError(
+        "RF-TEMP-004",
+        f"no Temporal server answers at {address}" if address else "no Temporal server is named",
+        expected="a Temporal server that speaks gRPC",
+        found=found,
+        effect="no orders arrive; nothing is lost, the ceremony goes on once it answers",
+        next_step="start the server, or correct TEMPORAL_ADDRESS",
+        runbook="temporal-unreachable",
+    )
