@@ -39,7 +39,11 @@ if TYPE_CHECKING:
     from mpc_core.tfhe.parameters import Parameters
 
 __all__ = [
+    "FLOOD",
+    "BatchLayout",
     "CeremonyLayout",
+    "Segment",
+    "WeightGroup",
     "build_layout",
 ]
 
@@ -294,9 +298,14 @@ class _Builder:
                     )
                 )
         bodies = tuple(("O", index) for index in range(1, len(batches)))
-        for bits, _ in rings:
+        for bits, chosen in rings:
+            audited = tuple(Segment(item.number, 0, item.rows) for item in chosen)
             rounds = self._packed(CHALLENGE_BITS)
-            batches.append(self._opening(len(batches), "audit", bits, rounds, dependencies=bodies))
+            batches.append(
+                self._opening(
+                    len(batches), "audit", bits, rounds, segments=audited, dependencies=bodies
+                )
+            )
         if tests:
             audits = tuple(("O", index) for index in range(len(bodies) + 1, len(batches)))
             segments = (Segment(FLOOD, 0, tests),)

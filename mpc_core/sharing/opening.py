@@ -1,0 +1,261 @@
+"""Opening a batch: share vectors on the wire, and what they interpolate to.
+
+A share vector and the value v that it opens to have the same shape and encoding: packed elements
+in group order, each coefficient ceil((K - i) / 8) bytes, little-endian, for weight i. At degree 2t
+exactly 2t+1 vectors are interpolated and nothing is corrected; whether they were right, the
+challenge tells (PROTOCOL.md, "Opening a batch"). At degree t n-t
+vectors must lie on one polynomial.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mpc_core.ring.exact import Element
+    from mpc_core.ring.galois import Ring, RingArray
+
+__all__ = [
+    "ElementGroups",
+    "decode_double",
+    "decode_single",
+    "decode_words",
+    "element_weights",
+    "encode_words",
+    "fitting_operators",
+    "reduce_groups",
+]
+
+ElementGroups = tuple[tuple[int, int], ...]
+"""(weight i, packed elements) of each group, in order."""
+
+
+def _rows(groups: ElementGroups) -> list[tuple[int, slice]]:
+    rows, start = [], 0
+    for weight, count in groups:
+        rows.append((weight, slice(start, start + count)))
+        start += count
+    return rows
+
+
+def element_weights(groups: ElementGroups) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return the weight of every packed element."""
+    weights = np.array([weight for weight, _ in groups], np.uint8)
+    return np.repeat(weights, [count for _, count in groups])
+
+
+def reduce_groups(values: RingArray, groups: ElementGroups, ring: Ring) -> RingArray:
+    """Reduce the elements of each group mod 2^(K - weight), in place, and return them.
+
+    Security: a share must be reduced before it leaves its operator; the high bits of a value that
+        is to be opened mod 2^(K - i) are not masked by the rest of the protocol.
+    """
+    for weight, rows in _rows(groups):
+        if weight:
+            values[rows] = ring.reduce(values[rows], ring.bits - weight)
+    return values
+
+
+def _too_wide(data: np.ndarray[tuple[int, int], np.dtype[np.uint8]], bits: int) -> bool:
+    """Tell whether little-endian rows of bytes hold an integer of more than `bits` bits."""
+    top = data[:, bits // 8 :].copy()
+    if top.shape[1]:
+        top[:, 0] &= np.uint8(0xFF & ~((1 << bits % 8) - 1))
+    return bool(top.any())
+
+
+def encode_words(values: RingArray, groups: ElementGroups, ring: Ring) -> bytes:
+    """Encode a share vector or v canonically.
+
+    Args:
+        values: packed elements, reduced group by group.
+        groups: weight and number of elements of each group.
+        ring: the ring of the batch.
+
+    Raises:
+        CeremonyError: RF-BATCH-001 if a coefficient is not reduced; it is not sent.
+    """
+    parts = []
+    for weight, rows in _rows(groups):
+        bits = ring.bits - weight
+        data = np.ascontiguousarray(values[rows]).astype("<u8", copy=False).view(np.uint8)
+        data = data.reshape(-1, ring.bits // 8)
+        if _too_wide(data, bits):
+            raise CeremonyError(
+                "RF-BATCH-001",
+                "a share vector is wider than the ring it is opened in",
+                expected=f"coefficients of at most {bits} bits",
+                found="a wider coefficient",
+                effect="nothing was sent",
+                next_step="report this as a defect of the software",
+                runbook="a-batch-does-not-open",
+            )
+        parts.append(data[:, : -(-bits // 8)].tobytes())
+    return b"".join(parts)
+
+
+def decode_words(data: bytes | memoryview, groups: ElementGroups, ring: Ring) -> RingArray:
+    """Decode a share vector or v; the inverse of `encode_words`.
+
+    Raises:
+        CeremonyError: RF-BATCH-002 if the length is wrong, RF-BATCH-003 if a coefficient is wider
+            than K - i bits.
+
+    Security: there is one encoding of each vector, so a Merkle root names one value.
+    """
+    widths = [-(-(ring.bits - weight) // 8) for weight, _ in groups]
+    sizes = [count * ring.degree * width for (_, count), width in zip(groups, widths, strict=True)]
+    if len(data) != sum(sizes):
+        raise CeremonyError(
+            "RF-BATCH-002",
+            "a share vector or opening has the wrong length",
+            expected=f"{sum(sizes)} bytes",
+            found=f"{len(data)} bytes",
+            effect="it is not used",
+            runbook="a-batch-does-not-open",
+        )
+    count = sum(count for _, count in groups)
+    words = np.zeros((count * ring.degree, ring.bits // 8), np.uint8)
+    start = 0
+    for (weight, rows), width, size in zip(_rows(groups), widths, sizes, strict=True):
+        part = np.frombuffer(data, np.uint8, size, start).reshape(-1, width)
+        if _too_wide(part, ring.bits - weight):
+            raise CeremonyError(
+                "RF-BATCH-003",
+                "a share vector or opening is not canonical",
+                expected=f"coefficients of at most {ring.bits - weight} bits",
+                found="a wider coefficient",
+                effect="it is not used",
+                runbook="a-batch-does-not-open",
+            )
+        words[rows.start * ring.degree : rows.stop * ring.degree, :width] = part
+        start += size
+    values = words.view("<u8").astype(np.uint64, copy=False)
+    return values.reshape(ring.shape(count))
+
+
+def _interpolate(
+    vectors: Mapping[int, RingArray], points: tuple[int, ...], at: int, ring: Ring
+) -> RingArray:
+    factors = ring.exact.lagrange(points, at)
+    return ring.combine(factors, (vectors[index] for index in points))
+
+
+def decode_double(
+    vectors: Mapping[int, RingArray], threshold: int, groups: ElementGroups, ring: Ring
+) -> RingArray:
+    """Interpolate v from the vectors of exactly 2t+1 operators, by index, at degree 2t.
+
+    Security: any one of the vectors can make v wrong, unnoticed here. The challenge of the round
+        notices; no error is ever corrected at degree 2t, since at n = 3t+1 colluders could steer
+        the corrected value.
+
+    Raises:
+        CeremonyError: RF-BATCH-004 if there are more or fewer vectors.
+    """
+    points = tuple(sorted(vectors))
+    if len(points) != 2 * threshold + 1:
+        raise CeremonyError(
+            "RF-BATCH-004",
+            "a batch is decoded from the wrong number of vectors",
+            expected=f"{2 * threshold + 1} operators",
+            found=f"{len(points)}",
+            effect="nothing was decoded",
+        )
+    return reduce_groups(_interpolate(vectors, points, 0, ring), groups, ring)
+
+
+def decode_single(
+    vectors: Mapping[int, RingArray], threshold: int, quorum: int, ring: Ring
+) -> RingArray:
+    """Interpolate v from at least n-t vectors, by index, that all lie on one degree-t polynomial.
+
+    Args:
+        vectors: share vectors by operator index.
+        threshold: t.
+        quorum: n-t.
+        ring: GR(2^K, d).
+
+    Raises:
+        CeremonyError: RF-BATCH-005 if there are fewer than n-t vectors; RF-BATCH-006 if they do
+            not lie on one polynomial, naming who is off the only one that n-t of them fit.
+
+    Security: n-t vectors on one polynomial hold t+1 honest ones, which fix it; so v is right
+        whatever t operators sent, and whenever.
+    """
+    points = tuple(sorted(vectors))
+    if len(points) < quorum:
+        raise CeremonyError(
+            "RF-BATCH-005",
+            "too few vectors for an opening",
+            expected=f"{quorum} operators",
+            found=f"{len(points)}",
+            effect="the batch stays open",
+        )
+    fitting = fitting_operators(vectors, threshold, quorum, ring)
+    if fitting != points:
+        off = ", ".join(str(index) for index in points if index not in fitting)
+        raise CeremonyError(
+            "RF-BATCH-006",
+            "the vectors of an opening do not lie on one polynomial",
+            expected=f"every vector on the polynomial of degree {threshold} that {quorum} fit",
+            found=f"operators off it: {off}"
+            if fitting
+            else "no polynomial that enough of them fit",
+            effect="nothing was opened; vectors off the polynomial count as missing",
+            runbook="a-batch-does-not-open",
+        )
+    return _interpolate(vectors, points[: threshold + 1], 0, ring)
+
+
+def fitting_operators(
+    vectors: Mapping[int, RingArray], threshold: int, quorum: int, ring: Ring
+) -> tuple[int, ...]:
+    """Return the operators whose vectors lie on the one polynomial that at least n-t of them fit.
+
+    Empty while no polynomial has n-t vectors; then more vectors are needed. There is at most one:
+    two of them would share n-2t > t points.
+    """
+    fitting = tuple(sorted(vectors))
+    while len(fitting) >= quorum:
+        row = _first_misfit(vectors, fitting, threshold, ring)
+        if row is None:
+            return fitting
+        column = {i: ring.to_exact(vectors[i][row : row + 1])[0] for i in fitting}
+        fitting = _fitting_column(column, threshold, quorum, ring)
+    return ()
+
+
+def _first_misfit(
+    vectors: Mapping[int, RingArray], points: tuple[int, ...], threshold: int, ring: Ring
+) -> int | None:
+    base = points[: threshold + 1]
+    for index in points[threshold + 1 :]:
+        differs = _interpolate(vectors, base, index, ring) != vectors[index]
+        rows = np.flatnonzero(differs.reshape(len(differs), -1).any(axis=1))
+        if rows.size:
+            return int(rows[0])
+    return None
+
+
+def _fitting_column(
+    values: Mapping[int, Element], threshold: int, quorum: int, ring: Ring
+) -> tuple[int, ...]:
+    exact = ring.exact
+    for base in combinations(values, threshold + 1):
+        chosen = [values[index] for index in base]
+        fitting = tuple(
+            index
+            for index, value in values.items()
+            if exact.combine(exact.lagrange(base, index), chosen) == value
+        )
+        if len(fitting) >= quorum:
+            return fitting
+    return ()
