@@ -27,11 +27,12 @@ def accumulate(
     """Add sum_s constants[s, c] * streams[s, k] to sums[c, k].
 
     Args:
-        streams: limbs of a group of streams, shape (group, limbs); group is a multiple of 4.
+        streams: limbs of a group of streams, shape (group, at least limbs); group is a multiple
+            of 4.
         constants: shape (group, d).
         sums: shape (d, limbs).
     """
-    group, limbs = streams.shape
+    group, limbs = streams.shape[0], sums.shape[1]
     for start in range(0, limbs, BLOCK):
         stop = min(start + BLOCK, limbs)
         for s in range(0, group, 4):

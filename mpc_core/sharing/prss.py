@@ -46,11 +46,14 @@ KEY_BYTES, NONCE_BYTES, BLOCK_BYTES = 16, 8, 16
 PIECE_BYTES = 65536
 """Bytes enciphered per call: large enough that the call itself costs nothing."""
 
-TILE_BLOCKS = 1024
-"""Blocks of every stream that are summed before the next ones are made: fits the cache."""
+TILE_BLOCKS = PIECE_BYTES // BLOCK_BYTES
+"""Blocks of every stream that are summed before the next ones are made."""
 
-GROUP = 8
-"""Streams that are made and summed together; a multiple of 4."""
+LANES = 4
+"""The kernel takes streams by this number."""
+
+GROUP = 2 * LANES
+"""Streams that are made and summed together."""
 
 LIMB_BYTES = 4
 ZEROS = bytes(PIECE_BYTES)
@@ -195,43 +198,35 @@ def share_of_streams(
     """
     from mpc_core.kernels import prss  # noqa: PLC0415 kernels compile when imported
 
-    word_bytes = ring.bits // 8
-    limbs = word_bytes // LIMB_BYTES
-    words_per_block = BLOCK_BYTES // word_bytes
-    block = first // words_per_block
-    skip = first % words_per_block
+    words_per_block = 8 * BLOCK_BYTES // ring.bits
+    block, skip = divmod(first, words_per_block)
+    tile_blocks = min(TILE_BLOCKS, -(-(skip + count) // words_per_block))
+    tile_words = tile_blocks * words_per_block
     streams = [_Stream(key, block) for key in keys]
-    groups = _groups(constants)
-    tile_words = TILE_BLOCKS * words_per_block
-    size = TILE_BLOCKS * BLOCK_BYTES
-    buffers = np.zeros((GROUP, size + BLOCK_BYTES), np.uint8)
-    views = [buffer.data for buffer in buffers]
+    factors = _padded(constants)
+    buffers = np.zeros((GROUP, (tile_blocks + 1) * BLOCK_BYTES), np.uint8)
+    limbs = buffers.view("<u4")
     out = np.empty(ring.shape(count), np.uint64)
     rows = out.reshape(count, -1)
-    done = 0
-    while done < count:
-        words = min(tile_words, skip + count - done)
-        blocks = -(-words // words_per_block)
+    for start in range(-skip, count, max(tile_words, 1)):
+        blocks = min(tile_blocks, -(-(count - start) // words_per_block))
         sums = np.zeros((ring.degree, blocks * BLOCK_BYTES // LIMB_BYTES), np.int64)
-        for group, factors in enumerate(groups):
-            members = streams[group * GROUP : (group + 1) * GROUP]
-            for stream, view in zip(members, views, strict=False):
-                stream.fill(view, blocks * BLOCK_BYTES)
-            limbs_of_group = np.ascontiguousarray(
-                buffers[:, : blocks * BLOCK_BYTES].view("<u4"), np.uint32
-            )
-            prss.accumulate(limbs_of_group, factors, sums)
-        prss.carry(sums, limbs, skip, rows[done : done + words - skip])
-        done += words - skip
-        skip = 0
+        for at in range(0, len(streams), GROUP):
+            for stream, buffer in zip(streams[at : at + GROUP], buffers, strict=False):
+                stream.fill(buffer.data, blocks * BLOCK_BYTES)
+            group = factors[at : at + GROUP]
+            prss.accumulate(limbs[: len(group)], group, sums)
+        target = max(start, 0)
+        prss.carry(sums, ring.bits // 32, target - start, rows[target : start + tile_words])
     return out
 
 
 def accumulate(
     streams: NDArray[np.uint32], constants: NDArray[np.int32], sums: NDArray[np.int64]
 ) -> None:
-    """Add constants^T streams to `sums`: the reference of the kernel of the same name."""
-    sums += constants.T.astype(np.int64) @ streams.astype(np.int64)
+    """Add constants^T * streams to `sums`: the reference of the kernel of the same name."""
+    limbs = streams[:, : sums.shape[1]].astype(np.int64)
+    sums += constants.T.astype(np.int64) @ limbs
 
 
 def carry(sums: NDArray[np.int64], limbs: int, first: int, out: NDArray[np.uint64]) -> None:
@@ -244,12 +239,12 @@ def carry(sums: NDArray[np.int64], limbs: int, first: int, out: NDArray[np.uint6
         out[:, half :: limbs // 2] = part.T.astype(np.uint64)
 
 
-def _groups(constants: NDArray[np.int32]) -> list[NDArray[np.int32]]:
-    """Cut the constants into groups of streams; a missing stream counts zero times."""
+def _padded(constants: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the constants with zeros for the streams missing to a multiple of `LANES`."""
     count, degree = constants.shape
-    padded = np.zeros((-(-count // GROUP) * GROUP, degree), np.int32)
+    padded = np.zeros((-(-count // LANES) * LANES, degree), np.int32)
     padded[:count] = constants
-    return [padded[at : at + GROUP] for at in range(0, len(padded), GROUP)]
+    return padded
 
 
 class _Stream:

@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.plan import DESIGN_RANGE
 from mpc_core.ring.exact import ExactRing, degree_for
 
 if TYPE_CHECKING:
@@ -24,15 +25,13 @@ __all__ = [
     "access_sets",
     "check_committee",
     "search_zero_family",
+    "sets_containing",
     "sets_of",
     "spans_every_coalition",
     "zero_family",
 ]
 
 OperatorSet = tuple[int, ...]
-
-DESIGN_RANGE = 13
-"""Most operators supported: the number of access sets grows as C(n, t)."""
 
 TIE_BREAK = b"ringforge/zero-family/v1"
 """Prefix of the hash that orders sets of equal gain."""
@@ -60,10 +59,15 @@ def access_sets(n: int, t: int) -> tuple[OperatorSet, ...]:
     return tuple(combinations(range(1, n + 1), n - t))
 
 
-@lru_cache(maxsize=256)
 def sets_of(n: int, t: int, operator: int) -> tuple[OperatorSet, ...]:
     """Return the access sets that contain `operator`."""
-    return tuple(members for members in access_sets(n, t) if operator in members)
+    return sets_containing(n, t, (operator,))
+
+
+@lru_cache(maxsize=1024)
+def sets_containing(n: int, t: int, members: OperatorSet) -> tuple[OperatorSet, ...]:
+    """Return the access sets that contain all of these operators."""
+    return tuple(a for a in access_sets(n, t) if set(members).issubset(a))
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mpc_core.ring.points import zero_constants
 from mpc_core.sharing.packing import pack
 from mpc_core.sharing.prss import committee_of, share_of_streams, stream_key
-from mpc_core.sharing.sets import zero_family
+from mpc_core.sharing.sets import sets_containing, zero_family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ def zero_mask(
     """
     n, t = committee_of(keys, at)
     family = tuple(members for members in zero_family(n, t) if at in members)
-    stream_keys = [zero_key(keys, members) for members in family]
+    stream_keys = [zero_key(keys, n, t, members) for members in family]
     constants = zero_constants(at, n, family)
     d = ring.degree
     words = share_of_streams(stream_keys, constants, count * d, ring, first * d)
@@ -57,11 +57,15 @@ def zero_mask(
     return ring.multiply(pack(words, ring), alpha)
 
 
-def zero_key(keys: Mapping[OperatorSet, StreamKey], members: OperatorSet) -> StreamKey:
+def zero_key(
+    keys: Mapping[OperatorSet, StreamKey], n: int, t: int, members: OperatorSet
+) -> StreamKey:
     """Derive the key of a set B from the "zero" stream keys of all A that contain it.
 
     Args:
         keys: at least the keys of those A.
+        n: number of operators.
+        t: threshold.
         members: B.
 
     Returns:
@@ -70,6 +74,6 @@ def zero_key(keys: Mapping[OperatorSet, StreamKey], members: OperatorSet) -> Str
     Security: members of B are members of all these A and know every key; any t operators outside B
         miss one of them. No long-term key of B exists, so burning a batch settles the B as well.
     """
-    inside = set(members)
-    secret = b"".join(keys[a].key + keys[a].nonce for a in sorted(keys) if inside.issubset(a))
+    containing = sets_containing(n, t, members)
+    secret = b"".join(keys[a].key + keys[a].nonce for a in containing)
     return stream_key(secret, b"B" + bytes(members))
