@@ -72,13 +72,16 @@ def test_a_broken_program_on_path_gives_way_to_the_cache(finder, tools):
 
 
 def test_a_download_is_kept_in_the_cache(finder, monkeypatch):
+    def put_into(folder):
+        Path(folder, "temporal-cli").write_text(WORKS)
+
     class Environment:
         async def shutdown(self):
             pass
 
     async def download(*, download_dest_dir, dev_server_download_version):
         assert dev_server_download_version == f"v{VERSION}"
-        Path(download_dest_dir, "temporal-cli").write_text(WORKS)
+        put_into(download_dest_dir)
         return Environment()
 
     monkeypatch.setattr(WorkflowEnvironment, "start_local", download)

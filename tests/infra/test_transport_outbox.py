@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import os
 import socket
 
@@ -15,6 +16,7 @@ from tests.support.transport import QUICK, World, calling, serving
 DATA = bytes(range(256)) * 40
 ROOT = chunk_root(DATA, 1024)
 SECRET = b"identity key"
+BOMB = gzip.compress(bytes(1_000_000))
 
 
 @pytest.fixture
@@ -147,6 +149,10 @@ async def echo(request):
     return web.Response(body=request[CALLER].encode() + b":" + await request.read())
 
 
+async def bomb(_request):
+    return web.Response(body=BOMB, headers={"Content-Encoding": "gzip"})
+
+
 async def refuse(_request):
     raise CeremonyError("RF-LOG-001", "no such head")
 
@@ -162,6 +168,7 @@ def board(world):
     app = make_app(world.identity("coordinator"), largest_body=1000)
     app.router.add_post("/echo", echo)
     app.router.add_get("/refuse", refuse)
+    app.router.add_get("/bomb", bomb)
     app.router.add_get("/connection", connection)
     with (
         serving(app, world.identity("coordinator")) as port,
@@ -190,6 +197,10 @@ def test_an_answer_over_the_limit_is_thrown_away(board):
         board.request("POST", "/echo", b"123456", limit=11)
     assert caught.value.code == "RF-PEER-011"
     assert board.request("POST", "/echo", b"12345", limit=11) == b"op-02:12345"
+
+
+def test_a_compressed_bomb_is_not_unpacked(board):
+    assert board.request("GET", "/bomb", limit=len(BOMB)) == BOMB
 
 
 def test_a_request_over_the_limit_is_refused(board):

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from structlog.testing import capture_logs
 
 from infra.transport.outbox import CALLER, make_app
-from infra.transport.tls import Identity
+from infra.transport.tls import Identity, Members
 from mpc_core.protocol.errors import CeremonyError
 from tests.support.transport import NAMES, World, calling, members_of, serving
 
@@ -79,6 +79,32 @@ def test_a_member_that_issues_itself_a_certificate_in_another_members_name_stays
     assert {error.code for error in world.refusals} == {"RF-PEER-001"}
 
 
+def test_a_member_cannot_appoint_itself_an_authority_for_another_members_name(world, port):
+    class Delegating(Identity):
+        """Signs, as op-02, a CA in the name of op-03, which then signs a leaf for op-03."""
+
+        def issue(self):
+            middle_key = Ed25519PrivateKey.generate()
+            anchor = world.members.anchors["op-03"]
+            middle = (
+                x509.CertificateBuilder()
+                .subject_name(anchor.subject)
+                .issuer_name(world.members.anchors["op-02"].subject)
+                .public_key(middle_key.public_key())
+                .serial_number(1)
+                .not_valid_before(anchor.not_valid_before_utc)
+                .not_valid_after(anchor.not_valid_after_utc)
+                .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+                .sign(world.keys["op-02"], None)
+            )
+            leaf_of_op_03 = Identity("op-03", middle_key, world.members).issue()
+            pem, passphrase, renew_at = leaf_of_op_03
+            return pem + middle.public_bytes(Encoding.PEM), passphrase, renew_at
+
+    refused(Delegating("op-02", world.keys["op-02"], world.members), "op-01", port)
+    assert world.refusals
+
+
 @pytest.mark.parametrize("days", [-9, 3])
 def test_a_caller_whose_certificate_is_not_valid_now_is_refused(world, port, days):
     late = Identity(
@@ -142,6 +168,26 @@ def test_tls_1_2_is_refused(world, port):
 def test_a_client_refuses_another_member_at_its_peers_address(world, port):
     error = refused(world.identity("op-02"), "op-03", port)
     assert (error.code, error.operator) == ("RF-PEER-003", "op-03")
+
+
+def test_a_client_refuses_a_member_that_claims_its_peers_host_name(world):
+    class Claiming(Identity):
+        """Issues, as op-03, a certificate for the host name of op-01."""
+
+        def issue(self):
+            names = {self.members.host_name("op-03"): self.members.host_name("op-01")}
+            real = Members.host_name
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(
+                    Members, "host_name", lambda members, name: names[real(members, name)]
+                )
+                return super().issue()
+
+    app = make_app(world.identity("op-01"))
+    app.router.add_get("/who", who)
+    with serving(app, Claiming("op-03", world.keys["op-03"], world.members)) as port:
+        error = refused(world.identity("op-02"), "op-01", port)
+    assert (error.code, error.operator) == ("RF-PEER-003", "op-01")
 
 
 def test_a_client_refuses_a_server_with_a_foreign_key(world):
