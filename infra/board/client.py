@@ -1,0 +1,204 @@
+"""An operator's side of the board: post entries, follow the log, sign what it covers.
+
+The operator always calls, the host never does. A checkpoint takes two round trips: one brings the
+signature of its head and waits for the certificate, the other brings the signature of the
+certificate and waits until it counts, which answer proposes the next head already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, TypeGuard
+
+import structlog
+
+from infra.board import strict
+from infra.board.messages import (
+    ANSWER_BYTES,
+    SubmitAnswer,
+    SyncAnswer,
+    SyncReply,
+    SyncRequest,
+    Vote,
+    read_message,
+)
+from infra.board.service import ENTRIES_PATH, SYNC_PATH
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from infra.board.notes import Checkpoint
+    from infra.board.replica import Replica
+    from infra.board.service import Board
+    from infra.board.witness import Witness
+
+__all__ = ["BoardTransport", "Calls", "HttpTransport", "LocalTransport", "WitnessLoop"]
+
+MESSAGE_BYTES = 65536
+"""Room for heads, signatures and refusals beside the entries of an answer."""
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+
+_log = structlog.get_logger()
+
+
+class BoardTransport(Protocol):
+    """The way to the board's host."""
+
+    async def submit(self, envelope: bytes) -> int:
+        """Hand over an entry; return its position.
+
+        Raises:
+            CeremonyError: the host's refusal, or RF-PEER-* when it is away.
+        """
+        ...
+
+    async def sync(self, request: SyncRequest) -> SyncAnswer:
+        """Exchange signatures for what is new. Raises as `submit`."""
+        ...
+
+
+class Calls(Protocol):
+    """One member that can be called, as `infra.transport.client.Peer`."""
+
+    async def arequest(
+        self, method: str, path: str, body: bytes | None = None, *, limit: int
+    ) -> bytes:
+        """Send an idempotent request and return the answer."""
+        ...
+
+
+class HttpTransport:
+    """The way over pinned mutual TLS."""
+
+    def __init__(self, host: Calls, entry_bytes: int) -> None:
+        """Call the host.
+
+        Args:
+            host: the coordinator, as a peer.
+            entry_bytes: most bytes of an entry (plan.limits).
+        """
+        self._host = host
+        self._limit = ANSWER_BYTES + entry_bytes + MESSAGE_BYTES
+
+    async def submit(self, envelope: bytes) -> int:
+        """Hand over an entry; return its position."""
+        data = await self._host.arequest("POST", ENTRIES_PATH, envelope, limit=MESSAGE_BYTES)
+        answer = read_message(SubmitAnswer, data)
+        if answer.position is None:
+            raise _refusal(answer)
+        return answer.position
+
+    async def sync(self, request: SyncRequest) -> SyncAnswer:
+        """Exchange signatures for what is new."""
+        body = strict.encode(request)
+        reply = read_message(
+            SyncReply, await self._host.arequest("POST", SYNC_PATH, body, limit=self._limit)
+        )
+        if reply.answer is None:
+            raise _refusal(reply)
+        return reply.answer
+
+
+class LocalTransport:
+    """The way within one process, through the same messages."""
+
+    def __init__(self, board: Board, member: str) -> None:
+        self._board = board
+        self._member = member
+
+    async def submit(self, envelope: bytes) -> int:
+        """Hand over an entry; return its position."""
+        return await self._board.submit(envelope)
+
+    async def sync(self, request: SyncRequest) -> SyncAnswer:
+        """Exchange signatures for what is new."""
+        message = read_message(SyncRequest, strict.encode(request))
+        answer = await self._board.sync(self._member, message)
+        return read_message(SyncAnswer, strict.encode(answer))
+
+
+class WitnessLoop:
+    """Follows the board and signs, until it is cancelled. Without a witness it only follows."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        transport: BoardTransport,
+        witness: Witness | None = None,
+        report: Callable[[CeremonyError], None] | None = None,
+    ) -> None:
+        """Prepare to follow.
+
+        Args:
+            replica: takes the entries; verifies everything.
+            transport: the way to the host.
+            witness: signs; None for an observer.
+            report: told of every refusal and lost connection, after it was logged.
+        """
+        self._replica = replica
+        self._transport = transport
+        self._witness = witness
+        self._report = report
+        self.trouble: CeremonyError | None = None
+
+    async def run(self) -> None:
+        """Follow the board for ever; what the host does wrong is reported and tried again."""
+        request, pause = self._request(), _FIRST_PAUSE
+        while True:
+            try:
+                answer = await self._transport.sync(request)
+                request = await asyncio.to_thread(self.digest, answer)
+            except CeremonyError as error:
+                self._note(error)
+                await asyncio.sleep(pause)
+                request, pause = self._request(), min(2 * pause, _LONGEST_PAUSE)
+            else:
+                self.trouble, pause = None, _FIRST_PAUSE
+
+    def digest(self, answer: SyncAnswer) -> SyncRequest:
+        """Verify and take an answer, sign what may be signed, and return the next request.
+
+        Raises:
+            CeremonyError: RF-LOG-*, the reason why something was refused.
+        """
+        replica, witness = self._replica, self._witness
+        replica.receive(answer.first, answer.entries)
+        # Entries may take several answers. An answer without any promises no more: what it asks
+        # for is judged, and refused if entries are missing.
+        within = replica.held if answer.entries else None
+        if _concerns(answer.counted, within):
+            replica.cover(answer.counted)
+        head = certificate = None
+        if witness is not None and _concerns(answer.certified, within):
+            part = witness.sign_certificate(answer.certified)
+            certificate = Vote(answer.certified.head.size, part.signature)
+        proposal = answer.proposal
+        if witness is not None and proposal and (within is None or proposal.size <= within):
+            head = Vote(proposal.size, witness.sign_head(proposal).signature)
+        return self._request(head, certificate)
+
+    def _request(self, head: Vote | None = None, certificate: Vote | None = None) -> SyncRequest:
+        epoch = self._witness.state.epoch if self._witness else 0
+        replica = self._replica
+        return SyncRequest(epoch, replica.held, replica.covered_size, head, certificate)
+
+    def _note(self, error: CeremonyError) -> None:
+        if self.trouble is None or self.trouble.code != error.code:
+            _log.warning("board", **{key: text for key, text in error.as_dict().items() if text})
+        self.trouble = error
+        if self._report is not None:
+            self._report(error)
+
+
+def _concerns(checkpoint: Checkpoint | None, within: int | None) -> TypeGuard[Checkpoint]:
+    return checkpoint is not None and (within is None or checkpoint.head.size <= within)
+
+
+def _refusal(answer: SubmitAnswer | SyncReply) -> CeremonyError:
+    """Return the error that the host named; it may have named none."""
+    if answer.refusal is None:
+        return CeremonyError("RF-LOG-041", "the board answered neither with a result nor a reason")
+    return answer.refusal.error()
