@@ -1,4 +1,6 @@
-"""Who contributes to which key of the PRSS, and what complaints make of it (PROTOCOL.md, "PRSS keys").
+"""Who contributes to which key of the PRSS, and what complaints make of it.
+
+PROTOCOL.md, "PRSS keys":
 
 - For every set A of n-t operators, t+1 rotating members contribute a random string each; so at
   least one contribution is honest.

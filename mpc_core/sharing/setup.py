@@ -132,6 +132,7 @@ def open_contribution(
     plan_hash: bytes,
     contributor: int,
     receiver: int,
+    *,
     sets: Sequence[AccessSet],
     sealed: SealedContribution,
     seed: bytes,
