@@ -74,7 +74,7 @@ def open_server(
 
     Raises:
         CeremonyError: RF-TEMP-001 without a program, -002 if `port` is in use, -003 if the server
-            does not start.
+            does not start, -005 if another running process has started it.
     """
     settings = external_settings(environment)
     if settings is not None:
@@ -134,7 +134,8 @@ class OwnServer:
             deadline_seconds: how long the start may take.
 
         Raises:
-            CeremonyError: RF-TEMP-002 if the port is in use, RF-TEMP-003 if it does not start.
+            CeremonyError: RF-TEMP-002 if the port is in use, RF-TEMP-003 if it does not start,
+                RF-TEMP-005 if another process that still runs has started it.
         """
         make_directory(directory)
         last = _read_state(directory)
@@ -232,7 +233,14 @@ def _read_state(directory: Path) -> dict[str, float]:
 
 
 def _write_state(directory: Path, pid: int, port: int) -> None:
-    state = {"pid": pid, "port": port, "created": _created(pid)}
+    starter = os.getpid()
+    state = {
+        "pid": pid,
+        "created": _created(pid),
+        "starter": starter,
+        "starter_created": _created(starter),
+        "port": port,
+    }
     write_atomic(_state_file(directory), json.dumps(state).encode() + b"\n")
 
 
@@ -245,14 +253,18 @@ def _created(pid: int) -> float:
 
 
 def _end_orphan(state: Mapping[str, float], directory: Path, report: Report) -> None:
-    """End the server of an earlier process that was killed: it holds the database."""
-    pid = int(state.get("pid", 0))
+    """End the server of an earlier process that was killed: it holds the database.
+
+    Raises:
+        CeremonyError: RF-TEMP-005 if the process that started that server still runs.
+    """
+    pid, starter = int(state.get("pid", 0)), int(state.get("starter", 0))
     if not pid or _created(pid) != state["created"]:
         return
+    if _created(starter) == state["starter_created"]:
+        raise _in_use(directory, starter)
     with suppress(psutil.NoSuchProcess):
         orphan = psutil.Process(pid)
-        if str(_database(directory)) not in orphan.cmdline():
-            return
         report(f"ending the Temporal server that was left over (process {pid}) ...")
         orphan.terminate()
         try:
@@ -306,6 +318,18 @@ def _port_in_use(port: int) -> CeremonyError:
         effect="the ceremony does not start; histories are untouched",
         next_step=f"end the process that holds port {port}, or choose another port",
         runbook="port-in-use",
+    )
+
+
+def _in_use(directory: Path, starter: int) -> CeremonyError:
+    return CeremonyError(
+        "RF-TEMP-005",
+        f"process {starter} already runs the Temporal server of {directory}",
+        expected="one process that starts this server",
+        found=f"process {starter} is alive, and so is the server it started",
+        effect="this command stops; the running server is untouched",
+        next_step=f"wait for process {starter} or end it, then start this command again",
+        runbook="temporal-in-use",
     )
 
 

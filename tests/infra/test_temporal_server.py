@@ -2,6 +2,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -42,19 +44,38 @@ def test_a_workflow_survives_a_restart_of_the_server_on_the_same_port(program, t
         assert asyncio.run(finish(server.address)) == "hello, world"
 
 
+STARTER = """
+import os, sys
+from pathlib import Path
+from infra.temporal.server import OwnServer
+
+server = OwnServer.start(Path(sys.argv[1]), Path(sys.argv[2]), report=lambda line: None)
+print(server.process.pid, server.address, flush=True)
+os._exit(0)
+"""
+
+
 def test_a_server_whose_starter_was_killed_is_replaced_and_its_histories_are_kept(
     program, tmp_path
 ):
-    orphan = OwnServer.start(program, tmp_path, report=print)
-    try:
-        asyncio.run(begin(orphan.address))
-        said = []
-        with OwnServer.start(program, tmp_path, report=said.append) as server:
-            assert not psutil.pid_exists(orphan.process.pid)
-            assert any(f"process {orphan.process.pid}" in line for line in said)
-            assert asyncio.run(finish(server.address)) == "hello, world"
-    finally:
-        orphan.stop()
+    command = [sys.executable, "-c", STARTER, str(program), str(tmp_path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    orphan, address = done.stdout.split()
+    asyncio.run(begin(address))
+    said = []
+    with OwnServer.start(program, tmp_path, report=said.append) as server:
+        assert not psutil.pid_exists(int(orphan))
+        assert any(f"process {orphan}" in line for line in said)
+        assert server.address == address
+        assert asyncio.run(finish(server.address)) == "hello, world"
+
+
+def test_a_server_whose_starter_runs_is_left_alone(program, tmp_path):
+    with OwnServer.start(program, tmp_path, report=print) as server:
+        with pytest.raises(CeremonyError, match="RF-TEMP-005") as caught:
+            OwnServer.start(program, tmp_path, report=print)
+        server.check()
+    assert str(os.getpid()) in caught.value.subject
 
 
 def test_a_server_that_dies_is_reported_with_its_last_words(program, tmp_path):
