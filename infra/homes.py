@@ -97,6 +97,13 @@ class Home:
         with _locked(self.work / LOCK_FILE, f"the home of {self.name}"):
             yield
 
+    def last_process(self) -> int | None:
+        """Return the id of the process that last locked this home, running or not."""
+        try:
+            return int((self.work / LOCK_FILE).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class CeremonyFolder:
@@ -154,9 +161,9 @@ class CeremonyFolder:
         return Home(self.root / "coordinator")
 
     @property
-    def temporal_database(self) -> Path:
-        """Where the sandbox's Temporal server keeps its histories."""
-        return self.coordinator.work / "temporal.sqlite"
+    def temporal(self) -> Path:
+        """Where the sandbox's Temporal server keeps its histories and its log."""
+        return self.coordinator.work / "temporal"
 
     def operator(self, name: str) -> Home:
         """Return the home of the operator with this name."""

@@ -1,0 +1,174 @@
+"""The commands of `ringforge` and their options; what they do is imported when they run."""
+
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.cli.ending import ending, print_json
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ringforge",
+    help="Create the keys of fully homomorphic encryption among operators who share no secret.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 waiting (resume), 4 verification failed.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+coordinator = typer.Typer(help="The process that hosts the log and gives the orders.")
+operator = typer.Typer(help="The process of one operator.")
+app.add_typer(coordinator, name="coordinator", no_args_is_help=True)
+app.add_typer(operator, name="operator", no_args_is_help=True)
+
+Home = Annotated[
+    Path, typer.Option("--home", help="Folder with vault/, work/ and the signed plan.")
+]
+Temporal = Annotated[str, typer.Option("--temporal", help="Address of the Temporal server.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
+Ceremony = Annotated[Path, typer.Argument(help="Folder of the ceremony.")]
+
+
+@app.command()
+def sandbox(
+    *,
+    operators: Annotated[
+        int | None, typer.Option(help="Number of operators, at least 3t+1. [default: 4]")
+    ] = None,
+    threshold: Annotated[
+        int | None, typer.Option(help="How many may crash or lie. [default: 1]")
+    ] = None,
+    parameters: Annotated[str | None, typer.Option(help="Parameter set. [default: test]")] = None,
+    identifier: Annotated[
+        str | None, typer.Option("--id", help="Name of the ceremony's folder. [default: the time]")
+    ] = None,
+    directory: Annotated[Path, typer.Option("--dir", help="Folder of all ceremonies.")] = Path(
+        "ceremonies"
+    ),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue a ceremony; without --id the last one.")
+    ] = False,
+    waiting_time: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=2_592_000,
+            help="Seconds before a silent operator may be written off. [default: 60]",
+        ),
+    ] = None,
+    restart_operators: Annotated[
+        bool, typer.Option("--restart-operators", help="Start operators again when they die.")
+    ] = False,
+    insecure_setup_seed: Annotated[
+        str | None,
+        typer.Option(metavar="HEX", help="INSECURE: derive every secret from this seed."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a whole ceremony on this machine, every party in a process of its own."""
+    from infra.sandbox.display import choose_display
+    from infra.sandbox.options import SandboxOptions
+    from infra.sandbox.run import run_sandbox
+
+    options = SandboxOptions(
+        directory=directory,
+        identifier=identifier,
+        operators=operators,
+        threshold=threshold,
+        parameters=parameters,
+        waiting_seconds=waiting_time,
+        setup_seed=insecure_setup_seed,
+        resume=resume,
+        restart_operators=restart_operators,
+    )
+    with ending(as_json=as_json):
+        emit = print_json if as_json else _say_nothing
+        result = run_sandbox(options, choose_display(), emit)
+        if as_json:
+            print_json({"event": "result", **result.as_dict()})
+        else:
+            typer.echo("\n".join(f"{name:<11}{place}" for name, place in result.as_dict().items()))
+
+
+@coordinator.command("run")
+def coordinator_run(home: Home, temporal: Temporal) -> None:
+    """Host the log, give the orders, and write what happens as JSON lines."""
+    with ending(as_json=True):
+        from infra.coordinator import run_coordinator
+
+        _stop_like_ctrl_c()
+        raise typer.Exit(run_coordinator(home, temporal))
+
+
+@operator.command("run")
+def operator_run(
+    home: Home,
+    temporal: Temporal,
+    board: Annotated[str, typer.Option("--board", help="Address of the coordinator's log.")],
+) -> None:
+    """Take part in the ceremony of this home; a second start goes on where the first ended."""
+    with ending(as_json=True):
+        from infra.operator import run_operator
+
+        _stop_like_ctrl_c()
+        raise typer.Exit(run_operator(home, temporal, board))
+
+
+@app.command()
+def verify(
+    folder: Ceremony,
+    *,
+    plan_hash: Annotated[
+        str | None, typer.Option("--plan-hash", help="The plan that it must be, in hex.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a finished ceremony again, offline and without secrets: 0, 3 incomplete, 4 invalid."""
+    with ending(as_json=as_json):
+        from infra.verify import verify_command
+
+        raise typer.Exit(verify_command(folder, plan_hash=plan_hash, as_json=as_json))
+
+
+@app.command()
+def decrypt(
+    folder: Ceremony,
+    file: Annotated[Path, typer.Argument(help="A compact ciphertext list.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Let the operators of an insecure sandbox ceremony decrypt a ciphertext list together."""
+    with ending(as_json=as_json):
+        from infra.decrypt import decrypt_command
+
+        raise typer.Exit(decrypt_command(folder, file, as_json=as_json))
+
+
+@app.command()
+def bench(*, as_json: AsJson = False) -> None:
+    """Measure the steps of the protocol on this machine."""
+    with ending(as_json=as_json):
+        from infra.bench import bench_command
+
+        raise typer.Exit(bench_command(as_json=as_json))
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app(prog_name="ringforge")
+
+
+def _say_nothing(_: object) -> None:
+    """Take an event that nobody asked for."""
+
+
+def _stop_like_ctrl_c() -> None:
+    """Let a polite kill mean the same as Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

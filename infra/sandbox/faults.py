@@ -1,0 +1,79 @@
+"""How a sandbox ends when it does not end well, and what to do then."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infra.homes import CeremonyFolder
+    from infra.sandbox.events import Failed
+    from infra.sandbox.processes import Exited
+
+__all__ = ["coordinator_ended", "ended_with", "nobody_left", "resume_command", "stopped"]
+
+NOTHING_LOST = "everything is stopped and nothing is lost"
+RESUME = "read the reason, then give the same command with --resume"
+
+
+def resume_command(folder: CeremonyFolder) -> str:
+    """Return the command that continues a ceremony."""
+    arguments = ["--dir", str(folder.root.parent), "--id", folder.root.name, "--resume"]
+    return shlex.join(["ringforge", "sandbox", *arguments])
+
+
+def stopped(folder: CeremonyFolder | None) -> CeremonyError:
+    """Return the error for a sandbox that somebody stopped; RF-RUN-010 means exit code 3."""
+    return CeremonyError(
+        "RF-RUN-010",
+        "the sandbox was stopped before the key set was ready",
+        effect=NOTHING_LOST if folder else "nothing had been started",
+        next_step=resume_command(folder) if folder else "give the same command again",
+        runbook="resume",
+    )
+
+
+def ended_with(failure: Failed) -> CeremonyError:
+    """Return the error that a process reported before it ended."""
+    return CeremonyError(
+        failure.code,
+        failure.subject,
+        expected=failure.expected,
+        found=failure.found,
+        effect=failure.effect or NOTHING_LOST,
+        next_step=failure.next or RESUME,
+        runbook=failure.runbook,
+        operator=failure.operator,
+        stage=failure.stage,
+    )
+
+
+def coordinator_ended(message: Exited, log: Path) -> CeremonyError:
+    """Return the error for a coordinator that ended without a word."""
+    return CeremonyError(
+        "RF-RUN-006",
+        "the coordinator ended before the ceremony did",
+        expected="a coordinator that runs until the key set is announced",
+        found=f"{message.reason}; last words in {log}",
+        effect=NOTHING_LOST,
+        next_step=RESUME,
+        runbook="resume",
+    )
+
+
+def nobody_left(message: Exited) -> CeremonyError:
+    """Return the error for a ceremony whose last operator ended."""
+    return CeremonyError(
+        "RF-RUN-007",
+        "no operator is left",
+        expected="at least n - t operators, to make progress",
+        found=f"{message.name}, the last one, {message.reason}",
+        effect=NOTHING_LOST,
+        next_step=RESUME,
+        runbook="operator-down",
+        operator=message.name,
+    )

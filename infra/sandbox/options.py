@@ -1,0 +1,134 @@
+"""What a person asks of a sandbox, and the ceremony that this means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from infra.homes import CeremonyFolder
+from infra.plan.keys import SetupSeed, write_identity, write_setup_seed
+from infra.plan.sandbox import sandbox_plan
+from infra.plan.signing import load_signed_plan, write_signed_plan
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mpc_core.protocol.plan import Plan
+
+__all__ = ["SandboxOptions", "open_ceremony"]
+
+Value = TypeVar("Value")
+
+DEFAULT_OPERATORS, DEFAULT_THRESHOLD = 4, 1
+DEFAULT_PARAMETERS = "test"
+DEFAULT_WAITING_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """The options of `ringforge sandbox`; what is None was not given.
+
+    Attributes:
+        directory: folder of all ceremonies.
+        identifier: name of the ceremony's folder; by default a new one, or the last unfinished.
+        operators: n.
+        threshold: t.
+        parameters: name of the parameter set.
+        waiting_seconds: the plan's waiting time before an operator may be written off.
+        setup_seed: hex digits that replace all randomness.
+        resume: whether to continue a ceremony instead of making one.
+        restart_operators: whether to start a dead operator again.
+    """
+
+    directory: Path
+    identifier: str | None = None
+    operators: int | None = None
+    threshold: int | None = None
+    parameters: str | None = None
+    waiting_seconds: float | None = None
+    setup_seed: str | None = None
+    resume: bool = False
+    restart_operators: bool = False
+
+
+def open_ceremony(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
+    """Make the ceremony that is asked for, or find the one to resume.
+
+    Raises:
+        CeremonyError: RF-PLAN-* if there can be no such plan, RF-RUN-001 if the id is taken,
+            RF-RUN-002 if there is nothing to resume, RF-RUN-005 if it is another ceremony,
+            RF-DISK-* if the disk refuses.
+    """
+    return _resumed(options) if options.resume else _made(options)
+
+
+def _made(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
+    identifier = options.identifier or f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    folder = CeremonyFolder.named(options.directory, identifier)
+    parties = sandbox_plan(
+        operators=_given(options.operators, DEFAULT_OPERATORS),
+        threshold=_given(options.threshold, DEFAULT_THRESHOLD),
+        parameters=_given(options.parameters, DEFAULT_PARAMETERS),
+        waiting_seconds=_given(options.waiting_seconds, DEFAULT_WAITING_SECONDS),
+        seed=SetupSeed.parse(options.setup_seed) if options.setup_seed is not None else None,
+    )
+    plan = parties.signed.plan
+    names = [operator.name for operator in plan.operators]
+    with folder.being_made(names) as making:
+        for home in (making.coordinator, *(making.operator(name) for name in names)):
+            write_identity(home.vault, parties.identities[home.name])
+            if home.name in parties.seeds:
+                write_setup_seed(home.vault, parties.seeds[home.name])
+            write_signed_plan(home.path, parties.signed)
+        write_signed_plan(making.root, parties.signed)
+    return folder, plan
+
+
+def _resumed(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
+    if options.identifier is None:
+        folder = _last_unfinished(options.directory)
+    else:
+        folder = CeremonyFolder.named(options.directory, options.identifier)
+    folder.check()
+    plan = load_signed_plan(folder.root).plan
+    if not plan.sandbox:
+        raise _another("the plan of a sandbox", "a plan that is not one")
+    seed = SetupSeed.parse(options.setup_seed) if options.setup_seed is not None else None
+    facts = {
+        "--operators": (options.operators, plan.count),
+        "--threshold": (options.threshold, plan.threshold),
+        "--parameters": (options.parameters, plan.parameters),
+        "--waiting-time": (options.waiting_seconds, plan.deadlines.waiting_seconds),
+        "the ceremony id of the seed": (seed and seed.ceremony_id(), plan.ceremony_id),
+    }
+    for name, (asked, planned) in facts.items():
+        if asked is not None and asked != planned:
+            raise _another(f"{name} {planned}, as in the plan", f"{name} {asked}")
+    return folder, plan
+
+
+def _last_unfinished(directory: Path) -> CeremonyFolder:
+    plans = sorted(directory.glob("[!.]*/plan.toml"), key=lambda path: path.stat().st_mtime)
+    folders = [CeremonyFolder(path.parent) for path in reversed(plans)]
+    return next(
+        (folder for folder in folders if not folder.report_json.exists()),
+        folders[0] if folders else CeremonyFolder(directory),
+    )
+
+
+def _given(value: Value | None, otherwise: Value) -> Value:
+    return otherwise if value is None else value
+
+
+def _another(expected: str, found: str) -> CeremonyError:
+    return CeremonyError(
+        "RF-RUN-005",
+        "this is not the ceremony that was asked for",
+        expected=expected,
+        found=found,
+        effect="nothing was started and nothing was changed",
+        next_step="leave that option out to resume, or leave out --resume to start a new ceremony",
+        runbook="resume",
+    )

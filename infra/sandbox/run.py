@@ -1,0 +1,82 @@
+"""`ringforge sandbox` from the options to the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infra.report.timeline import Timeline
+from infra.sandbox.faults import stopped
+from infra.sandbox.options import open_ceremony
+from infra.sandbox.stopping import signals_as_interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from infra.homes import CeremonyFolder
+    from infra.sandbox.display import Display
+    from infra.sandbox.options import SandboxOptions
+    from mpc_core.protocol.plan import Plan
+
+__all__ = ["SandboxResult", "run_sandbox"]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxResult:
+    """Where the result of a finished ceremony is."""
+
+    folder: CeremonyFolder
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the places by name, for `--json`."""
+        return {
+            "folder": str(self.folder.root),
+            "keyset": str(self.folder.keyset),
+            "transcript": str(self.folder.transcript),
+            "report": str(self.folder.report_json),
+        }
+
+
+def run_sandbox(
+    options: SandboxOptions, display: Display, emit: Callable[[dict[str, object]], None]
+) -> SandboxResult:
+    """Make or resume a ceremony and run it to its key set.
+
+    Args:
+        options: what was asked for.
+        display: where progress is shown.
+        emit: takes every event as a dictionary.
+
+    Raises:
+        CeremonyError: RF-RUN-010 if it was stopped by a signal, otherwise as `open_ceremony` and
+            `Supervisor.run`.
+    """
+    folder: CeremonyFolder | None = None
+    try:
+        with signals_as_interrupt():
+            folder, plan = open_ceremony(options)
+            with folder.locked():
+                if not folder.report_json.exists():
+                    _run(folder, plan, options, display, emit)
+            return SandboxResult(folder)
+    except KeyboardInterrupt as interrupt:
+        raise stopped(folder) from interrupt
+    finally:
+        display.close()
+
+
+def _run(
+    folder: CeremonyFolder,
+    plan: Plan,
+    options: SandboxOptions,
+    display: Display,
+    emit: Callable[[dict[str, object]], None],
+) -> None:
+    from infra.report.build import build_report, write_report  # noqa: PLC0415  # loads the layout
+    from infra.sandbox.supervisor import Supervisor  # noqa: PLC0415  # loads the Temporal SDK
+
+    display.say(f"ceremony {folder.root}, plan {plan.hash.hex()}")
+    timeline = Timeline(folder.coordinator.work / "timeline.json")
+    supervisor = Supervisor(folder, plan, options, timeline=timeline, display=display, emit=emit)
+    finished = supervisor.run()
+    write_report(folder, build_report(folder, plan, timeline, finished.digest))

@@ -1,0 +1,140 @@
+"""Where a ceremony stands: a fold over the events of its processes, without clock or terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from infra.sandbox.events import Progressed, StageChanged
+
+if TYPE_CHECKING:
+    from mpc_core.protocol.plan import Plan
+
+__all__ = ["Status", "View", "health_word"]
+
+STAGE_TITLES = {
+    "keys": "key setup",
+    "N": "noise",
+    "S": "key bits",
+    "M": "products",
+    "seal": "seal",
+    "O": "assembly",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a person sees at one moment.
+
+    Attributes:
+        title: the stage, in words.
+        done: batches of the stage that are complete.
+        batches: batches of the stage, 0 for a stage without batches.
+        waiting_for: operators that the stage waits for.
+        waiting_since: since when, as ISO time.
+        note: what else there is to say.
+        health: Optimal, Healthy, Degraded or Unhealthy.
+        up: operators whose process runs.
+        operators: all operators.
+        down: names of those whose process does not run.
+        rate: batches per second, 0 when unknown.
+        bit_rate: random bits per second, 0 when unknown.
+        seconds_left: for the rest of the stage, or None.
+    """
+
+    title: str
+    done: int
+    batches: int
+    waiting_for: tuple[str, ...]
+    waiting_since: str
+    note: str
+    health: str
+    up: int
+    operators: int
+    down: tuple[str, ...]
+    rate: float = 0.0
+    bit_rate: float = 0.0
+    seconds_left: float | None = None
+
+    @property
+    def change(self) -> tuple[object, ...]:
+        """What makes a view worth a new line: everything but rates and times."""
+        return (self.title, self.done, self.batches, self.waiting_for, self.note, self.down)
+
+
+def health_word(up: int, operators: int, threshold: int) -> str:
+    """Return the one word for how many operators work."""
+    if up >= operators:
+        return "Optimal"
+    if up >= operators - threshold:
+        return "Healthy"
+    return "Degraded" if up > threshold else "Unhealthy"
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """When a stage was first seen, and how far it was then."""
+
+    time: float
+    batches: int
+    bits: int
+
+
+def _nothing_yet() -> Progressed:
+    return Progressed(event="progress", stage="")
+
+
+@dataclass(slots=True)
+class Status:
+    """Folds events into views; time is passed in.
+
+    Attributes:
+        plan: who takes part.
+        up: names of the operators that said they are ready and have not ended.
+        ended: names of the operators that ended as they should.
+    """
+
+    plan: Plan
+    up: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
+    _progress: Progressed = field(default_factory=_nothing_yet)
+    _starts: dict[str, _Start] = field(default_factory=dict)
+
+    def stage_changed(self, event: StageChanged, now: float) -> None:
+        """Take note of the start of a stage; its rate counts from here."""
+        if event.state == "started" and event.stage not in self._starts:
+            self._starts[event.stage] = _Start(now, 0, 0)
+            self._progress = Progressed(event="progress", stage=event.stage)
+
+    def progressed(self, event: Progressed, now: float) -> None:
+        """Take note of how far a stage is; the rate of a resumed one counts what is new."""
+        self._starts.setdefault(event.stage, _Start(now, event.batches_done, event.bits_done))
+        self._progress = event
+
+    def view(self, now: float) -> View:
+        """Return what a person sees now."""
+        event = self._progress
+        start = self._starts.get(event.stage, _Start(now, 0, 0))
+        names = [operator.name for operator in self.plan.operators]
+        down = tuple(name for name in names if name not in self.up | self.ended)
+        up = len(names) - len(down)
+        rate = _rate(event.batches_done - start.batches, now - start.time)
+        return View(
+            title=STAGE_TITLES.get(event.stage, event.stage) or "start",
+            done=event.batches_done,
+            batches=event.batches,
+            waiting_for=event.waiting_for,
+            waiting_since=event.waiting_since,
+            note=event.note,
+            health=health_word(up, len(names), self.plan.threshold),
+            up=up,
+            operators=len(names),
+            down=down,
+            rate=rate,
+            bit_rate=_rate(event.bits_done - start.bits, now - start.time),
+            seconds_left=(event.batches - event.batches_done) / rate if rate else None,
+        )
+
+
+def _rate(advanced: int, seconds: float) -> float:
+    return advanced / seconds if advanced > 0 and seconds > 0 else 0.0

@@ -1,0 +1,223 @@
+"""Runs one ceremony: Temporal server, coordinator and operators as processes, to the key set.
+
+The supervisor knows nothing of the protocol. It starts the same two commands that production uses,
+listens to what they say, and stops them: at the end, on an error, or when somebody presses Ctrl-C.
+Whatever it kills continues from its own home, so stopping is safe in every stage. An operator that
+dies is shown and left alone, as in a real ceremony, unless `--restart-operators` asks otherwise.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+import psutil
+
+from infra.plan.keys import COORDINATOR
+from infra.sandbox import events
+from infra.sandbox.faults import coordinator_ended, ended_with, nobody_left
+from infra.sandbox.processes import Children, Exited, Line, Message
+from infra.sandbox.status import Status
+from infra.sandbox.stopping import signals_call
+from infra.sandbox.warm import cache_folder, kernel_environment, warm_kernels
+from infra.temporal.server import open_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from infra.homes import CeremonyFolder, Home
+    from infra.report.timeline import Timeline
+    from infra.sandbox.display import Display
+    from infra.sandbox.options import SandboxOptions
+    from infra.temporal.server import TemporalServer
+    from mpc_core.protocol.plan import Plan
+
+__all__ = ["Supervisor"]
+
+TICK_SECONDS = 1.0
+FRAME_SECONDS = 0.2
+MOST_RESTARTS = 5
+BOARD_HOST = "127.0.0.1"
+SHOWN_CHARACTERS = 300
+
+
+@dataclass(slots=True)
+class _Place:
+    """What operators are told at their start."""
+
+    temporal: str
+    board_port: int = 0
+
+
+class Supervisor:
+    """Everything that runs on behalf of one sandbox ceremony."""
+
+    def __init__(
+        self,
+        folder: CeremonyFolder,
+        plan: Plan,
+        options: SandboxOptions,
+        *,
+        timeline: Timeline,
+        display: Display,
+        emit: Callable[[dict[str, object]], None],
+    ) -> None:
+        """Prepare; nothing is started."""
+        self._folder = folder
+        self._plan = plan
+        self._options = options
+        self._timeline = timeline
+        self._display = display
+        self._emit = emit
+        self._inbox: SimpleQueue[Message] = SimpleQueue()
+        self._status = Status(plan)
+        self._failures: dict[str, events.Failed] = {}
+        self._restarts: dict[str, int] = {}
+        self._visitors: dict[str, int] = {}
+        self._dead: dict[str, int] = {}
+        self._finished: events.Finished | None = None
+        self._drawn = 0.0
+
+    def run(self) -> events.Finished:
+        """Run the ceremony to its announcement and stop everything.
+
+        Raises:
+            CeremonyError: RF-TEMP-* if there is no Temporal server, RF-RUN-006 if the coordinator
+                ended, RF-RUN-007 if all operators did, or what one of them reported.
+            KeyboardInterrupt: after everything was stopped.
+        """
+        kernels = cache_folder()
+        warm_kernels(kernels, self._display.say)
+        children = Children(self._inbox, kernel_environment(kernels))
+        stack = ExitStack()
+        try:
+            server = stack.enter_context(
+                open_server(self._folder.temporal, report=self._display.say)
+            )
+            stack.enter_context(children)
+            return self._conduct(children, server)
+        finally:
+            with signals_call(children.kill):
+                self._display.say("stopping all processes ...")
+                children.stop([operator.name for operator in self._plan.operators])
+                stack.close()
+                self._timeline.save()
+
+    def _conduct(self, children: Children, server: TemporalServer) -> events.Finished:
+        place = _Place(server.address)
+        self._start(children, COORDINATOR, self._coordinator_command(place))
+        while not place.board_port:
+            self._step(children, server, place)
+        for operator in self._plan.operators:
+            self._start(children, operator.name, self._operator_command(operator.name, place))
+        while self._finished is None:
+            self._step(children, server, place)
+        return self._finished
+
+    def _step(self, children: Children, server: TemporalServer, place: _Place) -> None:
+        """Deal with the next message, or with the time that passed without one."""
+        try:
+            message = self._inbox.get(timeout=TICK_SECONDS)
+        except Empty:
+            self._look_for_visitors()
+        else:
+            if isinstance(message, Exited):
+                self._ended(message, children, place)
+            else:
+                self._heard(message, place)
+        server.check()
+        self._draw()
+
+    def _heard(self, line: Line, place: _Place) -> None:
+        event = events.parse_event(line.text)
+        if event is None:
+            self._display.say(f"{line.name}: {line.text[:SHOWN_CHARACTERS]}")
+            return
+        self._emit({"process": line.name, **event.model_dump()})
+        now = time.monotonic()
+        match event:
+            case events.Failed():
+                self._failures[line.name] = event
+            case events.Ready() if line.name != COORDINATOR:
+                self._status.up.add(line.name)
+            case events.Ready():
+                place.board_port = event.board_port or 0
+            case events.Progressed():
+                self._status.progressed(event, now)
+            case events.StageChanged(state="started"):
+                self._timeline.started(event.stage)
+                self._status.stage_changed(event, now)
+            case events.StageChanged():
+                self._timeline.done(event.stage)
+            case events.Finished():
+                self._finished = event
+
+    def _ended(self, message: Exited, children: Children, place: _Place) -> None:
+        name, failure = message.name, self._failures.pop(message.name, None)
+        self._status.up.discard(name)
+        self._emit({"event": "process", "process": name, "state": message.reason})
+        if name == COORDINATOR:
+            log = self._folder.coordinator.log_file
+            raise ended_with(failure) if failure else coordinator_ended(message, log)
+        if not message.code:
+            self._status.ended.add(name)
+            return
+        command = self._operator_command(name, place)
+        self._display.say(f"{name} {message.reason}; its log is {self._home(name).log_file}")
+        if failure:
+            self._display.say(ended_with(failure).render())
+        if self._options.restart_operators and self._restarts.get(name, 0) < MOST_RESTARTS:
+            self._restarts[name] = self._restarts.get(name, 0) + 1
+            self._start(children, name, command)
+            return
+        self._dead[name] = message.process
+        if not any(children.is_running(operator.name) for operator in self._plan.operators):
+            raise ended_with(failure) if failure else nobody_left(message)
+        self._display.say(f"  start it again: {shlex.join(['ringforge', *command[3:]])}")
+
+    def _start(self, children: Children, name: str, command: list[str]) -> None:
+        process = children.start(name, command, self._home(name).log_file)
+        self._emit({"event": "process", "process": name, "state": "started", "id": process})
+
+    def _look_for_visitors(self) -> None:
+        """Notice operators that somebody started again by hand, and their end."""
+        for name, process in tuple(self._visitors.items()):
+            if not psutil.pid_exists(process):
+                del self._visitors[name]
+                self._dead[name] = process
+                self._status.up.discard(name)
+        for name, process in tuple(self._dead.items()):
+            found = self._home(name).last_process()
+            if found is not None and found != process and psutil.pid_exists(found):
+                del self._dead[name]
+                self._visitors[name] = found
+                self._status.up.add(name)
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        if not self._display.live or now - self._drawn >= FRAME_SECONDS:
+            self._drawn = now
+            self._display.show(self._status.view(now))
+
+    def _home(self, name: str) -> Home:
+        folder = self._folder
+        return folder.coordinator if name == COORDINATOR else folder.operator(name)
+
+    def _coordinator_command(self, place: _Place) -> list[str]:
+        return _command("coordinator", self._folder.coordinator.path, place)
+
+    def _operator_command(self, name: str, place: _Place) -> list[str]:
+        board = f"{BOARD_HOST}:{place.board_port}"
+        return [*_command("operator", self._home(name).path, place), "--board", board]
+
+
+def _command(role: str, home: Path, place: _Place) -> list[str]:
+    """Return the command that production uses too, run by this very Python."""
+    options = ["--home", str(home.absolute()), "--temporal", place.temporal]
+    return [sys.executable, "-m", "infra.cli", role, "run", *options]
