@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TAG_LIMIT",
+    "Constants",
+    "Input",
     "Reader",
     "Sink",
     "Writer",
     "header",
+    "item_of",
     "modulus",
     "noise",
     "number",
@@ -45,13 +48,17 @@ TAG_LIMIT = 1024
 _NARROW = 64
 
 
-class Sink(Protocol):
-    """What a walk over a file format calls, field by field."""
-
-    parameters: Parameters
+class Constants(Protocol):
+    """Where prescribed bytes go, or are compared."""
 
     def constant(self, data: bytes) -> None:
         """Pass bytes that the parameter set prescribes."""
+
+
+class Sink(Constants, Protocol):
+    """What a walk over a key file calls, field by field."""
+
+    parameters: Parameters
 
     def words(self, item: PublicObject) -> None:
         """Pass the bodies of an object."""
@@ -66,44 +73,44 @@ class Sink(Protocol):
         """Pass the tag of the key set, a newtype of a byte vector."""
 
 
-def versions(sink: Sink, *indices: int) -> None:
+def versions(sink: Constants, *indices: int) -> None:
     """Pass version indices or enum variants, 32 bits each."""
     sink.constant(struct.pack(f"<{len(indices)}I", *indices))
 
 
-def size(sink: Sink, value: int) -> None:
+def size(sink: Constants, value: int) -> None:
     """Pass a length or plain 64-bit number."""
     sink.constant(struct.pack("<Q", value))
 
 
-def number(sink: Sink, *values: int) -> None:
+def number(sink: Constants, *values: int) -> None:
     """Pass newtypes of one 64-bit number, version 0."""
     for value in values:
         sink.constant(struct.pack("<IQ", 0, value))
 
 
-def real(sink: Sink, *values: float) -> None:
+def real(sink: Constants, *values: float) -> None:
     """Pass newtypes of one double, version 0."""
     for value in values:
         sink.constant(struct.pack("<Id", 0, value))
 
 
-def some(sink: Sink, *, present: bool) -> None:
+def some(sink: Constants, *, present: bool) -> None:
     """Pass the tag byte of an `Option`."""
     sink.constant(bytes([present]))
 
 
-def modulus(sink: Sink, word_bits: int) -> None:
+def modulus(sink: Constants, word_bits: int) -> None:
     """Pass a native ciphertext modulus."""
     sink.constant(struct.pack("<I16xQ", 0, word_bits))
 
 
-def noise(sink: Sink, bound_log2: int) -> None:
+def noise(sink: Constants, bound_log2: int) -> None:
     """Pass the distribution TUniform(bound_log2)."""
     versions(sink, 0, 1, 0, bound_log2)
 
 
-def header(sink: Sink, name: str) -> None:
+def header(sink: Constants, name: str) -> None:
     """Pass the header of a safe-serialised file."""
     for text in ("0.5", None, "0.1", f"high_level_api::{name}"):
         if text is None:
@@ -164,7 +171,55 @@ class Writer:
         self._write(struct.pack("<IQ", 0, len(self._tag)) + self._tag)
 
 
-class Reader:
+class Input:
+    """Takes bytes from the front of a file and refuses what should not be there.
+
+    Lengths are checked against what is left before anything is allocated.
+    """
+
+    def __init__(
+        self, data: bytes | memoryview, refuse: Callable[[int, str, str], CeremonyError]
+    ) -> None:
+        self._data = memoryview(data)
+        self._refuse = refuse
+        self._at = 0
+
+    def refusal(self, expected: str, found: str) -> CeremonyError:
+        """Return the error for what stands before the current position."""
+        return self._refuse(self._at, expected, found)
+
+    def constant(self, data: bytes) -> None:
+        """Demand prescribed bytes."""
+        found = self.take(len(data))
+        if found != data:
+            raise self.refusal(data.hex(), bytes(found).hex())
+
+    def take(self, count: int) -> memoryview:
+        """Take the next bytes."""
+        if count > len(self._data) - self._at:
+            raise self.refusal(f"{count} more bytes", f"{len(self._data) - self._at}")
+        self._at += count
+        return self._data[self._at - count : self._at]
+
+    def length(self, limit: int, what: str) -> int:
+        """Take a length of at most `limit`."""
+        value = int.from_bytes(self.take(8), "little")
+        if value > limit:
+            raise self.refusal(f"at most {limit} {what}", f"{value}")
+        return value
+
+    def array(self, count: int, word_bits: int) -> NDArray[np.uint64]:
+        """Take words, shape (count,) or (count, 2)."""
+        flat = np.frombuffer(self.take(count * word_bits // 8), dtype="<u8").astype(np.uint64)
+        return flat if word_bits == _NARROW else flat.reshape(count, 2)
+
+    def finish(self) -> None:
+        """Demand that nothing follows."""
+        if self._at != len(self._data):
+            raise self.refusal("the end of the file", f"{len(self._data) - self._at} more bytes")
+
+
+class Reader(Input):
     """Reads seed, tag, bodies and masks back, and refuses anything not prescribed.
 
     Attributes:
@@ -175,68 +230,43 @@ class Reader:
     """
 
     def __init__(self, parameters: Parameters, data: bytes | memoryview, name: str) -> None:
+        super().__init__(data, self._refusal)
         self.parameters = parameters
         self.bodies: dict[int, NDArray[np.uint64]] = {}
         self.mask_words: dict[int, NDArray[np.uint64]] = {}
         self.seed_bytes: bytes | None = None
         self.tag_bytes: bytes | None = None
-        self._data = memoryview(data)
         self._name = name
-        self._at = 0
-
-    def constant(self, data: bytes) -> None:
-        """Demand prescribed bytes."""
-        found = self._take(len(data))
-        if found != data:
-            raise self._refusal(data.hex(), bytes(found).hex())
 
     def words(self, item: PublicObject) -> None:
         """Read bodies."""
-        self.bodies[item.number] = self._words(item.bodies, item.word_bits)
+        self.bodies[item.number] = self.array(item.bodies, item.word_bits)
 
     def masks(self, item: PublicObject) -> None:
         """Read masks."""
-        words = self._words(item.rows * item.row_mask_words, item.word_bits)
+        words = self.array(item.rows * item.row_mask_words, item.word_bits)
         self.mask_words[item.number] = words
 
     def seed(self) -> None:
         """Read the seed, which is the same wherever it stands."""
         self.constant(struct.pack("<Q", len(GENERATION) + SEED_BYTES) + GENERATION)
-        found = bytes(self._take(SEED_BYTES))
+        found = bytes(self.take(SEED_BYTES))
         if self.seed_bytes not in {None, found}:
-            raise self._refusal("one seed", "two")
+            raise self.refusal("one seed", "two")
         self.seed_bytes = found
 
     def tag(self) -> None:
         """Read the tag, which is the same wherever it stands."""
         versions(self, 0)
-        (length,) = struct.unpack("<Q", self._take(8))
-        if length > TAG_LIMIT:
-            raise self._refusal(f"a tag of at most {TAG_LIMIT} bytes", f"{length} bytes")
-        found = bytes(self._take(length))
+        found = bytes(self.take(self.length(TAG_LIMIT, "bytes of a tag")))
         if self.tag_bytes not in {None, found}:
-            raise self._refusal("one tag", "two")
+            raise self.refusal("one tag", "two")
         self.tag_bytes = found
 
-    def finish(self) -> None:
-        """Demand that nothing follows."""
-        if self._at != len(self._data):
-            raise self._refusal("the end of the file", f"{len(self._data) - self._at} more bytes")
-
-    def _take(self, count: int) -> memoryview:
-        if count > len(self._data) - self._at:
-            raise self._refusal(f"{count} more bytes", f"{len(self._data) - self._at}")
-        self._at += count
-        return self._data[self._at - count : self._at]
-
-    def _words(self, count: int, word_bits: int) -> NDArray[np.uint64]:
-        flat = np.frombuffer(self._take(count * word_bits // 8), dtype="<u8").astype(np.uint64)
-        return flat if word_bits == _NARROW else flat.reshape(count, 2)
-
-    def _refusal(self, expected: str, found: str) -> CeremonyError:
+    def _refusal(self, position: int, expected: str, found: str) -> CeremonyError:
         return CeremonyError(
             "RF-TFHE-001",
-            f"{self._name} is not a file of parameter set {self.parameters.name} (byte {self._at})",
+            f"{self._name} is not a file of parameter set {self.parameters.name} (byte {position})",
             expected=expected,
             found=found,
             effect="the file is refused",
