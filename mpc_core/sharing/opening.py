@@ -251,11 +251,15 @@ def _fitting_column(
     exact = ring.exact
     for base in combinations(values, threshold + 1):
         chosen = [values[index] for index in base]
-        fitting = tuple(
-            index
-            for index, value in values.items()
-            if exact.combine(exact.lagrange(base, index), chosen) == value
-        )
-        if len(fitting) >= quorum:
-            return fitting
+        fitting = list(base)
+        spare = len(values) - quorum
+        for index in values.keys() - base:
+            if exact.combine(exact.lagrange(base, index), chosen) == values[index]:
+                fitting.append(index)
+            else:
+                spare -= 1
+            if spare < 0:
+                break
+        if spare >= 0:
+            return tuple(sorted(fitting))
     return ()

@@ -1,0 +1,210 @@
+"""The challenge: defined to the bit, fast, and no lie about a share vector or v survives it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.ring.galois import Ring
+from mpc_core.sharing.answers import agrees_with, answers_on_polynomial, parse_answer
+from mpc_core.sharing.challenge import (
+    PIECE,
+    Challenge,
+    answer,
+    challenge,
+    expected_value,
+    subset_sums,
+)
+from mpc_core.sharing.opening import decode_double, element_weights, reduce_groups
+from tests.sharing.test_opening import sharing
+
+PLAN, CONTEXT, ROOT = (hashlib.sha256(name).digest() for name in (b"plan", b"context", b"root"))
+DRAWN = challenge(PLAN, CONTEXT, 0, ROOT)
+
+
+def test_the_challenge_is_the_documented_hash() -> None:
+    text = b"".join(
+        len(part).to_bytes(4, "big") + part for part in (b"chal", PLAN, CONTEXT, bytes(8), ROOT)
+    )
+
+    expected = hashlib.shake_256(text).digest(24)
+
+    assert DRAWN.key + DRAWN.nonce == expected
+    assert expected.hex() == "a39f4f4a57d8f0c12f747825dc6a9c3929561d6291066668"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        challenge(ROOT, CONTEXT, 0, ROOT),
+        challenge(PLAN, PLAN, 0, ROOT),
+        challenge(PLAN, CONTEXT, 1, ROOT),
+        challenge(PLAN, CONTEXT, 0, PLAN),
+    ],
+)
+def test_plan_context_round_and_log_prefix_each_change_the_challenge(other: Challenge) -> None:
+    assert other != DRAWN
+
+
+@pytest.mark.parametrize("degree", [3, 4])
+@pytest.mark.parametrize("bits", [64, 128])
+def test_an_answer_is_the_sum_of_rho_times_the_vector_in_the_stated_bit_order(
+    bits: int, degree: int
+) -> None:
+    ring = Ring(bits, degree)
+    exact = ring.exact
+    groups = ((0, 9), (5, 4))
+    vectors = -(-128 // degree)
+    rows = vectors * degree
+    values = np.random.default_rng(5).integers(0, 2**64, ring.shape(13), dtype=np.uint64)
+    reduce_groups(values, groups, ring)
+    cipher = Cipher(algorithms.AES(DRAWN.key), modes.CTR(DRAWN.nonce + bytes(8))).encryptor()
+    stream = cipher.update(bytes(2 * rows))
+
+    expected = []
+    for j in range(vectors):
+        total = exact.zero
+        for index, element in enumerate(ring.to_exact(values)):
+            chunk, bit = divmod(index, 8)
+            rho = tuple(stream[chunk * rows + j * degree + c] >> bit & 1 for c in range(degree))
+            weighted = exact.scale(element, 2**5 if index >= 9 else 1)
+            total = exact.add(total, exact.multiply(rho, weighted))
+        expected.append(total)
+
+    found = answer(DRAWN, values, groups, ring)
+
+    assert parse_answer(found, exact) == tuple(expected)
+    assert len(found) == vectors * degree * bits // 8
+
+
+@pytest.mark.parametrize(
+    ("bits", "degree", "digest"),
+    [
+        (64, 3, "e788a463c7c8a1b4a3d816606b67a172cb5086fdcd793427389f3e8f23c2aa56"),
+        (64, 4, "70fc5f9a4dbdca0ef9661a9f2757e3f153e10aa40bcfd20bd3faf1e4cf72dbd1"),
+        (128, 3, "09fab7467919d8ea70418659168acc365b643fb6b0a7881550570fb58d8b5d05"),
+        (128, 4, "223371408cd1ae5fe2697465bdf25faea15cb83c01374efc0013efb853082945"),
+    ],
+)
+def test_answers_are_pinned(bits: int, degree: int, digest: str) -> None:
+    """A fixed vector longer than a piece of the stream: element l has coefficients l d + c + 1."""
+    ring = Ring(bits, degree)
+    count = 8 * PIECE + 11
+    values = ring.zeros(count)
+    values.reshape(count * degree, -1)[:, 0] = np.arange(1, count * degree + 1)
+
+    found = answer(DRAWN, values, ((0, count - 5), (7, 5)), ring)
+
+    assert hashlib.sha256(found).hexdigest() == digest
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    bits=st.sampled_from([64, 128]),
+    degree=st.sampled_from([1, 3, 4]),
+    groups=st.lists(st.tuples(st.integers(0, 127), st.integers(0, 20)), min_size=1, max_size=3),
+    seed=st.integers(0, 2**32),
+)
+def test_kernel_and_reference_add_up_the_same_subsets(
+    bits: int, degree: int, groups, seed: int
+) -> None:
+    from mpc_core.kernels import challenge as kernel
+
+    ring = Ring(bits, degree)
+    weights = element_weights(tuple((weight % bits, count) for weight, count in groups))
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 2**64, ring.shape(len(weights)), dtype=np.uint64)
+    stream = rng.integers(0, 256, (-(-len(weights) // 8), 7), dtype=np.uint8)
+
+    assert (
+        kernel.subset_sums(values, weights, stream, ring)
+        == subset_sums(values, weights, stream, ring)
+    ).all()
+
+
+class Batch:
+    """A batch opened at degree 2t among n operators."""
+
+    groups = ((0, 20), (45, 10))
+
+    def __init__(self, n: int, t: int, bits: int) -> None:
+        self.t = t
+        self.ring = Ring(bits, 3 if n <= 7 else 4)
+        _, vectors = sharing(n, 2 * t, self.ring, 30)
+        self.vectors = {
+            i: reduce_groups(vector, self.groups, self.ring) for i, vector in vectors.items()
+        }
+        self.v = self.decode(range(1, 2 * t + 2))
+
+    def decode(self, operators):
+        chosen = {i: self.vectors[i] for i in operators}
+        return decode_double(chosen, self.t, self.groups, self.ring)
+
+    def answers(self) -> dict[int, bytes]:
+        return {
+            i: answer(DRAWN, vector, self.groups, self.ring) for i, vector in self.vectors.items()
+        }
+
+    def expected(self) -> bytes:
+        return expected_value(DRAWN, self.v, self.groups, self.ring)
+
+
+@pytest.mark.parametrize(("n", "t"), [(4, 1), (7, 2), (13, 4)])
+@pytest.mark.parametrize("bits", [64, 128])
+def test_honest_answers_lie_on_one_polynomial_and_agree_with_v(n: int, t: int, bits: int) -> None:
+    batch = Batch(n, t, bits)
+    answers = batch.answers()
+
+    assert answers_on_polynomial(answers, 2 * t, batch.ring.exact)
+    assert not answers_on_polynomial(answers, 2 * t - 1, batch.ring.exact)
+    assert agrees_with(answers, 2 * t, batch.expected(), batch.ring.exact)
+
+
+@pytest.mark.parametrize(("n", "t"), [(4, 1), (7, 2), (13, 4)])
+@pytest.mark.parametrize("bits", [64, 128])
+def test_a_lying_vector_shows_in_v_or_in_the_answers(n: int, t: int, bits: int) -> None:
+    """One wrong bit in one vector used by the decoder: v is wrong, and the liar cannot answer."""
+    batch = Batch(n, t, bits)
+    honest = batch.answers()
+    batch.vectors[1].reshape(30, batch.ring.degree, -1)[25, 0, 0] ^= np.uint64(1)
+    batch.v = batch.decode(range(1, 2 * t + 2))
+    exact = batch.ring.exact
+
+    stands_by_it = honest | {1: batch.answers()[1]}
+    assert not answers_on_polynomial(stands_by_it, 2 * t, exact)
+    assert answers_on_polynomial(honest, 2 * t, exact)
+    assert not agrees_with(honest, 2 * t, batch.expected(), exact)
+
+
+@pytest.mark.parametrize("bits", [64, 128])
+@pytest.mark.parametrize("place", [0, 29])
+def test_a_decoder_that_changes_v_is_noticed(bits: int, place: int) -> None:
+    batch = Batch(4, 1, bits)
+    batch.v[place, 2] += np.uint64(2)
+
+    assert not agrees_with(batch.answers(), 2, batch.expected(), batch.ring.exact)
+
+
+def test_an_excluded_operator_does_not_hide_the_agreement_of_the_others() -> None:
+    batch = Batch(7, 2, 64)
+    answers = batch.answers()
+    answers[3] = bytes(len(answers[3]))
+    exact = batch.ring.exact
+
+    assert not answers_on_polynomial(answers, 4, exact)
+    del answers[3]
+    assert answers_on_polynomial(answers, 4, exact)
+    assert agrees_with(answers, 4, batch.expected(), exact)
+
+
+def test_an_answer_of_another_length_is_no_answer() -> None:
+    ring = Ring(64, 3)
+
+    with pytest.raises(CeremonyError, match="RF-BATCH-007"):
+        parse_answer(bytes(43 * 3 * 8 - 1), ring.exact)
