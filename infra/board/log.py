@@ -32,7 +32,7 @@ from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.merkle import MerkleTree, leaf_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
@@ -104,7 +104,8 @@ class BoardLog:
                 return known
             signed = self._admission.check(data)
             position = self.size
-            self._write(_row(position, data, signed))
+            row = _row(position, data, signed)
+            self._commit(lambda session: session.add(row))
             self._admit(data, signed)
             return position
 
@@ -147,7 +148,7 @@ class BoardLog:
             return self._tree.consistency(first, size)
 
     def record(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint that counts, with its signatures.
+        """Keep a checkpoint that counts, with its signatures; the same again changes nothing.
 
         Raises:
             CeremonyError: RF-LOG-010 if the database does not take it.
@@ -167,8 +168,9 @@ class BoardLog:
             )
             for part in parts
         ]
+        row = CheckpointRow(epoch=head.epoch, size=head.size, root=head.root)
         with self._lock:
-            self._write(CheckpointRow(epoch=head.epoch, size=head.size, root=head.root), rows)
+            self._commit(lambda session: [session.merge(part) for part in (row, *rows)])
 
     def checkpoint(self) -> Checkpoint | None:
         """Return the newest checkpoint that was recorded."""
@@ -207,13 +209,11 @@ class BoardLog:
                     raise _damaged(row.position, error.subject) from error
         self._behind = False
 
-    def _write(self, row: EntryRow | CheckpointRow, details: Sequence[SignatureRow] = ()) -> None:
-        """Commit rows; whether a failed commit took effect is found out before the next one."""
+    def _commit(self, change: Callable[[Session], object]) -> None:
+        """Commit a change; whether a failed commit took effect is found out before the next one."""
         try:
             with Session(self._engine) as session, session.begin():
-                session.add(row)
-                session.flush()
-                session.add_all(details)
+                change(session)
         except SQLAlchemyError as error:
             self._behind = True
             raise _unusable(error) from error

@@ -341,6 +341,8 @@ async def test_the_board_works_over_mutual_tls(tmp_path, members):
                     await ways[0].submit(closing("contributions", PLAN, (1, 2)))
                 assert caught.value.code == "RF-LOG-005"
                 assert caught.value.expected == "3 of 4 signatures"
+                with pytest.raises(CeremonyError, match="RF-LOG-001"):
+                    await ways[0].submit(bytes(300_000))
                 await house.covered(1, 1, 2, 3)
                 with pytest.raises(CeremonyError, match="RF-LOG-023"):
                     await ways[0].sync(SyncRequest(7, 0, 0))
