@@ -81,6 +81,7 @@ class Ring:
 
     def add(self, a: RingArray, b: RingArray) -> RingArray:
         """Return a + b, for elements or words of equal shape."""
+        _check(a.shape == b.shape)
         if self.bits == NARROW:
             return a + b
         from mpc_core.kernels import words  # noqa: PLC0415 kernels compile when imported
@@ -91,6 +92,7 @@ class Ring:
 
     def subtract(self, a: RingArray, b: RingArray) -> RingArray:
         """Return a - b, for elements or words of equal shape."""
+        _check(a.shape == b.shape)
         if self.bits == NARROW:
             return a - b
         from mpc_core.kernels import words  # noqa: PLC0415 kernels compile when imported
@@ -105,6 +107,7 @@ class Ring:
 
     def scale(self, a: RingArray, words: WordArray) -> RingArray:
         """Return every element times the word of Z_2^K at its position."""
+        _check(a.shape == self.shape(len(words)))
         if self.bits == NARROW:
             return a * words[:, np.newaxis]
         from mpc_core.kernels import galois  # noqa: PLC0415 kernels compile when imported
@@ -130,8 +133,8 @@ class Ring:
         from mpc_core.kernels import galois  # noqa: PLC0415 kernels compile when imported
 
         kernel = galois.multiply_add_64 if self.bits == NARROW else galois.multiply_add_128
-        if len(b) not in {1, len(a)} or out.shape != a.shape:
-            raise ValueError("operands of different lengths")
+        _check(a.shape == out.shape == self.shape(len(a)))
+        _check(len(b) in {1, len(a)} and b.shape == self.shape(len(b)))
         kernel(np.ascontiguousarray(a), np.ascontiguousarray(b), out)
 
     def square(self, a: RingArray) -> RingArray:
@@ -216,6 +219,12 @@ def scale(a: RingArray, words: WordArray, out: RingArray) -> None:
     bits = _bits_of(a)
     products = to_integers(a, bits) * to_integers(words, bits)[:, np.newaxis]
     out[...] = from_integers(products, bits)
+
+
+def _check(shapes_fit: bool) -> None:
+    """Refuse operands that do not fit: kernels do not look at the bounds of an array."""
+    if not shapes_fit:
+        raise ValueError("operands of different shapes")
 
 
 def _bits_of(a: RingArray) -> int:

@@ -38,6 +38,8 @@ def pack(shares: RingArray, ring: Ring) -> RingArray:
     """
     from mpc_core.kernels import packing  # noqa: PLC0415 kernels compile when imported
 
+    if shares.shape != ring.shape(len(shares)):
+        raise ValueError("shares of another ring")
     out = np.empty(ring.shape(packed_count(len(shares), ring.degree)), np.uint64)
     kernel = packing.pack_64 if ring.bits == NARROW else packing.pack_128
     kernel(np.ascontiguousarray(shares), out)

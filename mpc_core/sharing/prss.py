@@ -198,17 +198,19 @@ def share_of_streams(
     """
     from mpc_core.kernels import prss  # noqa: PLC0415 kernels compile when imported
 
+    if constants.shape != (len(keys), ring.degree):
+        raise ValueError("constants of another ring or other streams")
     words_per_block = 8 * BLOCK_BYTES // ring.bits
     block, skip = divmod(first, words_per_block)
-    tile_blocks = min(TILE_BLOCKS, -(-(skip + count) // words_per_block))
+    tile_blocks = min(TILE_BLOCKS, (skip + count) // words_per_block + 1)
     tile_words = tile_blocks * words_per_block
     streams = [_Stream(key, block) for key in keys]
     factors = _padded(constants)
     buffers = np.zeros((GROUP, (tile_blocks + 1) * BLOCK_BYTES), np.uint8)
     limbs = buffers.view("<u4")
     out = np.empty(ring.shape(count), np.uint64)
-    rows = out.reshape(count, -1)
-    for start in range(-skip, count, max(tile_words, 1)):
+    rows = out.reshape(count, ring.degree * (ring.bits // 64))
+    for start in range(-skip, count, tile_words):
         blocks = min(tile_blocks, -(-(count - start) // words_per_block))
         sums = np.zeros((ring.degree, blocks * BLOCK_BYTES // LIMB_BYTES), np.int64)
         for at in range(0, len(streams), GROUP):
