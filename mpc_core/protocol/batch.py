@@ -124,6 +124,11 @@ class Verdict(StrEnum):
     COMPLETE = "complete"
     MISFIT = "misfit"
 
+    @property
+    def awaits_v(self) -> bool:
+        """Whether the verdict waits until this party holds v."""
+        return self is Verdict.UNKNOWN
+
 
 NextStep = Literal["wait", "share", "decode", "vouch", "fetch", "answer", "settled", "blame"]
 

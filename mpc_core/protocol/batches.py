@@ -118,9 +118,10 @@ class Batches:
         return any(len(self.current[key].rounds) > 1 for key in keys)
 
     def touch_all(self) -> None:
-        """Judge every batch anew: who takes part has changed."""
+        """Judge every batch that is not sealed anew: who takes part has changed."""
         for key in self._rules:
-            self.touch(key)
+            if key[0] in self._stages:
+                self.touch(key)
 
     def touch(self, key: BatchKey) -> None:
         """Judge a batch anew; when its opened value changes, so do the contexts that name it."""

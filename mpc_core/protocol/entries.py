@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mpc_core.protocol.context import BatchName
+from mpc_core.protocol.context import BatchName  # noqa: TC001 - the codec reads the hints
 
 __all__ = [
     "Acknowledgement",
@@ -26,6 +26,7 @@ __all__ = [
     "Decoded",
     "DecryptionRequest",
     "Entry",
+    "Examined",
     "Have",
     "KemKey",
     "KeySet",
@@ -59,9 +60,11 @@ class KemKey:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """The author's strings for all sets it contributes to in this round: commitments in canonical
-    set order, and one HPKE ciphertext for every peer, as (peer, bytes) in order of the peers.
-    Round 0 asks every operator; later rounds replace what was missing.
+    """The author's strings for all sets it contributes to in this round.
+
+    Commitments in canonical order of the sets, and one HPKE ciphertext for every peer, as
+    (peer, bytes) in order of the peers. Round 0 asks every operator; later rounds replace what was
+    missing.
     """
 
     kind: ClassVar[str] = "contribution"
@@ -79,9 +82,18 @@ class Complaint:
 
 
 @dataclass(frozen=True, slots=True)
+class Examined:
+    """The author has opened every contribution and complained where it had to."""
+
+    kind: ClassVar[str] = "examined"
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """References of every stage key the author holds: for each of its sets in canonical order,
-    the stages N, S, M, O. Names the log position of the complaint close it rests on.
+    """References of every stage key the author holds.
+
+    For each of its sets in canonical order, the stages N, S, M, O. Names the log position of the
+    complaint close it rests on.
     """
 
     kind: ClassVar[str] = "acknowledgement"
@@ -123,7 +135,7 @@ class Have:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The author's Y to the challenge of a round; `log_root` is the prefix the challenge is from."""
+    """The author's Y to the challenge of a round, made from the prefix with this `log_root`."""
 
     kind: ClassVar[str] = "answer"
     batch: BatchName
@@ -163,8 +175,10 @@ class Blame:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Statement: a deadline has passed. Slots: "contributions/<round>", "complaints", and per batch
-    "roots/<context hex>", "round/<context hex>/<q>", "answers/<context hex>/<q>".
+    """Statement: a deadline has passed.
+
+    Slots: "contributions/<round>", "complaints", and per batch "roots/<context hex>",
+    "round/<context hex>/<q>", "answers/<context hex>/<q>".
     """
 
     kind: ClassVar[str] = "close"
@@ -173,9 +187,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class SetupSeal:
-    """Statement: every stage key has its reference value; `references` is the digest of the table
-    of them (`setup.references_digest`).
-    """
+    """Statement: every stage key has its reference; names `setup.references_digest` of them."""
 
     kind: ClassVar[str] = "setup-seal"
     references: bytes
@@ -184,6 +196,7 @@ class SetupSeal:
 @dataclass(frozen=True, slots=True)
 class Summons:
     """Statement: this operator owes these entries and will be written off if it stays silent.
+
     Serials of one operator's summonses ascend. `missing` names slots, as `Owed.slot` does:
     "acknowledgement" or "answer/<context hex>/<q>".
     """
@@ -196,8 +209,9 @@ class Summons:
 
 @dataclass(frozen=True, slots=True)
 class WriteOff:
-    """Statement: the ceremony no longer waits for this operator's entries; `summons` is the log
-    position of the summons it follows.
+    """Statement: the ceremony no longer waits for this operator's entries.
+
+    `summons` is the log position of the summons it follows.
     """
 
     kind: ClassVar[str] = "write-off"
@@ -232,11 +246,15 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class DecryptionRequest:
-    """Statement (sandbox, insecure sets): decrypt this ciphertext list with the next floods."""
+    """Statement (sandbox, insecure sets): decrypt this ciphertext list with the next floods.
+
+    `ciphertext` is the Merkle root of the list, `size` its length in bytes.
+    """
 
     kind: ClassVar[str] = "decryption-request"
     serial: int
     ciphertext: bytes
+    size: int
     openings: int
     first_flood: int
 
@@ -253,6 +271,7 @@ Entry = (
     | Correction
     | Decoded
     | DecryptionRequest
+    | Examined
     | Have
     | KemKey
     | KeySet

@@ -64,6 +64,7 @@ class KeySetup:
         asked: the sets of every round begun.
         closed: number of closed rounds.
         complaints: valid (complainer, contributor).
+        examined: operators that have opened every contribution.
         complaint_close: log position that fixes all keys, None before.
         acknowledgements: latest references by operator.
         sealed_at: log position of the setup seal, None before.
@@ -76,6 +77,7 @@ class KeySetup:
     asked: list[tuple[AccessSet, ...]] = field(default_factory=list)
     closed: int = 0
     complaints: set[tuple[int, int]] = field(default_factory=set)
+    examined: set[int] = field(default_factory=set)
     complaint_close: int | None = None
     acknowledgements: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     sealed_at: int | None = None
@@ -149,6 +151,12 @@ class KeySetup:
         self.complaints.add((author, entry.contributor))
         self._ask_again()
 
+    def post_examined(self, author: int) -> None:
+        """Take an operator's word that it has opened every contribution."""
+        require(self.phase is SetupPhase.COMPLAINTS, "contributions are not complete")
+        require(author not in self.examined, "the author has examined the contributions")
+        self.examined.add(author)
+
     def close_contributions(self, number: int, members: Members) -> frozenset[int]:
         """Close a round of contributions; return who owed one."""
         require(self.phase is SetupPhase.CONTRIBUTIONS, "no contributions are asked for")
@@ -192,6 +200,7 @@ class KeySetup:
             paused = sets_to_replace(self.facts, self.quorum)
             if paused:
                 self.asked.append(paused)
+                self.examined.clear()
 
     # -- what others see --------------------------------------------------------------------------
 

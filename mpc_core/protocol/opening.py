@@ -22,12 +22,15 @@ from mpc_core.protocol.batch import (
     fitting_answers,
     judge,
 )
+from mpc_core.protocol.entries import Answer
 from mpc_core.protocol.rules import require
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mpc_core.protocol.batch import Arithmetic
     from mpc_core.protocol.context import BatchName
-    from mpc_core.protocol.entries import Answer, Decoded, Have
+    from mpc_core.protocol.entries import Decoded, Have, LogEntry
     from mpc_core.protocol.members import Members
     from mpc_core.protocol.quorum import Quorum
 
@@ -105,7 +108,7 @@ class Opening:
             "a listed root is not in the log",
         )
         require(
-            self._unproven_now().isdisjoint(operators), "a listed operator still owes its answer"
+            self.unproven_now().isdisjoint(operators), "a listed operator still owes its answer"
         )
         require(len(entry.root) == HASH_BYTES, "a root has 32 bytes")
         turn.decoded, turn.position, turn.log_root = entry, position, log_root
@@ -126,6 +129,28 @@ class Opening:
         require(author not in turn.answers, "the author has answered this round")
         require(len(entry.values) == self.rule.answer_bytes, "the answer is not canonical")
         turn.answers[author] = entry.values
+
+    def check_contradiction(self, number: int, named: Sequence[LogEntry]) -> None:
+        """Void a blame entry unless these answers of a round lie on no polynomial."""
+        require(self.rule.degree == "double", "lies at degree t are erasures")
+        turn = self._round(number)
+        counted: dict[int, bytes] = {}
+        for log in named:
+            entry = log.entry
+            require(
+                isinstance(entry, Answer)
+                and entry.context == self.context
+                and entry.round == number
+                and turn.answers.get(log.signers[0]) == entry.values,
+                "it names something that is no answer of this round",
+            )
+            author = log.signers[0]
+            counted[author] = turn.answers[author]
+        degree = self.rule.polynomial_degree(self.quorum)
+        require(
+            not self.arithmetic.on_one_polynomial(counted, degree, self.rule),
+            "the answers lie on one polynomial",
+        )
 
     # -- deadlines --------------------------------------------------------------------------------
 
@@ -227,7 +252,8 @@ class Opening:
         require(0 <= number < len(self.rounds), "the round is not open yet")
         return self.rounds[number]
 
-    def _unproven_now(self) -> set[int]:
+    def unproven_now(self) -> set[int]:
+        """Return the operators whose vectors a decoder may not use: they owe an answer."""
         return {
             operator
             for operator, number in self.unproven
@@ -262,14 +288,13 @@ class Opening:
     @property
     def unknown(self) -> bool:
         """Whether some verdict waits until this party holds v."""
-        return any(turn.verdict is Verdict.UNKNOWN for turn in self.rounds)
+        return any(turn.verdict.awaits_v for turn in self.rounds)
 
     @property
     def learned(self) -> bool:
         """Whether this party has come to hold a v that some verdict waits for."""
         return any(
-            turn.verdict is Verdict.UNKNOWN and self.expected(turn) is not None
-            for turn in self.rounds
+            turn.verdict.awaits_v and self.expected(turn) is not None for turn in self.rounds
         )
 
     def status(self, members: Members) -> BatchStatus:
@@ -300,7 +325,7 @@ class Opening:
             haves=len(holders),
             haves_needed=self.quorum.n_minus_t,
             failed=turn.verdict is Verdict.ODD_V,
-            v_unknown=turn.verdict is Verdict.UNKNOWN,
+            v_unknown=turn.verdict.awaits_v,
             missing_roots=missing_roots,
             missing_haves=tuple(sorted(awaited - holders)) if root else (),
             missing_answers=tuple(sorted(awaited - turn.answers.keys())) if root else (),

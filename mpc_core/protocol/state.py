@@ -36,6 +36,7 @@ from mpc_core.protocol.entries import (
     Correction,
     Decoded,
     DecryptionRequest,
+    Examined,
     Have,
     KemKey,
     KeySet,
@@ -182,13 +183,14 @@ class CeremonyState:
             Address: self._address,
             Announcement: release.announce,
             Answer: self._answer,
-            Blame: self._call_for_blame,
+            Blame: self._blame,
             Close: self._close,
             Complaint: lambda log, entry: setup.post_complaint(log.author, entry),
             Contribution: lambda log, entry: setup.post_contribution(log.author, entry),
-            Correction: self._call_for_blame,
+            Correction: self._correct,
             Decoded: self._decoded,
             DecryptionRequest: lambda _, entry: release.request(entry),
+            Examined: lambda log, _: setup.post_examined(log.author),
             Have: self._have,
             KemKey: lambda log, entry: setup.post_kem_key(log.author, entry),
             KeySet: release.take_key_set,
@@ -197,7 +199,7 @@ class CeremonyState:
             Seal: self._seal,
             SetupSeal: self._seal_setup,
             Summons: lambda log, entry: members.summon(
-                log.position, entry, self._summonable(entry.operator)
+                log.position, entry, self._due(entry.operator)
             ),
             WriteOff: self._write_off,
         }
@@ -214,7 +216,7 @@ class CeremonyState:
         self._batches.touch_all()
 
     def _write_off(self, _: LogEntry, entry: WriteOff) -> None:
-        self._members.write_off(entry, self._summonable(entry.operator))
+        self._members.write_off(entry, self._due(entry.operator))
         self._batches.touch_all()
 
     def _acknowledgement(self, log: LogEntry, entry: Acknowledgement) -> None:
@@ -246,7 +248,19 @@ class CeremonyState:
         self._batches.touch(opening.rule.key)
         self._reinstate(log.author)
 
-    def _call_for_blame(self, log: LogEntry, entry: Blame | Correction) -> None:
+    def _blame(self, log: LogEntry, entry: Blame) -> None:
+        require(
+            all(0 <= position < log.position for position in entry.answers),
+            "it names entries that do not precede it",
+        )
+        named = [self._log[position] for position in entry.answers]
+        opening = self._batches.named(entry.batch, entry.context)
+        opening.check_contradiction(
+            entry.round, [(answer.author, answer.entry) for answer in named]
+        )
+        self._blame_calls.append(log)
+
+    def _correct(self, log: LogEntry, entry: Correction) -> None:
         self._batches.named(entry.batch, entry.context)
         self._blame_calls.append(log)
 
@@ -290,12 +304,12 @@ class CeremonyState:
 
     # -- what is owed -----------------------------------------------------------------------------
 
-    def _summonable(self, operator: int) -> frozenset[str]:
+    def _due(self, operator: int) -> frozenset[str]:
         return frozenset(owed.slot for owed in self._owed(operator) if owed.summonable)
 
     def _reinstate(self, operator: int) -> None:
         """End a write-off once everything then due is posted."""
-        if operator in self._members.written_off and not self._summonable(operator):
+        if operator in self._members.written_off and not self._due(operator):
             self._members.written_off.discard(operator)
             self._batches.touch_all()
 
@@ -388,6 +402,12 @@ class CeremonyState:
         self._settle()
         return self._batches.current.get(key)
 
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        """The openings that take entries now, in the order of the layout; look only."""
+        self._settle()
+        return tuple(self._batches.live)
+
     def context(self, key: BatchKey) -> BatchContext | None:
         """Return the current context of a batch, None before it is known."""
         self._settle()
@@ -397,6 +417,11 @@ class CeremonyState:
         """Return what this operator owes right now, whether it is absent or not."""
         self._settle()
         return self._owed(operator)
+
+    def summonable(self, operator: int) -> frozenset[str]:
+        """Return the slots for which this operator may be summoned right now."""
+        self._settle()
+        return self._due(operator)
 
     def waiting_for(self) -> Mapping[int, tuple[Owed, ...]]:
         """Return what the operators that are waited for owe."""

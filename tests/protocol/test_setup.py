@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpc_core.protocol.entries import Close, Complaint, KemKey, SetupSeal, Summons, WriteOff
+from mpc_core.protocol.entries import (
+    Close,
+    Complaint,
+    Examined,
+    KemKey,
+    SetupSeal,
+    Summons,
+    WriteOff,
+)
 from mpc_core.protocol.key_setup import SetupPhase
 from mpc_core.protocol.quorum import Quorum, access_sets
 from mpc_core.protocol.setup import (
@@ -247,6 +255,19 @@ def test_a_complaint_that_leaves_a_set_with_nothing_asks_again():
     assert ledger.post(accuser, Complaint(present)) is None
     assert ledger.state.setup.phase is SetupPhase.CONTRIBUTIONS
     assert ledger.close("complaints") == "contributions are not complete"
+
+
+def test_who_examined_the_contributions_examines_replacements_again():
+    ledger = started()
+    members = access_sets(ledger.quorum)[0]
+    gone, present = contributors(members, ledger.quorum)
+    ledger.contribute(without=(gone,))
+    assert ledger.post(1, Examined()) == "contributions are not complete"
+    ledger.close("contributions/0")
+    assert ledger.post(1, Examined()) is None
+    assert ledger.state.setup.examined == {1}
+    ledger.post(next(i for i in members if i not in (gone, present)), Complaint(present))
+    assert ledger.state.setup.examined == set()
 
 
 def test_complaints_need_something_that_was_sent():

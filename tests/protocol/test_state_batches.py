@@ -177,14 +177,37 @@ def test_one_lie_among_all_answers_calls_for_blame_and_stops_the_seal(ledger, li
     assert ledger.seal() is None
 
 
-@pytest.mark.parametrize("make", ["blame", "correction"])
-def test_a_call_for_blame_is_recognised_and_stops_the_seal(ledger, make):
+def test_a_correction_is_recognised_and_stops_the_seal(ledger):
+    ledger.preprocess()
+    assert ledger.post(3, Correction(*ledger.context(N0))) is None
+    assert ledger.state.needs_blame_support == ("correction entry by op-03",)
+    assert ledger.seal() == "blame is unsettled"
+
+
+def test_blame_that_names_answers_on_one_polynomial_is_void(ledger):
     ledger.preprocess()
     name, context = ledger.context(N0)
-    call = Blame(name, context, 0, (1, 2)) if make == "blame" else Correction(name, context)
-    assert ledger.post(3, call) is None
-    assert ledger.state.needs_blame_support == (f"{make} entry by op-03",)
-    assert ledger.seal() == "blame is unsettled"
+    answers = tuple(
+        log.position
+        for log in ledger.entries
+        if log.entry.kind == "answer" and log.entry.context == context
+    )
+    assert ledger.post(3, Blame(name, context, 0, answers)) == "the answers lie on one polynomial"
+    assert ledger.post(3, Blame(name, context, 0, (*answers, 0))) is not None
+    assert ledger.post(3, Blame(name, context, 0, (10_000,))) is not None
+    assert ledger.seal() is None
+
+
+def test_blame_of_answers_that_contradict_one_another_is_recognised(ledger):
+    ledger.share(N0)
+    ledger.decode(N0)
+    ledger.vouch(N0)
+    start = len(ledger.entries)
+    for i in ledger.quorum.everyone:
+        ledger.post(i, ledger.answer(N0, i, lie=i == 2))
+    blame = Blame(*ledger.context(N0), 0, tuple(range(start, start + 4)))
+    assert ledger.post(3, blame) is None
+    assert "blame entry by op-03" in ledger.state.needs_blame_support
 
 
 def test_at_degree_t_a_liar_is_an_erasure(ledger):

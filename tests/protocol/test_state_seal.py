@@ -210,13 +210,13 @@ def announced(plan=None):
 
 def test_a_test_decryption_takes_the_next_floods_within_the_budget():
     ledger = announced()
-    first = DecryptionRequest(0, digest("list 1"), 4, 3)
+    first = DecryptionRequest(0, digest("list 1"), 99, 4, 3)
     assert ledger.state_by(first) == "the key set is not announced"
     ledger.state_by(Announcement(digest("keys")))
     assert ledger.state_by(dataclasses.replace(first, first_flood=2)) is not None
     assert ledger.state_by(dataclasses.replace(first, openings=0)) == "nothing is to be opened"
     assert ledger.state_by(first) is None
-    second = DecryptionRequest(1, digest("list 2"), 2, 7)
+    second = DecryptionRequest(1, digest("list 2"), 99, 2, 7)
     assert ledger.state_by(dataclasses.replace(second, serial=0)) is not None
     again = dataclasses.replace(second, ciphertext=digest("list 1"))
     assert ledger.state_by(again) == "this ciphertext was opened before"
@@ -228,7 +228,9 @@ def test_a_test_decryption_takes_the_next_floods_within_the_budget():
 def test_outside_a_sandbox_nothing_is_decrypted():
     ledger = announced(make_plan(sandbox=False))
     ledger.state_by(Announcement(digest("keys")))
-    assert ledger.state_by(DecryptionRequest(0, digest("list"), 1, 3)) == "this plan is no sandbox"
+    assert (
+        ledger.state_by(DecryptionRequest(0, digest("list"), 99, 1, 3)) == "this plan is no sandbox"
+    )
 
 
 def test_progress_counts_the_batches_of_a_stage(ledger):
