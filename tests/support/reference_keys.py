@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from mpc_core.ring.galois import Ring
 
+from mpc_core.ring.galois import Ring
+from mpc_core.tfhe import words
 from mpc_core.tfhe.assembly import packed_body_shares
 from mpc_core.tfhe.export import KeyFile, write_key_file
 from mpc_core.tfhe.objects import public_objects, secret_keys
@@ -94,6 +95,27 @@ def assemble(
     return shares[:, 0]
 
 
+def residues(
+    parameters: Parameters,
+    item: PublicObject,
+    seed: bytes,
+    secrets: dict[str, NDArray[np.uint64]],
+    bodies: NDArray[np.uint64],
+) -> NDArray[np.int64]:
+    """Return the noise of an object's bodies: what is left after <a, s> and the messages.
+
+    A body that is wrong leaves a residue of the size of its ring; one that does not fit into 64
+    bits is an error of the test.
+    """
+    silent = assemble(parameters, item, seed, secrets, np.zeros(item.bodies, dtype=np.int64))
+    left = words.subtract(bodies, silent, item.word_bits)
+    if item.word_bits == 64:
+        return left.view(np.int64)
+    low = left[:, 0].view(np.int64)
+    assert np.array_equal(left[:, 1].view(np.int64), low >> 63), item.name
+    return low
+
+
 def generate(parameters: Parameters, private_seed: bytes) -> ReferenceKeys:
     """Return the key set of a private seed."""
     stream = XofStream(b"TFHEKGen", private_seed)
@@ -112,6 +134,3 @@ def generate(parameters: Parameters, private_seed: bytes) -> ReferenceKeys:
         bodies[item.number] = assemble(parameters, item, seed, secrets, noise[item.number])
         position += count
     return ReferenceKeys(parameters, seed, secrets, noise, bodies)
-
-
-__all__ = ["ReferenceKeys", "assemble", "generate", "signed", "trivial", "tuniform"]

@@ -2,8 +2,8 @@ import itertools
 
 import numpy as np
 import pytest
-from mpc_core.ring.galois import Ring
 
+from mpc_core.ring.galois import Ring
 from mpc_core.tfhe import words
 from mpc_core.tfhe.assembly import (
     gadget_shift,
