@@ -40,13 +40,12 @@ __all__ = [
 ]
 
 
-def linear_shares(
+def linear_shares(  # noqa: PLR0917 what the formula takes
     parameters: Parameters,
     item: PublicObject,
     seed: bytes,
     keys: Mapping[str, RingArray],
     noise: RingArray,
-    *,
     start_row: int,
     rows: int,
 ) -> RingArray:
@@ -124,13 +123,12 @@ def product_rows(item: PublicObject, start_row: int, rows: int) -> range:
     return range(first * polynomials, (last + 1) * polynomials)
 
 
-def packed_body_shares(
+def packed_body_shares(  # noqa: PLR0917 what the formula takes
     parameters: Parameters,
     item: PublicObject,
     seed: bytes,
     keys: Mapping[str, RingArray],
     noise: RingArray,
-    *,
     products: RingArray | None,
     start_row: int,
     rows: int,
