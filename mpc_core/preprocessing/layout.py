@@ -5,7 +5,7 @@ and body of a key set has exactly one place:
 
 - N (noise): runs of bodies of one object, all of one ring. Then the flood of the test openings.
 - S (key bits): all secret keys that need 128 bits, and all others, in generation order.
-- M (products): runs of rows s_i S_r, all of one ring.
+- M (products): runs of rows s_i S_r, all of one ring and length.
 - O (assembly): the public seed, runs of rows of bodies, one zero audit for each ring, the
   acceptance tests, and one further batch for every later decryption.
 
@@ -231,15 +231,16 @@ class _Builder:
         )
 
     def products(self, secrets: dict[int, Places]) -> tuple[BatchLayout, ...]:
-        cut = []
-        for bits, items in _rings([item for item in self.objects if item.product]):
-            specs = [item.product for item in items if item.product]
-            whole = [
-                Segment(item.number, 0, spec.rows) for item, spec in zip(items, specs, strict=True)
-            ]
-            sizes = [spec.row_length for spec in specs]
-            pieces = _cut(whole, sizes, self.plan.products_per_batch)
-            cut += [(bits, segments) for segments in pieces]
+        shapes: dict[tuple[int, int], list[Segment]] = {}
+        for item in self.objects:
+            if spec := item.product:
+                run = Segment(item.number, 0, spec.rows)
+                shapes.setdefault((spec.word_bits, spec.row_length), []).append(run)
+        cut = [
+            (bits, segments)
+            for (bits, length), whole in sorted(shapes.items())
+            for segments in _cut(whole, [length] * len(whole), self.plan.products_per_batch)
+        ]
         return tuple(
             self._product_batch(index, bits, segments, secrets)
             for index, (bits, segments) in enumerate(cut)

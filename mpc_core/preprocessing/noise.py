@@ -1,4 +1,4 @@
-"""Shares of noise with exactly the TUniform distribution of the standard (PROTOCOL.md, 6.2).
+"""Shares of noise with exactly the TUniform distribution of the standard (PROTOCOL.md, "Noise").
 
 TUniform(m) is E = -2^m + sum_(i=0..m) 2^i b_i + b_(m+1): uniform on [-2^m, 2^m] with half weight
 on the two end points. The weighted bits come from a batch whose groups `batches.noise_groups`

@@ -1,4 +1,4 @@
-"""Shares of products of key bits, for bootstrap keys (PROTOCOL.md, 6.3).
+"""Shares of products of key bits, for bootstrap keys (PROTOCOL.md, "Products").
 
 One packed element carries d neighbouring products of one row, s_i S_j .. s_i S_(j+d-1):
 [W]_2t = [s_i] * sum_c xi^c [S_(j+c)] + [P]_t + zero mask, with P from PRSS over all of GR. Opened

@@ -80,7 +80,7 @@ def encode_words(values: RingArray, groups: ElementGroups, ring: Ring) -> bytes:
         ring: the ring of the batch.
 
     Raises:
-        CeremonyError: RF-BATCH-001 if a coefficient is not reduced; it is not sent.
+        CeremonyError: RF-BATCH-008 if a coefficient is not reduced; it is not sent.
     """
     parts = []
     for weight, rows in _rows(groups):
@@ -89,7 +89,7 @@ def encode_words(values: RingArray, groups: ElementGroups, ring: Ring) -> bytes:
         data = data.reshape(-1, ring.bits // 8)
         if _too_wide(data, bits):
             raise CeremonyError(
-                "RF-BATCH-001",
+                "RF-BATCH-008",
                 "a share vector is wider than the ring it is opened in",
                 expected=f"coefficients of at most {bits} bits",
                 found="a wider coefficient",

@@ -79,7 +79,7 @@ def test_a_coefficient_wider_than_its_ring_is_neither_sent_nor_accepted(bits: in
 
     with pytest.raises(CeremonyError, match="RF-BATCH-003"):
         decode_words(bytes(data), groups, ring)
-    with pytest.raises(CeremonyError, match="RF-BATCH-001"):
+    with pytest.raises(CeremonyError, match="RF-BATCH-008"):
         encode_words(values, groups, ring)
     data[-1] = 0x1F
     decode_words(bytes(data), groups, ring)
