@@ -20,34 +20,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from mpc_core.protocol import entries
 from mpc_core.protocol.batch import BatchState, BatchStatus
 from mpc_core.protocol.batches import Batches
 from mpc_core.protocol.context import BatchName
-from mpc_core.protocol.entries import (
-    STATEMENTS,
-    Acknowledgement,
-    Address,
-    Announcement,
-    Answer,
-    Blame,
-    Close,
-    Complaint,
-    Contribution,
-    Correction,
-    Decoded,
-    DecryptionRequest,
-    Examined,
-    Have,
-    KemKey,
-    KeySet,
-    LogEntry,
-    Return,
-    Root,
-    Seal,
-    SetupSeal,
-    Summons,
-    WriteOff,
-)
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.key_setup import KeySetup
 from mpc_core.protocol.members import Members
@@ -62,6 +38,7 @@ if TYPE_CHECKING:
 
     from mpc_core.protocol.batch import Arithmetic, BatchKey, BatchRule
     from mpc_core.protocol.context import BatchContext
+    from mpc_core.protocol.entries import LogEntry
     from mpc_core.protocol.opening import Opening
     from mpc_core.protocol.owed import Owed
     from mpc_core.protocol.plan import Plan
@@ -109,7 +86,7 @@ class CeremonyState:
         self._batches = Batches(
             self.plan.hash, self.batches, self._members, self.quorum, self._arithmetic
         )
-        self._addresses: dict[int, Address] = {}
+        self._addresses: dict[int, entries.Address] = {}
         self._voids: list[Void] = []
         self._blame_calls: list[LogEntry] = []
         self._guessed = False
@@ -146,7 +123,9 @@ class CeremonyState:
         except VoidEntryError as reason:
             void = Void(log.position, log.entry.kind, log.signers, str(reason))
             self._voids.append(void)
-        judged_blindly = void is not None or isinstance(log.entry, (*STATEMENTS, Return))
+        judged_blindly = void is not None or isinstance(
+            log.entry, (*entries.STATEMENTS, entries.Return)
+        )
         if self._batches.unknown and (judged_blindly or self._members.written_off):
             self._guessed = True
         return void
@@ -169,7 +148,7 @@ class CeremonyState:
     def _check_signers(self, log: LogEntry) -> None:
         signers = set(log.signers)
         require(signers <= set(self.quorum.everyone), "a signer is not in the plan")
-        if isinstance(log.entry, STATEMENTS):
+        if isinstance(log.entry, entries.STATEMENTS):
             valid = signers - self._members.excluded
             require(self.quorum.signed_by(valid), "fewer than n-t operators signed the statement")
         else:
@@ -179,92 +158,89 @@ class CeremonyState:
     def _table_of_rules(self) -> Mapping[type, Callable[[LogEntry, Any], None]]:
         setup, members, release = self._setup, self._members, self._release
         return {
-            Acknowledgement: self._acknowledgement,
-            Address: self._address,
-            Announcement: release.announce,
-            Answer: self._answer,
-            Blame: self._blame,
-            Close: self._close,
-            Complaint: lambda log, entry: setup.post_complaint(log.author, entry),
-            Contribution: lambda log, entry: setup.post_contribution(log.author, entry),
-            Correction: self._correct,
-            Decoded: self._decoded,
-            DecryptionRequest: lambda _, entry: release.request(entry),
-            Examined: lambda log, _: setup.post_examined(log.author),
-            Have: self._have,
-            KemKey: lambda log, entry: setup.post_kem_key(log.author, entry),
-            KeySet: release.take_key_set,
-            Return: self._return,
-            Root: self._root,
-            Seal: self._seal,
-            SetupSeal: self._seal_setup,
-            Summons: lambda log, entry: members.summon(
+            entries.Acknowledgement: self._acknowledgement,
+            entries.Address: self._address,
+            entries.Announcement: release.announce,
+            entries.Answer: self._answer,
+            entries.Blame: self._blame,
+            entries.Close: self._close,
+            entries.Complaint: lambda log, entry: setup.post_complaint(log.author, entry),
+            entries.Contribution: lambda log, entry: setup.post_contribution(log.author, entry),
+            entries.Correction: self._correct,
+            entries.Decoded: self._decoded,
+            entries.DecryptionRequest: lambda _, entry: release.request(entry),
+            entries.Examined: lambda log, _: setup.post_examined(log.author),
+            entries.Have: self._have,
+            entries.KemKey: lambda log, entry: setup.post_kem_key(log.author, entry),
+            entries.KeySet: release.take_key_set,
+            entries.Return: self._return,
+            entries.Root: self._root,
+            entries.Seal: self._seal,
+            entries.SetupSeal: self._seal_setup,
+            entries.Summons: lambda log, entry: members.summon(
                 log.position, entry, self._due(entry.operator)
             ),
-            WriteOff: self._write_off,
+            entries.WriteOff: self._write_off,
         }
 
     # -- rules that touch more than one part ------------------------------------------------------
 
-    def _address(self, log: LogEntry, entry: Address) -> None:
+    def _address(self, log: LogEntry, entry: entries.Address) -> None:
         known = self._addresses.get(log.author)
         require(known is None or entry.serial > known.serial, "a later address is known")
         self._addresses[log.author] = entry
 
-    def _return(self, log: LogEntry, entry: Return) -> None:
+    def _return(self, log: LogEntry, entry: entries.Return) -> None:
         self._members.come_back(log.author, entry)
         self._batches.touch_all()
 
-    def _write_off(self, _: LogEntry, entry: WriteOff) -> None:
+    def _write_off(self, _: LogEntry, entry: entries.WriteOff) -> None:
         self._members.write_off(entry, self._due(entry.operator))
         self._batches.touch_all()
 
-    def _acknowledgement(self, log: LogEntry, entry: Acknowledgement) -> None:
+    def _acknowledgement(self, log: LogEntry, entry: entries.Acknowledgement) -> None:
         self._setup.post_acknowledgement(log.author, entry)
         self._reinstate(log.author)
 
-    def _seal_setup(self, log: LogEntry, entry: SetupSeal) -> None:
+    def _seal_setup(self, log: LogEntry, entry: entries.SetupSeal) -> None:
         self._setup.seal(log.position, entry, self._members)
         self._batches.begin(OFFLINE)
 
-    def _root(self, log: LogEntry, entry: Root) -> None:
+    def _root(self, log: LogEntry, entry: entries.Root) -> None:
         opening = self._batches.named(entry.batch, entry.context)
         opening.post_root(log.author, entry.root)
         self._batches.touch(opening.rule.key)
 
-    def _decoded(self, log: LogEntry, entry: Decoded) -> None:
+    def _decoded(self, log: LogEntry, entry: entries.Decoded) -> None:
         opening = self._batches.named(entry.batch, entry.context)
         opening.post_decoded(log.author, entry, log.position, log.prefix_root)
         self._batches.touch(opening.rule.key)
 
-    def _have(self, log: LogEntry, entry: Have) -> None:
+    def _have(self, log: LogEntry, entry: entries.Have) -> None:
         opening = self._batches.named(entry.batch, entry.context)
         opening.post_have(log.author, entry)
         self._batches.touch(opening.rule.key)
 
-    def _answer(self, log: LogEntry, entry: Answer) -> None:
+    def _answer(self, log: LogEntry, entry: entries.Answer) -> None:
         opening = self._batches.named(entry.batch, entry.context)
         opening.post_answer(log.author, entry)
         self._batches.touch(opening.rule.key)
         self._reinstate(log.author)
 
-    def _blame(self, log: LogEntry, entry: Blame) -> None:
+    def _blame(self, log: LogEntry, entry: entries.Blame) -> None:
         require(
             all(0 <= position < log.position for position in entry.answers),
             "it names entries that do not precede it",
         )
-        named = [self._log[position] for position in entry.answers]
         opening = self._batches.named(entry.batch, entry.context)
-        opening.check_contradiction(
-            entry.round, [(answer.author, answer.entry) for answer in named]
-        )
+        opening.check_contradiction(entry.round, [self._log[at] for at in entry.answers])
         self._blame_calls.append(log)
 
-    def _correct(self, log: LogEntry, entry: Correction) -> None:
+    def _correct(self, log: LogEntry, entry: entries.Correction) -> None:
         self._batches.named(entry.batch, entry.context)
         self._blame_calls.append(log)
 
-    def _close(self, log: LogEntry, entry: Close) -> None:
+    def _close(self, log: LogEntry, entry: entries.Close) -> None:
         step, *rest = entry.slot.split("/")
         if entry.slot == "complaints":
             self._setup.close_complaints(log.position)
@@ -288,7 +264,7 @@ class CeremonyState:
                 return opening.close_answers(_number(number), self._members)
         raise VoidEntryError("there is no such slot")
 
-    def _seal(self, log: LogEntry, entry: Seal) -> None:
+    def _seal(self, log: LogEntry, entry: entries.Seal) -> None:
         require(self._release.sealed is None, "it is sealed")
         require(self._setup.sealed_at is not None, "the setup is not sealed")
         require(not self._blame_calls, "blame is unsettled")
@@ -360,7 +336,7 @@ class CeremonyState:
         return tuple(self._voids)
 
     @property
-    def addresses(self) -> Mapping[int, Address]:
+    def addresses(self) -> Mapping[int, entries.Address]:
         """The latest address of every operator that posted one."""
         return dict(self._addresses)
 
