@@ -3,6 +3,8 @@
 A share row holds N coefficients of d words each without gaps, so multiplication by X^i is a shift
 by i d words, and one loop serves every degree d. Words of 128 bits are kept in two planes, low and
 high, which the compiler turns into vector instructions.
+
+Security: no running time and no memory address depends on a share.
 """
 
 from __future__ import annotations
