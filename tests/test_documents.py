@@ -6,6 +6,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer.main
+
+from infra.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = sorted(
@@ -44,7 +47,29 @@ PROTOCOL_SECTIONS = [
 TITLE = r"""\\?["'](?:[^"'\\]+)\\?["']"""
 REFERENCE = re.compile(rf"PROTOCOL\.md((?:,? (?:and |or |to )?{TITLE})+)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+NUMBERED = re.compile(r"PROTOCOL\.md,? +(?:sections? +)?[0-9§]")
+CODE_SPAN = re.compile(r"`([^`]+)`|^(?:    )+ *(\S.*)$", flags=re.MULTILINE)
+COMMAND = re.compile(r"ringforge( +(?:[a-z]|--).*)")
 ERROR_CODE = re.compile(r"RF-[A-Z]+-[0-9]{3}")
+
+
+def _commands(text: str) -> list[list[str]]:
+    """Return the words after `ringforge` in every command of a document."""
+    spans = (" ".join((span or line).split()) for span, line in CODE_SPAN.findall(text))
+    found = (COMMAND.search(span) for span in spans)
+    return [match[1].partition(" #")[0].split() for match in found if match]
+
+
+def _unknown_words(words: list[str]) -> list[str]:
+    """Return the subcommands and options of a command that the program does not have."""
+    command = typer.main.get_command(app)
+    while (below := getattr(command, "commands", None)) and words and words[0][0] != "-":
+        if words[0] not in below:
+            return words[:1]
+        command, words = below[words[0]], words[1:]
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    options = [word.partition("=")[0].strip("[],;.") for word in words if word.startswith("--")]
+    return [option for option in options if option not in known]
 
 
 def _headings(text: str) -> list[str]:
@@ -137,6 +162,13 @@ def test_a_reference_is_found_however_its_lines_are_broken(text: str, titles: li
     assert _references(text) == titles
 
 
+def test_no_reference_names_a_section_by_number() -> None:
+    numbered = [
+        str(path.relative_to(ROOT)) for path in CODE if NUMBERED.search(_flowing(path.read_text()))
+    ]
+    assert not numbered
+
+
 def test_every_runbook_that_an_error_names_exists() -> None:
     named = {
         name: str(path.relative_to(ROOT))
@@ -184,6 +216,30 @@ def test_every_link_to_a_file_of_the_repository_leads_somewhere(document: Path) 
 def test_every_error_code_of_a_document_is_one_that_code_can_raise(document: Path) -> None:
     raised = {code for path in CODE for code in ERROR_CODE.findall(path.read_text())}
     assert set(ERROR_CODE.findall(document.read_text())) <= raised
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_of_a_document_is_one_that_the_program_has(document: Path) -> None:
+    commands = _commands(document.read_text())
+    assert [words for words in commands if _unknown_words(words)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("run `uv run ringforge sandbox --id X`", ["sandbox", "--id", "X"]),
+        ("break `ringforge\nverify DIR`", ["verify", "DIR"]),
+        ("text\n\n    ringforge bench --json   # figures\n", ["bench", "--json"]),
+    ],
+)
+def test_a_command_is_found_in_text_and_in_blocks(text: str, words: list[str]) -> None:
+    assert _commands(text) == [words]
+    assert not _unknown_words(words)
+
+
+@pytest.mark.parametrize("command", ["sandbx", "operator walk", "verify --plan", "bench --fast=1"])
+def test_a_command_that_the_program_lacks_is_noticed(command: str) -> None:
+    assert _unknown_words(command.split())
 
 
 def test_the_changelog_describes_this_version() -> None:
