@@ -271,7 +271,7 @@ class Reader(Input):
             found=found,
             effect="the file is refused",
             next_step="fetch the key set again and run `ringforge verify`",
-            runbook="start",
+            runbook="verification-failed",
         )
 
 
