@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Owed", "owed_by"]
 
 OwedKind = Literal[
-    "kem-key", "contribution", "acknowledgement", "root", "decoded", "have", "answer"
+    "kem-key", "contribution", "examined", "acknowledgement", "root", "decoded", "have", "answer"
 ]
 
 
@@ -65,6 +65,8 @@ def _owed_in_setup(operator: int, setup: KeySetup) -> Iterator[Owed]:
         yield Owed("kem-key")
     if setup.owes_contribution(operator):
         yield Owed("contribution", round=setup.closed)
+    if setup.phase is SetupPhase.COMPLAINTS and operator not in setup.examined:
+        yield Owed("examined")
     if setup.phase is SetupPhase.ACKNOWLEDGEMENTS and operator not in setup.acknowledgements:
         yield Owed("acknowledgement")
 

@@ -315,6 +315,20 @@ def test_the_setup_seal_needs_everybody_and_names_the_references():
     assert ledger.post(1, ledger.acknowledgement(1, "late")) is not None
 
 
+def test_each_phase_of_the_setup_says_what_is_owed():
+    ledger = Ledger()
+    phases = [[owed.slot for owed in ledger.state.owed(4)]]
+    for act in (
+        ledger.kem_keys,
+        lambda: (ledger.contribute(), ledger.close("contributions/0")),
+        lambda: ledger.close("complaints"),
+        lambda: [ledger.post(i, ledger.acknowledgement(i)) for i in ledger.quorum.everyone],
+    ):
+        act()
+        phases.append([owed.slot for owed in ledger.state.owed(4)])
+    assert phases == [["kem-key"], ["contribution/0"], ["examined"], ["acknowledgement"], []]
+
+
 def test_an_acknowledgement_may_be_replaced_until_the_seal():
     ledger = acknowledging()
     for i in ledger.quorum.everyone:

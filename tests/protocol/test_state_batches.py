@@ -159,6 +159,28 @@ def test_answers_that_fit_but_not_with_v_open_the_next_round_without_its_decoder
     assert ledger.state.needs_blame_support == ()
 
 
+def test_a_sidelined_decoder_is_passed_over_until_nobody_else_is_left(ledger):
+    ledger.share(N0)
+    ledger.decode(N0, v="forged")
+    ledger.vouch(N0, v="forged")
+    ledger.reply(N0, (2, 3, 4))
+    for number in range(4):
+        if number == 3:
+            assert ledger.post(2, Return(0)) is None
+        assert ledger.close(ledger.slot("round", N0, number)) is None
+    assert ledger.status(N0).decoder == 2
+
+
+def test_a_round_is_not_closed_while_an_earlier_one_is_provisional(ledger):
+    ledger.share(N0)
+    ledger.decode(N0)
+    assert ledger.close(ledger.slot("round", N0, 0)) is None
+    ledger.vouch(N0)
+    ledger.reply(N0, (1, 2, 3), round_number=0)
+    assert ledger.status(N0).round == 0
+    assert ledger.close(ledger.slot("round", N0, 1)) == "the batch is provisional"
+
+
 @pytest.mark.parametrize("liar", [1, 2, 3, 4])
 def test_one_lie_among_all_answers_calls_for_blame_and_stops_the_seal(ledger, liar):
     ledger.preprocess()
