@@ -37,8 +37,9 @@ class Display(Protocol):
         ...
 
 
-def choose_display(stream: TextIO = sys.stderr) -> Display:
-    """Return the live display on a terminal, lines elsewhere."""
+def choose_display(stream: TextIO | None = None) -> Display:
+    """Return the live display on a terminal, lines elsewhere; standard error by default."""
+    stream = stream or sys.stderr
     return LiveDisplay(stream) if stream.isatty() else LineDisplay(stream)
 
 

@@ -109,8 +109,12 @@ class Children:
         child = self._running.get(name)
         return child is not None and child.poll() is None
 
-    def stop(self, names: Iterable[str], grace: float = GRACE_SECONDS) -> tuple[str, ...]:
+    def stop(self, names: Iterable[str], grace: float | None = None) -> tuple[str, ...]:
         """Stop some children together and wait until they are gone.
+
+        Args:
+            names: whom to stop; those that do not run are passed over.
+            grace: seconds until they are killed, GRACE_SECONDS by default.
 
         Returns:
             Those that did not stop in time and were killed.
@@ -118,7 +122,7 @@ class Children:
         stopping = {name: self._running.pop(name) for name in names if name in self._running}
         for child in stopping.values():
             _signal(child, signal.SIGTERM)
-        until = time.monotonic() + grace
+        until = time.monotonic() + (GRACE_SECONDS if grace is None else grace)
         killed = []
         for name, child in stopping.items():
             try:

@@ -1,0 +1,486 @@
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from queue import SimpleQueue
+
+import psutil
+import pytest
+
+from infra.report.timeline import Timeline
+from infra.sandbox import events, warm
+from infra.sandbox.display import LineDisplay, LiveDisplay, choose_display, one_line
+from infra.sandbox.options import SandboxOptions, open_ceremony
+from infra.sandbox.processes import Children, Exited, Line
+from infra.sandbox.run import run_sandbox
+from infra.sandbox.status import Status, health_word
+from infra.sandbox.supervisor import Supervisor
+from infra.temporal.server import ExternalServer
+from mpc_core.protocol.errors import CeremonyError
+from tests.support import fake_sandbox
+
+PYTHON = sys.executable
+ALL_SECONDS = 60
+
+
+def _options(tmp_path, **changes):
+    return SandboxOptions(**({"directory": tmp_path, "identifier": "one"} | changes))
+
+
+def _plan(tmp_path, **changes):
+    return open_ceremony(_options(tmp_path, **changes))[1]
+
+
+# options and the ceremony they mean
+
+
+def test_a_new_ceremony_gives_everybody_an_identity_and_the_signed_plan(tmp_path):
+    folder, plan = open_ceremony(_options(tmp_path))
+    assert (plan.count, plan.threshold, plan.parameters) == (4, 1, "test")
+    for home in (folder.coordinator, *(folder.operator(each.name) for each in plan.operators)):
+        assert (home.vault / "identity.key").exists()
+        assert not (home.vault / "setup-seed").exists()
+        assert (home.path / "plan.toml").read_bytes() == folder.plan_file.read_bytes()
+        assert (home.path / "plan.sig").exists()
+
+
+def test_two_sandboxes_with_one_seed_have_one_plan(tmp_path):
+    first, second = (_plan(tmp_path, identifier=name, setup_seed="00ff") for name in ("one", "two"))
+    assert first == second
+    assert (tmp_path / "one" / "operators" / "op-01" / "vault" / "setup-seed").exists()
+
+
+def test_the_same_id_twice_is_refused_and_resume_continues(tmp_path):
+    _, plan = open_ceremony(_options(tmp_path))
+    with pytest.raises(CeremonyError, match="RF-RUN-001"):
+        open_ceremony(_options(tmp_path))
+    assert open_ceremony(_options(tmp_path, resume=True))[1] == plan
+
+
+def test_resume_without_an_id_takes_the_last_unfinished_ceremony(tmp_path):
+    for at, name in enumerate(("old", "unfinished", "finished")):
+        folder, _ = open_ceremony(_options(tmp_path, identifier=name))
+        os.utime(folder.plan_file, (at, at))
+    folder.report_json.write_text("{}")
+    found, _ = open_ceremony(_options(tmp_path, identifier=None, resume=True))
+    assert found.root.name == "unfinished"
+
+
+def test_there_is_nothing_to_resume_in_an_empty_directory(tmp_path):
+    for identifier in (None, "one"):
+        with pytest.raises(CeremonyError, match="RF-RUN-002"):
+            open_ceremony(_options(tmp_path, identifier=identifier, resume=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"operators": 7},
+        {"threshold": 2},
+        {"parameters": "mainnet"},
+        {"waiting_seconds": 7.0},
+        {"setup_seed": "00"},
+    ],
+)
+def test_resume_of_another_ceremony_than_the_one_asked_for_is_refused(tmp_path, change):
+    open_ceremony(_options(tmp_path))
+    with pytest.raises(CeremonyError, match="RF-RUN-005"):
+        open_ceremony(_options(tmp_path, resume=True, **change))
+
+
+def test_the_options_of_the_first_run_may_be_repeated_to_resume(tmp_path):
+    same = {"operators": 7, "threshold": 2, "setup_seed": "00ff", "waiting_seconds": 7.0}
+    _, plan = open_ceremony(_options(tmp_path, **same))
+    assert open_ceremony(_options(tmp_path, resume=True, **same))[1] == plan
+
+
+# events and what they mean
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "hello",
+        "[]",
+        "{}",
+        '{"event": "dance"}',
+        '{"event": "progress"}',
+        '{"event": "ready", "board_port": 70000}',
+        '{"event": "progress", "stage": "N", "batches": -1}',
+        '{"event": "stage", "stage": "N", "state": "perhaps"}',
+    ],
+)
+def test_a_line_that_is_no_event_is_none(line):
+    assert events.parse_event(line) is None
+
+
+def test_a_reported_error_is_read_whole():
+    error = CeremonyError("RF-LOG-001", "it", expected="a", found="b", next_step="c", stage="N")
+    event = events.parse_event(json.dumps({"event": "error", **error.as_dict()}))
+    assert (event.code, event.expected, event.next, event.stage) == ("RF-LOG-001", "a", "c", "N")
+
+
+@pytest.mark.parametrize(
+    ("up", "word"),
+    [
+        (13, "Optimal"),
+        (12, "Healthy"),
+        (9, "Healthy"),
+        (8, "Degraded"),
+        (5, "Degraded"),
+        (4, "Unhealthy"),
+        (0, "Unhealthy"),
+    ],
+)
+def test_health_is_one_word(up, word):
+    assert health_word(up, 13, 4) == word
+
+
+def _progress(done, batches=8, **more):
+    return events.Progressed(
+        event="progress", stage="N", batches_done=done, batches=batches, **more
+    )
+
+
+def test_rate_and_time_left_count_what_is_new(tmp_path):
+    status = Status(_plan(tmp_path))
+    status.progressed(_progress(4, bits_done=400), 100.0)
+    assert status.view(100.0).seconds_left is None
+    status.progressed(_progress(6, bits_done=600), 104.0)
+    view = status.view(104.0)
+    assert (view.rate, view.bit_rate, view.seconds_left) == (0.5, 50.0, 4.0)
+
+
+def test_stages_side_by_side_keep_their_own_rates(tmp_path):
+    status = Status(_plan(tmp_path))
+    for stage in ("N", "S"):
+        changed = events.StageChanged(event="stage", stage=stage, state="started")
+        status.stage_changed(changed, 100.0)
+    status.progressed(_progress(1), 102.0)
+    other = events.Progressed(event="progress", stage="S", batches_done=1, batches=2)
+    status.progressed(other, 103.0)
+    status.progressed(_progress(2), 104.0)
+    assert status.view(104.0).rate == 0.5
+
+
+def test_the_view_says_who_is_down_and_whom_it_waits_for(tmp_path):
+    status = Status(_plan(tmp_path), up={"op-01", "op-02", "op-04"})
+    status.progressed(_progress(1, waiting_for=["op-03"], waiting_since="10:00"), 0.0)
+    line = one_line(status.view(0.0))
+    for words in ("noise", "1/8", "waits for op-03 since 10:00", "Healthy (3 of 4)", "down: op-03"):
+        assert words in line
+
+
+# display
+
+
+def test_outside_a_terminal_there_is_one_line_for_every_change(tmp_path):
+    stream = io.StringIO()
+    display = choose_display(stream)
+    assert isinstance(display, LineDisplay)
+    status = Status(_plan(tmp_path))
+    for done, now in ((1, 1.0), (1, 2.0), (2, 3.0), (2, 4.0)):
+        status.progressed(_progress(done), now)
+        display.show(status.view(now))
+    assert len(stream.getvalue().splitlines()) == 2
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_the_picture_shows_the_same_facts(tmp_path, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    stream = Terminal()
+    display = choose_display(stream)
+    assert isinstance(display, LiveDisplay)
+    status = Status(_plan(tmp_path), up={"op-01", "op-02", "op-03"})
+    status.progressed(_progress(1), 0.0)
+    status.progressed(_progress(3, waiting_for=["op-02"], note="[bold]text"), 1.0)
+    display.show(status.view(1.0))
+    display.say("a message with [brackets]")
+    display.close()
+    text = stream.getvalue()
+    for words in ("noise", "3 of 8", "op-02", "batches/s", "Healthy", "op-04", "[bold]text"):
+        assert words in text
+    assert "a message with [brackets]" in text
+
+
+# processes
+
+
+def _next(inbox):
+    return inbox.get(timeout=ALL_SECONDS)
+
+
+def test_a_child_is_heard_and_its_end_is_told(tmp_path):
+    inbox = SimpleQueue()
+    program = "import sys; print('hello'); print('log', file=sys.stderr); sys.exit(3)"
+    with Children(inbox, os.environ) as children:
+        process = children.start("a", [PYTHON, "-c", program], tmp_path / "log")
+        assert _next(inbox) == Line("a", "hello")
+        ended = _next(inbox)
+        assert (ended, ended.reason) == (Exited("a", process, 3), "ended with exit code 3")
+        assert not children.is_running("a")
+    assert (tmp_path / "log").read_text() == "log\n"
+
+
+def test_a_child_that_ignores_the_wish_to_stop_is_killed_with_its_own_children(tmp_path):
+    inbox = SimpleQueue()
+    program = (
+        "import signal, subprocess, sys, os\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
+        "print(child.pid, flush=True)\n"
+        "signal.pause()\n"
+    )
+    with Children(inbox, os.environ) as children:
+        children.start("stubborn", [PYTHON, "-c", program], tmp_path / "log")
+        grandchild = psutil.Process(int(_next(inbox).text))
+        assert children.stop(["stubborn"], grace=0.1) == ("stubborn",)
+        gone, _ = psutil.wait_procs([grandchild], timeout=ALL_SECONDS)
+        assert gone or grandchild.status() == psutil.STATUS_ZOMBIE
+
+
+def test_leaving_stops_what_still_runs(tmp_path):
+    inbox = SimpleQueue()
+    program = "import signal; print('up', flush=True); signal.pause()"
+    with Children(inbox, os.environ) as children:
+        process = children.start("a", [PYTHON, "-c", program], tmp_path / "log")
+        _next(inbox)
+    assert _next(inbox) == Exited("a", process, -signal.SIGTERM)
+    assert not psutil.pid_exists(process)
+
+
+def test_a_log_that_cannot_be_written_is_explained(tmp_path):
+    with (
+        Children(SimpleQueue(), os.environ) as children,
+        pytest.raises(CeremonyError, match="RF-DISK-002"),
+    ):
+        children.start("a", [PYTHON, "-c", ""], tmp_path / "missing" / "log")
+
+
+# kernels
+
+
+def test_kernels_compile_once_for_a_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(warm.platformdirs, "user_cache_path", lambda _: tmp_path)
+    compiled = []
+    monkeypatch.setattr(warm, "_compile", lambda folder, _: compiled.append(folder))
+    said = []
+    for _ in range(2):
+        warm.warm_kernels(warm.cache_folder(), said.append)
+    assert compiled == [warm.cache_folder()]
+    assert len(said) == 1
+
+
+def test_changed_sources_have_a_cache_of_their_own(tmp_path, monkeypatch):
+    source = tmp_path / "kernel.py"
+    source.write_text("one")
+    monkeypatch.setattr(warm, "_sources", lambda: [source])
+    before = warm.cache_folder()
+    source.write_text("two")
+    assert warm.cache_folder() != before
+
+
+def test_a_kernel_that_does_not_compile_is_explained_and_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(warm.sys, "executable", "/bin/false")
+    folder = tmp_path / "cache"
+    for _ in range(2):
+        with pytest.raises(CeremonyError, match="RF-RUN-008"):
+            warm.warm_kernels(folder, lambda _: None)
+
+
+def test_old_caches_go(tmp_path):
+    for at in range(warm.KEPT_FOLDERS + 3):
+        (tmp_path / f"{at}").mkdir()
+        (tmp_path / f"{at}.lock").touch()
+        os.utime(tmp_path / f"{at}", (at, at))
+    warm._forget_old_folders(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2 * warm.KEPT_FOLDERS
+    assert not (tmp_path / "2").exists()
+    assert (tmp_path / "3").exists()
+
+
+# the whole sandbox, with parties that only play their part
+
+
+class Recorder:
+    live = False
+
+    def __init__(self):
+        self.said, self.views, self.closed = [], [], False
+
+    def show(self, view):
+        self.views.append(view)
+
+    def say(self, text):
+        self.said.append(text)
+
+    def close(self):
+        self.closed = True
+
+
+def _started(emitted):
+    processes = [event for event in emitted if event["event"] == "process"]
+    return {event["process"]: event["id"] for event in processes if event["state"] == "started"}
+
+
+@pytest.fixture
+def play(tmp_path, monkeypatch):
+    fake_sandbox.install(monkeypatch.setattr)
+
+    def run(scenario, **changes):
+        monkeypatch.setenv("FAKE_SCENARIO", scenario)
+        return run_sandbox(_options(tmp_path, **changes), run.display, run.emitted.append)
+
+    run.display, run.emitted = Recorder(), []
+    yield run
+    assert run.display.closed
+    assert not any(psutil.pid_exists(process) for process in _started(run.emitted).values())
+
+
+def test_a_sandbox_runs_to_its_result_and_leaves_nothing_running(play, tmp_path):
+    result = play("finish")
+    assert (result.folder.keyset / "CompactPublicKey").exists()
+    report = json.loads(result.folder.report_json.read_text())
+    assert report["ceremony"]["keyset_digest"] == "ab" * 32
+    assert "N" in report["stage_seconds"]
+    assert set(_started(play.emitted)) == {"coordinator", "op-01", "op-02", "op-03", "op-04"}
+    assert any("a line that is no event" in text for text in play.display.said)
+    assert any(view.waiting_for == ("op-02",) for view in play.display.views)
+
+
+def test_a_finished_ceremony_is_not_run_again(play):
+    play("finish")
+    play.emitted.clear()
+    assert play("coordinator-dies", resume=True).folder.report_json.exists()
+    assert play.emitted == []
+
+
+def test_the_end_of_the_coordinator_ends_the_sandbox_and_resume_goes_on(play):
+    with pytest.raises(CeremonyError) as caught:
+        play("coordinator-dies")
+    assert caught.value.code == "RF-RUN-006"
+    assert "exit code 7" in caught.value.found
+    assert "--resume" in caught.value.next_step
+    assert play("finish", resume=True).folder.report_json.exists()
+
+
+def test_what_the_coordinator_reports_is_what_the_person_sees(play):
+    with pytest.raises(CeremonyError) as caught:
+        play("coordinator-error")
+    assert (caught.value.code, caught.value.next_step) == ("RF-LOG-099", "do that")
+
+
+def test_without_any_operator_the_sandbox_ends(play):
+    with pytest.raises(CeremonyError) as caught:
+        play("operators-die")
+    assert caught.value.code == "RF-RUN-007"
+    assert sum("start it again: ringforge operator run" in text for text in play.display.said) == 3
+
+
+def test_a_dead_operator_is_started_again_if_asked_for(play):
+    assert play("wait-for-return", restart_operators=True).folder.report_json.exists()
+    assert any("op-03 ended by SIGKILL" in text for text in play.display.said)
+
+
+def test_an_operator_that_somebody_started_again_is_seen(tmp_path):
+    folder, plan = open_ceremony(_options(tmp_path))
+    timeline = Timeline(tmp_path / "timeline.json")
+    display = Recorder()
+    watcher = Supervisor(
+        folder, plan, _options(tmp_path), timeline=timeline, display=display, emit=print
+    )
+    watcher._dead["op-03"] = 1
+    watcher._look_for_visitors()
+    assert watcher._status.up == set()
+    with subprocess.Popen([PYTHON, "-c", "input()"], stdin=subprocess.PIPE) as visitor:
+        (folder.operator("op-03").work / "lock").write_text(f"{visitor.pid}\n")
+        watcher._look_for_visitors()
+        assert watcher._status.up == {"op-03"}
+    watcher._look_for_visitors()
+    assert watcher._status.up == set()
+
+
+def test_a_temporal_server_that_goes_away_ends_the_sandbox(play, monkeypatch):
+    def gone(_):
+        raise CeremonyError("RF-TEMP-003", "gone")
+
+    monkeypatch.setattr(ExternalServer, "check", gone)
+    with pytest.raises(CeremonyError, match="RF-TEMP-003"):
+        play("hang")
+
+
+def test_a_second_supervisor_is_refused(play, tmp_path):
+    folder, _ = open_ceremony(_options(tmp_path))
+    with folder.locked(), pytest.raises(CeremonyError, match="RF-RUN-003"):
+        play("finish", resume=True)
+
+
+def _sandbox(tmp_path, *arguments, scenario="hang"):
+    command = [PYTHON, "-m", "tests.support.fake_sandbox", "sandbox", "--json", "--id", "one"]
+    return subprocess.Popen(
+        [*command, "--dir", str(tmp_path), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"FAKE_SCENARIO": scenario},
+    )
+
+
+def _children_at(sandbox, wanted):
+    """Return the children, as soon as an event of this kind is seen."""
+    started = []
+    for line in sandbox.stdout:
+        event = json.loads(line)
+        if event.get("state") == "started" and "id" in event:
+            started.append(psutil.Process(event["id"]))
+        if event["event"] == wanted:
+            break
+    return started
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_sandbox_leaves_no_orphan_and_says_how_to_go_on(tmp_path, number):
+    with _sandbox(tmp_path) as sandbox:
+        children = _children_at(sandbox, "progress")
+        sandbox.send_signal(number)
+        output, errors = sandbox.communicate(timeout=ALL_SECONDS)
+    assert sandbox.returncode == 3
+    assert len(children) == 5
+    assert not any(child.is_running() for child in children)
+    assert "Traceback" not in errors
+    assert f"ringforge sandbox --dir {tmp_path} --id one --resume" in errors
+    assert json.loads(output.splitlines()[-1])["code"] == "RF-RUN-010"
+    with _sandbox(tmp_path, "--resume", scenario="finish") as again:
+        output, _ = again.communicate(timeout=ALL_SECONDS)
+    assert again.returncode == 0
+    assert json.loads(output.splitlines()[-1])["event"] == "result"
+
+
+def test_a_second_ctrl_c_kills_what_does_not_want_to_stop(tmp_path):
+    with _sandbox(tmp_path, scenario="stubborn") as sandbox:
+        children = _children_at(sandbox, "progress")
+        sandbox.send_signal(signal.SIGINT)
+        while "stopping all processes" not in sandbox.stderr.readline():
+            assert sandbox.poll() is None
+        sandbox.send_signal(signal.SIGINT)
+        sandbox.communicate(timeout=ALL_SECONDS)
+    assert sandbox.returncode == 3
+    assert len(children) == 5
+    assert not any(child.is_running() for child in children)
+
+
+def test_a_killed_sandbox_takes_its_children_along(tmp_path):
+    with _sandbox(tmp_path) as sandbox:
+        children = _children_at(sandbox, "progress")
+        sandbox.kill()
+        _, alive = psutil.wait_procs(children, timeout=ALL_SECONDS)
+    assert len(children) == 5
+    assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
