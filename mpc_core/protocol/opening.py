@@ -139,6 +139,7 @@ class Opening:
             entry = log.entry
             require(
                 isinstance(entry, Answer)
+                and len(log.signers) == 1
                 and entry.context == self.context
                 and entry.round == number
                 and turn.answers.get(log.signers[0]) == entry.values,

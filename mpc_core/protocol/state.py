@@ -50,6 +50,8 @@ OFFLINE = ("N", "S", "M")
 """The stages whose batches live between the setup seal and the seal."""
 ONLINE = ("O",)
 """The stage whose batches live after the seal."""
+MOST_DIGITS = 9
+"""Of a number in a slot; Python refuses to convert very long ones."""
 
 
 class CeremonyState:
@@ -411,5 +413,6 @@ class CeremonyState:
 
 
 def _number(text: str) -> int:
-    require(text.isascii() and text.isdecimal() and text == str(int(text)), "there is no such slot")
+    canonical = text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
+    require(canonical and text == str(int(text)), "there is no such slot")
     return int(text)

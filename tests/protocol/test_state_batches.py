@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 
 import pytest
 from hypothesis import given
@@ -413,6 +414,47 @@ def test_a_party_without_v_says_what_it_has_to_fetch():
     state = fold(ledger, arithmetic, lambda position, state: None)
     assert S0 in state.awaiting_v
     assert state.sealed is None
+
+
+@pytest.fixture(scope="module")
+def faulty():
+    return run_with_faults(Ledger().set_up())
+
+
+@given(st.data())
+def test_no_entry_whatsoever_stops_the_fold(faulty, data):
+    """Entries of a real log with one field, or the signers, replaced by anything."""
+    cut = data.draw(st.integers(0, len(faulty.entries)))
+    ledger = Ledger(arithmetic=faulty.arithmetic)
+    for log in faulty.entries[:cut]:
+        ledger.post(log.signers, log.entry)
+    for _ in range(8):
+        log = data.draw(st.sampled_from(faulty.entries))
+        hints = typing.get_type_hints(type(log.entry))
+        names = [field.name for field in dataclasses.fields(log.entry)]
+        changes = {}
+        if names:
+            name = data.draw(st.sampled_from(names))
+            changes[name] = data.draw(st.from_type(hints[name]))
+        signers = data.draw(st.sampled_from([log.signers, (), (1, 2), (0,), (1, 2, 3, 9)]))
+        ledger.post(signers, dataclasses.replace(log.entry, **changes))
+        ledger.snapshot()
+
+
+@pytest.mark.parametrize("digits", ["9" * 10, "9" * 5000, "\u0663", "+1"])
+def test_numbers_in_slots_are_short_and_plain(ledger, digits):
+    context = ledger.status(N0).context
+    assert ledger.close(f"round/{context}/{digits}") == "there is no such slot"
+    assert ledger.close(f"contributions/{digits}") == "there is no such slot"
+
+
+def test_blame_may_name_an_entry_that_nobody_signed(ledger):
+    ledger.share(N0)
+    ledger.decode(N0)
+    answer = ledger.answer(N0, 1)
+    ledger.post((), answer)
+    blame = Blame(*ledger.context(N0), 0, (len(ledger.entries) - 1,))
+    assert ledger.post(1, blame) == "it names something that is no answer of this round"
 
 
 @given(st.integers(0, 60), st.randoms(use_true_random=False))
