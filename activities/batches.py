@@ -53,11 +53,11 @@ class Batches:
                 identifier = context.identifier(self.operator.plan.hash)
                 self.operator.log.post(Root(context.name, identifier, root))
 
-    def decode(self, key: BatchKey, number: int) -> None:
-        """As the decoder of a round, open the batch and post the decoder's entry."""
+    def decode(self, key: BatchKey) -> None:
+        """Open the batch and post the decoder's entry, if it is this operator's turn."""
         with self.operator.lock(f"{key}"):
             context = self._context(key)
-            turn = self.operator.log.wait_for(lambda state: _round(state, key, number))
+            turn = self.operator.log.wait_for(lambda state: _latest_round(state, key))
             if turn.decoder != self.operator.index or turn.decoded is not None or turn.closed:
                 return
             work = self._work(key, context)
@@ -69,7 +69,7 @@ class Batches:
                 Decoded(
                     context.name,
                     context.identifier(self.operator.plan.hash),
-                    number,
+                    turn.number,
                     tuple(sorted(points.items())),
                     root,
                 )
@@ -94,7 +94,7 @@ class Batches:
             context = self._context(key)
             turn = self.operator.log.wait_for(lambda state: _held_round(state, key))
             assert turn.decoded is not None
-            ring = self.operator.ring(self.operator.layout.batch(*key).word_bits)
+            ring = self.operator.ring(self.operator.batch(key).word_bits)
             kept = stored_shares(self.operator, context.name, turn.decoded.root, ring)
             if kept is None:
                 self._keep(key, context, turn)
@@ -103,7 +103,7 @@ class Batches:
                 raise CeremonyError(
                     "RF-DISK-010",
                     "shares that were just stored cannot be read back",
-                    operator=self.operator.plan.name_of(self.operator.index),
+                    operator=self.operator.name,
                     stage=key[0],
                     effect="the batch cannot be used",
                     next_step="check the disk, then run the same command with --resume",
@@ -124,12 +124,11 @@ class Batches:
         return self.operator.log.wait_for(lambda state: state.context(key))
 
     def _work(self, key: BatchKey, context: BatchContext) -> BatchWork:
-        return work_of(self.operator, self.operator.layout.batch(*key), context, self)
+        return work_of(self.operator, self.operator.batch(key), context, self)
 
     def _publish_vector(self, key: BatchKey, context: BatchContext) -> bytes:
-        with self.operator.meter.stage(key[0]):
-            work = self._work(key, context)
-            return self.operator.blobs.publish(work.encode(work.share_vector()), key[0])
+        work = self._work(key, context)
+        return self.operator.blobs.publish(work.encode(work.share_vector()), key[0])
 
     def _choose_vectors(self, key: BatchKey) -> dict[int, bytes]:
         """Fetch the vectors of enough operators, its own first; who does not serve is passed over.
@@ -138,7 +137,7 @@ class Batches:
             CeremonyError: RF-BATCH-010, when too few vectors can be had now.
         """
         usable, needed = self.operator.log.read(lambda state: _usable_roots(state, key))
-        size = self.operator.layout.batch(*key).opened_bytes
+        size = self.operator.batch(key).opened_bytes
         chosen: dict[int, bytes] = {}
         refusals: list[CeremonyError] = []
         for index in self._rotation(usable):
@@ -154,7 +153,7 @@ class Batches:
             raise CeremonyError(
                 "RF-BATCH-010",
                 "too few share vectors can be fetched to open the batch",
-                operator=self.operator.plan.name_of(self.operator.index),
+                operator=self.operator.name,
                 stage=key[0],
                 expected=f"{needed} vectors",
                 found=f"{len(chosen)}; " + "; ".join(str(refusal) for refusal in refusals),
@@ -175,17 +174,13 @@ class Batches:
         self.operator.peers.fetch(index, root, size, label)
 
     def _interpolate(self, work: BatchWork, points: dict[int, bytes]) -> RingArray:
-        with self.operator.meter.stage(work.batch.stage):
-            vectors = {
-                index: work.decode(self.operator.blobs.read(root))
-                for index, root in points.items()
-            }
-            plan = self.operator.plan
-            if work.batch.opening == "double":
-                return decode_double(
-                    vectors, plan.threshold, work.batch.element_groups, work.ring
-                )
-            return decode_single(vectors, plan.threshold, plan.quorum, work.ring)
+        vectors = {
+            index: work.decode(self.operator.blobs.read(root)) for index, root in points.items()
+        }
+        plan = self.operator.plan
+        if work.batch.opening == "double":
+            return decode_double(vectors, plan.threshold, work.batch.element_groups, work.ring)
+        return decode_single(vectors, plan.threshold, plan.quorum, work.ring)
 
     def _hold(self, key: BatchKey, turn: Round) -> None:
         """Have the v of a round here, from its decoder or from whoever vouched for it."""
@@ -194,7 +189,7 @@ class Batches:
         if self.operator.blobs.has(root):
             return
         holders = self.operator.log.read(lambda state: _holders(state, key, root))
-        size = self.operator.layout.batch(*key).opened_bytes
+        size = self.operator.batch(key).opened_bytes
         sources = [turn.decoder, *sorted(holders - {turn.decoder, self.operator.index})]
         for position, index in enumerate(sources):
             try:
@@ -218,10 +213,9 @@ class Batches:
             self._keep(key, context, turn)
         if operator.index in turn.answers:
             return
-        with operator.meter.stage(key[0]):
-            drawn = challenge(operator.plan.hash, identifier, turn.number, turn.log_root)
-            vector = work.decode(self._own_vector(key, context))
-            values = answer_to(drawn, vector, work.batch.element_groups, work.ring)
+        drawn = challenge(operator.plan.hash, identifier, turn.number, turn.log_root)
+        vector = work.decode(self._own_vector(key, context))
+        values = answer_to(drawn, vector, work.batch.element_groups, work.ring)
         operator.log.post(Answer(context.name, identifier, turn.number, turn.log_root, values))
 
     def _own_vector(self, key: BatchKey, context: BatchContext) -> bytes:
@@ -237,8 +231,7 @@ class Batches:
         assert turn.decoded is not None
         self._hold(key, turn)
         work = self._work(key, context)
-        with self.operator.meter.stage(key[0]):
-            shares = work.shares(work.decode(self.operator.blobs.read(turn.decoded.root)))
+        shares = work.shares(work.decode(self.operator.blobs.read(turn.decoded.root)))
         if shares is not None:
             keep_shares(self.operator, context.name, turn.decoded.root, shares)
 
@@ -246,7 +239,7 @@ class Batches:
         return CeremonyError(
             "RF-BATCH-011",
             "the recomputed share vector differs from the one whose root is on the log",
-            operator=self.operator.plan.name_of(self.operator.index),
+            operator=self.operator.name,
             stage=key[0],
             expected="the same bytes from the same keys",
             found="another root",
@@ -277,11 +270,9 @@ def _usable_roots(state: CeremonyState, key: BatchKey) -> tuple[dict[int, bytes]
     return usable, opening.rule.points(opening.quorum)
 
 
-def _round(state: CeremonyState, key: BatchKey, number: int) -> Round | None:
+def _latest_round(state: CeremonyState, key: BatchKey) -> Round | None:
     opening = state.opening(key)
-    if opening is None or number >= len(opening.rounds):
-        return None
-    return opening.rounds[number]
+    return None if opening is None or not opening.rounds else opening.rounds[-1]
 
 
 def _decoded_rounds(state: CeremonyState, key: BatchKey) -> tuple[Round, ...] | None:

@@ -7,18 +7,21 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mpc_core.preprocessing.layout import CeremonyLayout
 from mpc_core.protocol.errors import CeremonyError
-from mpc_core.protocol.plan import Plan
 from mpc_core.ring.galois import Ring, degree_for
 from mpc_core.sharing.prss import StreamKey, batch_key
 from mpc_core.sharing.sets import sets_of
-from mpc_core.tfhe.parameters import ParameterSet
+from mpc_core.tfhe.objects import SecretKeySpec, secret_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from activities.ports import Blobs, Log, Meter, Peers, Store
+    from activities.ports import Blobs, Log, Peers, Store
+    from mpc_core.preprocessing.batches import BatchLayout
+    from mpc_core.preprocessing.layout import CeremonyLayout
+    from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.plan import Plan
+    from mpc_core.tfhe.parameters import Parameters
 
 __all__ = ["Operator", "StageKeys"]
 
@@ -52,18 +55,30 @@ class Operator:
 
     plan: Plan
     index: int
-    parameters: ParameterSet
+    parameters: Parameters
     layout: CeremonyLayout
     log: Log
     blobs: Blobs
     peers: Peers
     vault: Store
     work: Store
-    meter: Meter
     random: Callable[[str, int], bytes]
-    _locks: dict[str, threading.RLock] = field(
-        default_factory=lambda: defaultdict(threading.RLock)
-    )
+    _locks: dict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
+
+    @property
+    def name(self) -> str:
+        """This operator's name in the plan."""
+        return self.plan.name_of(self.index)
+
+    @property
+    def tag(self) -> bytes:
+        """The tag in the key files: the ceremony's identifier."""
+        return bytes.fromhex(self.plan.ceremony_id)
+
+    @property
+    def keys(self) -> tuple[SecretKeySpec, ...]:
+        """The secret keys of the parameter set, in generation order."""
+        return secret_keys(self.parameters)
 
     @property
     def ring_degree(self) -> int:
@@ -73,6 +88,15 @@ class Operator:
     def ring(self, bits: int) -> Ring:
         """Return GR(2^bits, d)."""
         return Ring(bits, self.ring_degree)
+
+    def batch(self, key: BatchKey) -> BatchLayout:
+        """Return a batch of the layout, or that of a decryption request on the log."""
+        stage, index = key
+        later = index - len(self.layout.assembly)
+        if stage != "O" or later < 0:
+            return self.layout.batch(stage, index)
+        request = self.log.read(lambda state: state.release.requests[later])
+        return self.layout.decryption(later, request.first_flood, request.openings)
 
     def lock(self, name: str) -> threading.RLock:
         """Return the lock of a batch or step, so that it runs once at a time in this process."""
@@ -94,7 +118,7 @@ class Operator:
             raise CeremonyError(
                 "RF-SETUP-001",
                 "this operator does not hold the keys of the stage",
-                operator=self.plan.name_of(self.index),
+                operator=self.name,
                 stage=stage,
                 expected=f"{len(sets)} stage keys in the vault",
                 found="none" if stored is None else "another number of keys",

@@ -5,12 +5,14 @@ infra implements these over TLS and files; tests implement them in memory. A ste
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from mpc_core.protocol.entries import Entry
-from mpc_core.protocol.state import CeremonyState
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from mpc_core.protocol.entries import Entry
+    from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Blobs", "Log", "Meter", "Peers", "Store"]
 

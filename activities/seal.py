@@ -55,7 +55,7 @@ class Destruction:
             digest = self.operator.log.wait_for(_announced)
             self.secure()
             self.operator.vault.remove(stage_key_name("O"))
-            kept = {"bits": [], "flood": []}
+            kept: dict[str, list[str]] = {"bits": [], "flood": []}
             for batch in self._offline():
                 name = BatchName(batch.stage, batch.index)
                 if batch.purpose in kept:
@@ -83,7 +83,7 @@ class Destruction:
             raise CeremonyError(
                 "RF-SEAL-001",
                 "the shares of a batch cannot be secured",
-                operator=self.operator.plan.name_of(self.operator.index),
+                operator=self.operator.name,
                 stage=batch.stage,
                 expected="shares of the sealed opening in work/",
                 found="none that fit",

@@ -53,19 +53,17 @@ class KeySteps:
 
     def announce_kem_key(self) -> None:
         """Make a KEM key for this ceremony alone and put its public half on the log."""
-        with self.operator.lock("setup"), self.operator.meter.stage("keys"):
+        with self.operator.lock("setup"):
             if self.operator.index in self._setup().kem_keys:
                 return
             self.operator.log.post(KemKey(kem_public_key(self._kem_seed())))
 
     def contribute(self) -> None:
         """Contribute a random string to every set that the open round asks this operator for."""
-        with self.operator.lock("setup"), self.operator.meter.stage("keys"):
+        with self.operator.lock("setup"):
             index = self.operator.index
             setup = self.operator.log.wait_for(
-                lambda state: (
-                    state.setup if state.setup.phase is not SetupPhase.KEM_KEYS else None
-                )
+                lambda state: state.setup if state.setup.phase is not SetupPhase.KEM_KEYS else None
             )
             if not setup.owes_contribution(index):
                 return
@@ -80,7 +78,7 @@ class KeySteps:
 
     def examine(self) -> None:
         """Open what others contributed; complain about what does not fit, then say so."""
-        with self.operator.lock("setup"), self.operator.meter.stage("keys"):
+        with self.operator.lock("setup"):
             setup = self.operator.log.wait_for(_past_contributions)
             index = self.operator.index
             if setup.phase is not SetupPhase.COMPLAINTS or index in setup.examined:
@@ -94,7 +92,7 @@ class KeySteps:
 
     def acknowledge(self) -> None:
         """Derive the stage keys, keep them in the vault, and list their references."""
-        with self.operator.lock("setup"), self.operator.meter.stage("keys"):
+        with self.operator.lock("setup"):
             setup = self.operator.log.wait_for(_past_complaints)
             if setup.phase is SetupPhase.SEALED or self.operator.index in setup.acknowledgements:
                 return
@@ -123,7 +121,7 @@ class KeySteps:
                 raise CeremonyError(
                     "RF-SETUP-003",
                     "a stage key of this operator is not the one that the others hold",
-                    operator=self.operator.plan.name_of(self.operator.index),
+                    operator=self.operator.name,
                     stage="keys",
                     expected="the reference value on the log",
                     found="another value",
@@ -168,9 +166,9 @@ class KeySteps:
             self.operator.plan.hash,
             contributor,
             self.operator.index,
-            sets,
-            SealedContribution(entry.commitments, entry.ciphertexts),
-            self._kem_seed(),
+            sets=sets,
+            sealed=SealedContribution(entry.commitments, entry.ciphertexts),
+            seed=self._kem_seed(),
         )
 
     def _derive(self, setup: KeySetup) -> dict[AccessSet, dict[str, bytes]]:
@@ -187,7 +185,9 @@ class KeySteps:
         children = {}
         for members in self.operator.own_sets():
             strings = [
-                None if source.zeroed else self._string(opened, source.operator, source.round, members)
+                None
+                if source.zeroed
+                else self._string(opened, source.operator, source.round, members)
                 for source in setup.sources(members)
             ]
             children[members] = stage_keys(plan_hash, members, set_key(plan_hash, members, strings))
@@ -206,7 +206,7 @@ class KeySteps:
                 "RF-SETUP-002",
                 f"what {self.operator.plan.name_of(contributor)} sent cannot be used, "
                 "and the complaint is void",
-                operator=self.operator.plan.name_of(self.operator.index),
+                operator=self.operator.name,
                 stage="keys",
                 expected="strings that match their commitments",
                 found=strings.reason,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from infra.files import SECRET_FILE, disk_errors, make_directory, sync_directory, write_atomic
 from mpc_core.protocol.errors import CeremonyError
-from mpc_core.protocol.merkle import root_of_bytes
+from mpc_core.protocol.merkle import chunk_root
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from infra.transport.outbox import Outbox
 
 __all__ = ["BlobStore", "FileStore"]
@@ -72,10 +74,19 @@ class FileStore:
 class BlobStore:
     """Share vectors and openings in the outbox, named by their Merkle root."""
 
-    def __init__(self, outbox: Outbox, leaf_bytes: int) -> None:
-        """Keep blobs where the outbox serves them; `leaf_bytes` is the plan's."""
+    def __init__(
+        self, outbox: Outbox, leaf_bytes: int, arrived: Callable[[], None] = lambda: None
+    ) -> None:
+        """Keep blobs where the outbox serves them.
+
+        Args:
+            outbox: serves them to peers.
+            leaf_bytes: the plan's.
+            arrived: called when a new one is here.
+        """
         self._outbox = outbox
         self._leaf_bytes = leaf_bytes
+        self._arrived = arrived
 
     def has(self, root: bytes) -> bool:
         """Return whether a copy is here."""
@@ -90,7 +101,7 @@ class BlobStore:
         """
         path = self._outbox.find(root.hex())
         data = b"" if path is None else path.read_bytes()
-        if path is None or root_of_bytes(data, self._leaf_bytes) != root:
+        if path is None or chunk_root(data, self._leaf_bytes) != root:
             if path is not None:
                 path.unlink()
             raise CeremonyError(
@@ -106,9 +117,14 @@ class BlobStore:
 
     def publish(self, data: bytes, label: str) -> bytes:
         """Keep and serve these bytes; returns their root."""
-        root = root_of_bytes(data, self._leaf_bytes)
+        root = chunk_root(data, self._leaf_bytes)
         self._outbox.publish(root, data, label)
+        self._arrived()
         return root
+
+    def read_if_here(self, root: bytes) -> bytes | None:
+        """Return a copy, checked against its root, or None when there is none."""
+        return self.read(root) if self.has(root) else None
 
     def path(self, root: bytes, label: str) -> Path:
         """Return where a blob with this root is kept."""

@@ -22,6 +22,7 @@ _UNTIL_ANSWERED = RetryPolicy(
 _A_LONG_TIME = timedelta(days=30)
 _COMPUTE_TIME = timedelta(hours=6)
 _COMPUTE_HEARTBEAT = timedelta(seconds=60)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,9 @@ class Calls:
             retry_policy=_UNTIL_ANSWERED,
         )
 
-    async def everyone(self, name: str, order: StepOrder, operators: list[int]) -> None:
+    async def everyone(self, order: StepOrder, operators: list[int]) -> None:
         """Run one step at these operators and wait for all of them."""
-        await asyncio.gather(*(self.compute(index, name, order) for index in operators))
+        await asyncio.gather(*(self.compute(index, "step", order) for index in operators))
 
     async def endorsement(self, index: int, draft: Draft) -> Endorsement:
         """Ask one operator to endorse a statement; an absent operator is a refusal, not a wait."""
@@ -90,6 +91,7 @@ class Calls:
         A draft that is not due yet, or that too few operators endorse, is drawn up again: the
         log may have moved meanwhile, and only the log decides.
         """
+        pause = _FIRST_PAUSE
         while True:
             draft: Draft = await self.coordinator(
                 "draft_statement", Draft(kind=kind, subject=subject, state="draft"), Draft
@@ -105,7 +107,14 @@ class Calls:
                 )
                 if posted.state == "done":
                     return posted
-            await workflow.sleep(timedelta(seconds=min(1.0, self.ceremony.timeouts.step / 5)))
+            await workflow.sleep(timedelta(seconds=pause))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def write_off(self, index: int, *, summoned: bool) -> None:
+        """Summon a silent operator, then write it off once n-t clocks have run out."""
+        if not summoned:
+            await self.state("summons", str(index))
+        await self.state("write-off", str(index))
 
     async def step(self, step: str) -> StepOrder:
         """Return the coordinator's signed order for a step outside the batches."""

@@ -11,10 +11,8 @@ import asyncio
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from workflows.batch import BatchWorkflow
     from workflows.calls import Calls
     from workflows.contracts import (
-        BatchInput,
         CeremonyInput,
         CeremonyResult,
         Draft,
@@ -46,11 +44,12 @@ class CeremonyWorkflow:
         await workflow.execute_child_workflow(
             SealWorkflow.run, ceremony, id=f"{ceremony.ceremony_id}/seal"
         )
+        await self._everyone_present(calls, "secure")
         await self._stage(ceremony, "O", last=_SEED)
         await self._stage(ceremony, "O", first=_SEED, last=ceremony.batches["bodies"])
         await self._accept(calls, ceremony)
         announced: Draft = await calls.state("announcement")
-        await self._finish(calls, ceremony)
+        await self._everyone_present(calls, "conclude")
         result: CeremonyResult = await calls.coordinator(
             "publish", announced.subject, CeremonyResult
         )
@@ -77,12 +76,15 @@ class CeremonyWorkflow:
 
     async def _accept(self, calls: Calls, ceremony: CeremonyInput) -> None:
         """Agree on the key set's digest, then open the zero audit and the test decryptions."""
+        await self._everyone_present(calls, "rebuild")
         await calls.state("key-set")
         await self._stage(ceremony, "O", first=ceremony.batches["bodies"])
 
-    async def _finish(self, calls: Calls, ceremony: CeremonyInput) -> None:
-        """Tell everybody who is there to keep the final share and forget the rest."""
-        order = await calls.step("conclude")
+    async def _everyone_present(self, calls: Calls, step: str) -> None:
+        """Order a step from whoever is present; n-t of them are enough to go on."""
+        order = await calls.step(step)
         present: list[int] = await calls.coordinator("present_operators", None, list)
-        ordered = [calls.compute(index, "conclude", order) for index in present]
-        await workflow.wait(ordered, timeout=ceremony.timeouts.waiting)
+        ordered = [calls.compute(index, "step", order) for index in present]
+        enough = min(len(present), calls.ceremony.quorum)
+        await workflow.wait_condition(lambda: sum(handle.done() for handle in ordered) >= enough)
+        await workflow.wait(ordered, timeout=calls.ceremony.timeouts.step)

@@ -20,6 +20,7 @@ __all__ = [
     "Endorsement",
     "OperatorQueues",
     "SealView",
+    "SetupView",
     "StageInput",
     "StepOrder",
     "Timeouts",
@@ -50,6 +51,7 @@ class CeremonyInput:
 
     ceremony_id: str
     plan_hash: str
+    quorum: int
     operators: list[OperatorQueues]
     coordinator_queue: str
     timeouts: Timeouts
@@ -116,6 +118,25 @@ class BatchView:
     present: list[int]
     missing: list[int]
     close: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetupView:
+    """What the key setup waits for.
+
+    Attributes:
+        phase: kem-keys, contributions, complaints, acknowledgements or sealed.
+        slot: what closes the phase: the slot of a close statement, or "".
+        silent: operators whose acknowledgement is overdue.
+        summoned: those of them whose current summons is on the log.
+    """
+
+    version: int
+    phase: str
+    slot: str
+    ready: bool
+    silent: list[int]
+    summoned: list[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,15 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from workflows.calls import Calls
-    from workflows.contracts import CeremonyInput
+    from workflows.contracts import CeremonyInput, SetupView
 
 __all__ = ["KeysWorkflow"]
+
+_STEP_OF_PHASE = {
+    "contributions": "contribute",
+    "complaints": "examine",
+    "acknowledgements": "acknowledge",
+}
 
 
 @workflow.defn
@@ -27,13 +33,27 @@ class KeysWorkflow:
         """Return when the log covers a valid setup seal."""
         calls = Calls(ceremony)
         everyone = [operator.index for operator in ceremony.operators]
-        await calls.everyone("announce_kem_key", await calls.step("announce_kem_key"), everyone)
-        for step, kind, subject in (
-            ("contribute", "close", "contributions"),
-            ("examine", "close", "complaints"),
-            ("acknowledge", "setup-seal", ""),
-        ):
-            order = await calls.step(step)
-            ordered = [calls.compute(index, step, order) for index in everyone]
-            await calls.state(kind, subject)
-            await asyncio.gather(*(handle for handle in ordered if handle.done()))
+        await calls.everyone(await calls.step("announce_kem_key"), everyone)
+        ordered = set[tuple[str, str]]()
+        version = -1
+        while True:
+            view: SetupView = await calls.coordinator("observe_setup", version, SetupView)
+            if view.phase == "sealed":
+                return
+            if view.phase in _STEP_OF_PHASE and (view.phase, view.slot) not in ordered:
+                order = await calls.step(_STEP_OF_PHASE[view.phase])
+                for index in everyone:
+                    calls.compute(index, "step", order)
+                ordered.add((view.phase, view.slot))
+            await self._move_on(calls, view)
+            version = view.version
+
+    async def _move_on(self, calls: Calls, view: SetupView) -> None:
+        if view.slot:
+            await calls.state("close", view.slot)
+        elif view.ready:
+            await calls.state("setup-seal")
+        else:
+            await asyncio.gather(
+                *(calls.write_off(index, summoned=index in view.summoned) for index in view.silent)
+            )

@@ -31,16 +31,15 @@ class SealWorkflow:
             if view.sealed:
                 return
             for index in set(view.owing) - asked:
-                calls.compute(index, "catch_up", catch_up)
+                calls.compute(index, "step", catch_up)
                 asked.add(index)
             if view.ready:
                 await calls.state("seal")
             elif view.silent and not view.owing:
-                await asyncio.gather(*(self._summon(calls, view, index) for index in view.silent))
+                await asyncio.gather(
+                    *(
+                        calls.write_off(index, summoned=index in view.summoned)
+                        for index in view.silent
+                    )
+                )
             version = view.version
-
-    async def _summon(self, calls: Calls, view: SealView, index: int) -> None:
-        """Summon a silent operator, then write it off once n-t clocks have run out."""
-        if index not in view.summoned:
-            await calls.state("summons", str(index))
-        await calls.state("write-off", str(index))

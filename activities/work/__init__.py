@@ -11,7 +11,8 @@ from activities.work.preprocessing import BitsWork, ProductsWork
 
 if TYPE_CHECKING:
     from activities.operator import Operator
-    from mpc_core.preprocessing.layout import BatchLayout
+    from activities.work.base import Earlier
+    from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.protocol.context import BatchContext
 
 __all__ = ["BatchWork", "work_of"]
@@ -29,6 +30,8 @@ _BY_PURPOSE: dict[str, type[BatchWork]] = {
 }
 
 
-def work_of(operator: Operator, batch: BatchLayout, context: BatchContext) -> BatchWork:
+def work_of(
+    operator: Operator, batch: BatchLayout, context: BatchContext, earlier: Earlier
+) -> BatchWork:
     """Return the work of a batch for this operator."""
-    return _BY_PURPOSE[batch.purpose](operator, batch, context)
+    return _BY_PURPOSE[batch.purpose](operator, batch, context, earlier)

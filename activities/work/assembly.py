@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from activities.work.base import BatchWork
-from mpc_core.sharing.challenge import answer, challenge
+from mpc_core.sharing.challenge import challenge, combinations
 from mpc_core.sharing.opening import decode_words
 from mpc_core.sharing.prss import prss_share
-from mpc_core.tfhe.assembly import pack_rows, packed_body_shares, product_rows
+from mpc_core.tfhe.assembly import packed_body_shares, product_rows
+from mpc_core.tfhe.keyset import seed_of
 from mpc_core.tfhe.objects import public_object
 
 if TYPE_CHECKING:
@@ -21,15 +22,9 @@ if TYPE_CHECKING:
     from mpc_core.protocol.state import CeremonyState
     from mpc_core.ring.galois import RingArray
 
-__all__ = ["AuditWork", "BodiesWork", "SeedWork", "seed_bytes"]
+__all__ = ["AuditWork", "BodiesWork", "SeedWork"]
 
 _SEED_BATCH = ("O", 0)
-_SEED_BYTES = 16
-
-
-def seed_bytes(opening: bytes) -> bytes:
-    """Return the public seed: the one word that batch 0 of the assembly opens."""
-    return opening[:_SEED_BYTES]
 
 
 class SeedWork(BatchWork):
@@ -55,13 +50,13 @@ class _BodyShares(BatchWork):
         return packed_body_shares(
             self.operator.parameters,
             item,
-            seed_bytes(self.earlier.opening(_SEED_BATCH)),
+            seed_of(self.earlier.opening(_SEED_BATCH)),
             self.key_shares({item.input_key, item.target_key}),
             noise,
-            self._products(segment),
-            segment.start,
-            segment.count,
-            self.ring,
+            products=self._products(segment),
+            start_row=segment.start,
+            rows=segment.count,
+            ring=self.ring,
         )
 
     def _products(self, segment: Segment) -> RingArray | None:
@@ -98,7 +93,7 @@ class AuditWork(_BodyShares):
         differences = np.concatenate([self._difference(batch) for batch in audited])
         log_root = self.operator.log.wait_for(_key_set_root)
         drawn = challenge(self.operator.plan.hash, self.context_id, 0, log_root)
-        return answer(drawn, differences, ((0, len(differences)),), self.ring)
+        return combinations(drawn, differences, ((0, len(differences)),), self.ring)
 
     def _difference(self, bodies: BatchLayout) -> RingArray:
         """Return this operator's shares of opened bodies minus recomputed bodies: all zero."""

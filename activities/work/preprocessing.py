@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from activities.work.base import BatchWork
 from mpc_core.preprocessing.bits import bit_share_vector, bit_shares, check_parity
 from mpc_core.preprocessing.noise import noise_shares
-from mpc_core.preprocessing.products import product_share_vector, product_shares
+from mpc_core.preprocessing.products import ProductRun, product_share_vector, product_shares
 from mpc_core.tfhe.objects import public_object
 from mpc_core.tfhe.words import reduce_to_64
 
 if TYPE_CHECKING:
-    from mpc_core.preprocessing.batches import Segment
+    from mpc_core.preprocessing.batches import Place, Segment
     from mpc_core.ring.galois import RingArray
 
 __all__ = ["BitsWork", "ProductsWork"]
+
+NARROW = 64
 
 
 class BitsWork(BatchWork):
@@ -35,7 +35,7 @@ class BitsWork(BatchWork):
 
     def check_opening(self, opening: RingArray) -> None:
         """Refuse an odd v: x^2 + x is even."""
-        check_parity(opening, self.batch.groups, self.ring)
+        check_parity(opening, self.ring)
 
     def shares(self, opening: RingArray) -> RingArray:
         """Return the shares of the bits, or of the noise they add up to."""
@@ -56,10 +56,34 @@ class ProductsWork(BatchWork):
             self.keys("product"),
             self.keys("zero"),
             self.operator.index,
-            np.concatenate([self._factors(segment) for segment in self.batch.segments]),
+            [self._run(segment) for segment in self.batch.segments],
             self.ring,
         )
 
     def shares(self, opening: RingArray) -> RingArray:
         """Return the packed shares of the products, w - P."""
         return product_shares(self.keys("product"), self.operator.index, opening, self.ring)
+
+    def _run(self, segment: Segment) -> ProductRun:
+        """Return the operands of a run of rows: the input bits it needs, and the target key."""
+        item = public_object(self.operator.parameters, segment.item)
+        spec = item.product
+        assert spec is not None
+        polynomials = item.mask_polynomials
+        first = segment.start // polynomials
+        last = (segment.start + segment.count - 1) // polynomials
+        layout = self.operator.layout
+        target_bits = polynomials * spec.row_length
+        return ProductRun(
+            inputs=self._own_ring(layout.key_bits(spec.input_key, first, last - first + 1)),
+            target=self._own_ring(layout.key_bits(spec.target_key, 0, target_bits)),
+            row_length=spec.row_length,
+            first=segment.start,
+            count=segment.count,
+        )
+
+    def _own_ring(self, places: tuple[Place, ...]) -> RingArray:
+        """Return key shares reduced to the ring of the batch (PROTOCOL.md, "Rings and sharings")."""
+        shares = self.gather("S", places)
+        wide = shares.ndim == len(("bits", "d", "halves"))
+        return reduce_to_64(shares) if wide and self.batch.word_bits == NARROW else shares

@@ -1,0 +1,102 @@
+"""When an operator signs a statement (PROTOCOL.md, "Model" and "Stages and sealing").
+
+Only if its own copy of the log, under a co-signed checkpoint, calls for the very same statement,
+and the deadline that it closes has run out on this operator's own clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpc_core.protocol.entries import (
+    Announcement,
+    Close,
+    DecryptionRequest,
+    Entry,
+    KeySet,
+    Seal,
+    Summons,
+    WriteOff,
+)
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.statements import Due, due_statement
+
+if TYPE_CHECKING:
+    from activities.acceptance import Acceptance
+    from activities.operator import Operator
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["Endorser"]
+
+_PATIENCE_WITH_TALKERS = 3
+"""Waiting times after which a summoned operator is written off whatever else it signs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endorser:
+    """Decides whether this operator signs a statement."""
+
+    operator: Operator
+    acceptance: Acceptance
+
+    def objection(self, entry: Entry) -> str:
+        """Return why this operator does not sign now, "" if it does."""
+        if isinstance(entry, Seal):
+            self.operator.log.wait_for(lambda state: True if state.size >= entry.size else None)
+        due = self.operator.log.read(lambda state: _due(state, entry))
+        if not isinstance(due, Due) or due.entry != entry:
+            return "the log does not call for this statement"
+        if isinstance(entry, WriteOff):
+            return self._write_off_objection(entry, due)
+        return self._deadline_objection(due) or self._content_objection(entry)
+
+    def _deadline_objection(self, due: Due) -> str:
+        if due.since < 0:
+            return ""
+        waited = self.operator.log.seconds_since_covered(due.since)
+        allowed = self.operator.plan.deadlines.step_seconds * due.factor
+        return (
+            "" if waited >= allowed else f"the deadline runs for another {allowed - waited:.1f} s"
+        )
+
+    def _content_objection(self, entry: Entry) -> str:
+        if isinstance(entry, KeySet) and self.acceptance.digest() != entry.digest:
+            return "this operator has not rebuilt the key set with this digest"
+        if isinstance(entry, Announcement):
+            return self.acceptance.objection()
+        if isinstance(entry, DecryptionRequest) and not self.operator.parameters.insecure:
+            return "ciphertexts are decrypted under insecure parameter sets only"
+        return ""
+
+    def _write_off_objection(self, entry: WriteOff, due: Due) -> str:
+        """Two clocks must have run out, and a call past the coordinator must bring nothing."""
+        log, waiting = self.operator.log, self.operator.plan.deadlines.waiting_seconds
+        since_summons = log.seconds_since_covered(due.since)
+        silent = min(log.seconds_since_heard(entry.operator), since_summons) >= waiting
+        if not silent and since_summons < _PATIENCE_WITH_TALKERS * waiting:
+            return f"the waiting time of {waiting:.0f} s since the summons has not passed"
+        try:
+            entries = self.operator.peers.owed_entries(entry.operator, entry.summons)
+        except CeremonyError:
+            return ""  # it cannot be reached: that is what a write-off is for
+        for envelope in entries:
+            log.post_signed(envelope)
+        return "the operator answered a direct call" if entries else ""
+
+
+def _due(state: CeremonyState, entry: Entry) -> object:
+    return due_statement(state, entry.kind, _subject(entry))
+
+
+def _subject(entry: Entry) -> str:
+    """Return what a statement is about, as `due_statement` takes it."""
+    if isinstance(entry, Close):
+        return entry.slot
+    if isinstance(entry, (Summons, WriteOff)):
+        return str(entry.operator)
+    if isinstance(entry, KeySet):
+        return entry.digest.hex()
+    if isinstance(entry, DecryptionRequest):
+        return f"{entry.ciphertext.hex()}/{entry.size}/{entry.openings}"
+    return ""

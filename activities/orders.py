@@ -1,0 +1,121 @@
+"""The activities of an operator's worker: check the order, run the step, say what went wrong.
+
+Orders are signed by the coordinator and bound to the plan hash. Each says in one line what it
+orders, and the line must be exactly the one that belongs to the activity and its argument.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.steps import Steps
+from mpc_core.protocol.entries import Entry
+from mpc_core.protocol.errors import CeremonyError
+from workflows.contracts import BatchOrder, Draft, Endorsement, StepOrder
+
+__all__ = ["OperatorActivities", "batch_line", "statement_line", "step_line"]
+
+
+def batch_line(stage: str, batch: int) -> bytes:
+    """Return what an order says that opens a batch."""
+    return f"batch {stage} {batch}".encode()
+
+
+def step_line(step: str) -> bytes:
+    """Return what an order says that runs a step."""
+    return f"step {step}".encode()
+
+
+def statement_line(body: bytes) -> bytes:
+    """Return what an order says that asks for an endorsement."""
+    return b"statement " + body
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Let Temporal show the code and the sentence of an error, and nothing of the stack."""
+    try:
+        yield
+    except CeremonyError as error:
+        raise ApplicationError(str(error), type=error.code) from None
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorActivities:
+    """One operator's activities.
+
+    Attributes:
+        steps: what this operator can do.
+        open_order: checks an order's signature and plan; returns its line.
+        read_statement: decodes the canonical body of a statement.
+        sign: signs the canonical body of a statement.
+    """
+
+    steps: Steps
+    open_order: Callable[[bytes], bytes]
+    read_statement: Callable[[bytes], Entry]
+    sign: Callable[[bytes], bytes]
+
+    @activity.defn(name="share")
+    def share(self, order: BatchOrder) -> None:
+        """Compute a share vector and post its root."""
+        with _explained():
+            self.steps.share(self._batch(order))
+
+    @activity.defn(name="decode")
+    def decode(self, order: BatchOrder) -> None:
+        """Open a batch, if this operator is the decoder of its current round."""
+        with _explained():
+            self.steps.decode(self._batch(order))
+
+    @activity.defn(name="answer")
+    def answer(self, order: BatchOrder) -> None:
+        """Vouch for the opening of a batch and answer its challenges."""
+        with _explained():
+            self.steps.answer(self._batch(order))
+
+    @activity.defn(name="step")
+    def step(self, order: StepOrder) -> None:
+        """Run a step outside the batches."""
+        with _explained():
+            self._check(order.envelope, step_line(order.step))
+            if order.step == "catch_up":
+                self.steps.catch_up()
+            else:
+                self.steps.step(order.step)
+
+    @activity.defn(name="endorse")
+    def endorse(self, draft: Draft) -> Endorsement:
+        """Sign a statement, or say why not."""
+        with _explained():
+            body = base64.b64decode(draft.body)
+            self._check(draft.envelope, statement_line(body))
+            index = self.steps.operator.index
+            objection = self.steps.objection(self.read_statement(body))
+            if objection:
+                return Endorsement(operator=index, refusal=objection)
+            signature = base64.b64encode(self.sign(body)).decode()
+            return Endorsement(operator=index, signature=signature)
+
+    def _batch(self, order: BatchOrder) -> tuple[str, int]:
+        self._check(order.envelope, batch_line(order.stage, order.batch))
+        return (order.stage, order.batch)
+
+    def _check(self, envelope: str, line: bytes) -> None:
+        found = self.open_order(base64.b64decode(envelope))
+        if found != line:
+            raise CeremonyError(
+                "RF-ORDER-001",
+                "an order says something else than the activity that carries it",
+                expected=line[:80].decode(errors="replace"),
+                found=found[:80].decode(errors="replace"),
+                effect="nothing was done",
+                next_step="ask the coordinator who else can start activities",
+                runbook="peer-refused",
+            )

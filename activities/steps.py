@@ -1,0 +1,127 @@
+"""Everything an operator can be ordered to do, and what it does unasked: catch up.
+
+An order only says when. What a step does follows from the signed plan and from the operator's own
+copy of the log, so a repeated, late or senseless order changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from activities.acceptance import Acceptance
+from activities.batches import Batches
+from activities.endorse import Endorser
+from activities.seal import Destruction
+from activities.setup import KeySteps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from activities.operator import Operator
+    from activities.ports import Meter
+    from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.entries import Entry
+    from mpc_core.protocol.owed import Owed
+
+__all__ = ["Steps"]
+
+_KEYS = "keys"
+_ASSEMBLY = "O"
+_SEAL = "seal"
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps of one operator, each charged to its stage."""
+
+    operator: Operator
+    meter: Meter
+    keys: KeySteps
+    batches: Batches
+    acceptance: Acceptance
+    endorser: Endorser
+    destruction: Destruction
+
+    @classmethod
+    def of(cls, operator: Operator, meter: Meter) -> Steps:
+        """Return the steps of an operator."""
+        batches = Batches(operator)
+        acceptance = Acceptance(operator, batches)
+        return cls(
+            operator=operator,
+            meter=meter,
+            keys=KeySteps(operator),
+            batches=batches,
+            acceptance=acceptance,
+            endorser=Endorser(operator, acceptance),
+            destruction=Destruction(operator, batches),
+        )
+
+    def step(self, name: str) -> None:
+        """Run a step outside the batches."""
+        stage, act = self._steps()[name]
+        with self.meter.stage(stage):
+            act()
+
+    def share(self, key: BatchKey) -> None:
+        """Compute a share vector and post its root."""
+        with self.meter.stage(key[0]):
+            self.keys.settle()
+            self.batches.share(key)
+
+    def decode(self, key: BatchKey) -> None:
+        """Open a batch, if this operator is the decoder of its current round."""
+        with self.meter.stage(key[0]):
+            self.batches.decode(key)
+
+    def answer(self, key: BatchKey) -> None:
+        """Vouch for the opening of a batch and answer its challenges."""
+        with self.meter.stage(key[0]):
+            self.batches.answer(key)
+
+    def objection(self, entry: Entry) -> str:
+        """Return why this operator does not sign a statement, "" if it does."""
+        return self.endorser.objection(entry)
+
+    def catch_up(self) -> None:
+        """Post whatever this operator owes, until it owes nothing that it can give now."""
+        tried: set[Owed] = set()
+        while True:
+            owed = [item for item in self._owed() if item not in tried]
+            if not owed:
+                return
+            for item in owed:
+                tried.add(item)
+                self._pay(item)
+
+    def _steps(self) -> Mapping[str, tuple[str, Callable[[], None]]]:
+        return {
+            "announce_kem_key": (_KEYS, self.keys.announce_kem_key),
+            "contribute": (_KEYS, self.keys.contribute),
+            "examine": (_KEYS, self.keys.examine),
+            "acknowledge": (_KEYS, self.keys.acknowledge),
+            "secure": (_SEAL, self.destruction.secure),
+            "rebuild": (_ASSEMBLY, self.acceptance.rebuild),
+            "conclude": (_ASSEMBLY, self.destruction.conclude),
+        }
+
+    def _owed(self) -> tuple[Owed, ...]:
+        return self.operator.log.read(lambda state: state.owed(self.operator.index))
+
+    def _pay(self, owed: Owed) -> None:
+        setup = {
+            "kem-key": "announce_kem_key",
+            "contribution": "contribute",
+            "acknowledgement": "acknowledge",
+        }
+        if owed.batch is None:
+            self.step(setup[owed.kind])
+            return
+        key = (owed.batch.stage, owed.batch.batch)
+        if owed.kind == "root":
+            self.share(key)
+        elif owed.kind == "decoded":
+            self.decode(key)
+        else:
+            self.answer(key)

@@ -1,0 +1,169 @@
+"""Flooded phases of ciphertexts: the acceptance's test decryptions, and those of a sandbox.
+
+Opened is b - <a, s> + f with a fresh flood f for every opening, never the phase alone: it would be
+a noiseless equation in the key (PROTOCOL.md, "Assembly").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from activities.work.base import BatchWork
+from mpc_core.preprocessing.batches import FLOOD
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.ring.galois import Ring
+from mpc_core.sharing.opening import decode_words
+from mpc_core.sharing.packing import pack, unpack
+from mpc_core.tfhe.ciphertexts import parse_compact_list
+from mpc_core.tfhe.encryption import (
+    acceptance_randomness,
+    check_flood,
+    decode,
+    encrypt,
+    noise_bound,
+    phase_shares,
+    randomness_bytes,
+)
+from mpc_core.tfhe.keyset import bodies_of, seed_of
+from mpc_core.tfhe.objects import COMPACT, public_object
+from mpc_core.tfhe.xof import mask_rows, mask_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mpc_core.preprocessing.batches import BatchLayout
+    from mpc_core.preprocessing.layout import CeremonyLayout
+    from mpc_core.protocol.entries import DecryptionRequest
+    from mpc_core.protocol.plan import Plan
+    from mpc_core.protocol.state import CeremonyState
+    from mpc_core.ring.galois import RingArray
+    from mpc_core.tfhe.ciphertexts import CompactList
+    from mpc_core.tfhe.parameters import Parameters
+
+__all__ = ["AcceptanceWork", "DecryptionWork", "acceptance_ciphertexts", "decode_phases"]
+
+_COMPACT_KEY = 1
+_ONE_BLOCK = 2
+"""Size in bits of an acceptance plaintext: one block."""
+
+
+class _FloodedPhases(BatchWork):
+    """Shares of phases plus floods, packed."""
+
+    def _flooded(self, lists: list[CompactList], first_flood: int) -> RingArray:
+        operator = self.operator
+        check_flood(operator.parameters, operator.plan.tests.flood_bound_log2)
+        key = self.key_shares({COMPACT})[COMPACT]
+        phases = np.concatenate([phase_shares(ciphertexts, key) for ciphertexts in lists])
+        floods = self.gather("N", operator.layout.noise_of(FLOOD, first_flood, len(phases)))
+        return pack(self.ring.add(phases, floods), self.ring)
+
+
+class AcceptanceWork(_FloodedPhases):
+    """The test decryptions of the acceptance; nobody supplies a ciphertext."""
+
+    def share_vector(self) -> RingArray:
+        """Return shares of the flooded phases of ciphertexts that follow from the seed."""
+        lists = acceptance_ciphertexts(
+            self.operator.plan,
+            self.operator.parameters,
+            self.operator.layout,
+            lambda index: self.earlier.opening(("O", index)),
+        )
+        return self._flooded(lists, 0)
+
+
+class DecryptionWork(_FloodedPhases):
+    """A ciphertext list that somebody made, in a sandbox ceremony of an insecure set."""
+
+    def share_vector(self) -> RingArray:
+        """Return shares of the flooded phases.
+
+        Raises:
+            CeremonyError: RF-TFHE-002, when the file is no list for this key; RF-BATCH-030, when
+                the request counted its ciphertexts wrongly.
+        """
+        operator = self.operator
+        serial = self.batch.index - len(operator.layout.assembly)
+        request = operator.log.read(lambda state: _request(state, serial))
+        if not operator.blobs.has(request.ciphertext):
+            operator.peers.fetch(0, request.ciphertext, request.size, "O")
+        data = operator.blobs.read(request.ciphertext)
+        ciphertexts = parse_compact_list(operator.parameters, data)
+        if ciphertexts.count != request.openings:
+            raise CeremonyError(
+                "RF-BATCH-030",
+                "a decryption request counts its ciphertexts wrongly",
+                expected=f"{ciphertexts.count} openings",
+                found=f"{request.openings}",
+                effect="nothing is opened",
+                next_step="ask for the decryption again",
+                runbook="start-a-ceremony",
+            )
+        return self._flooded([ciphertexts], request.first_flood)
+
+
+def _request(state: CeremonyState, serial: int) -> DecryptionRequest:
+    return state.release.requests[serial]
+
+
+def acceptance_ciphertexts(
+    plan: Plan,
+    parameters: Parameters,
+    layout: CeremonyLayout,
+    opening: Callable[[int], bytes],
+) -> list[CompactList]:
+    """Return the acceptance's ciphertexts: plaintexts of the plan, randomness from the seed.
+
+    Args:
+        plan: the plan, with one block for each test.
+        parameters: the parameter set.
+        layout: the ceremony's layout.
+        opening: returns the opening of an assembly batch by its index.
+    """
+    seed = seed_of(opening(0))
+    item = public_object(parameters, _COMPACT_KEY)
+    mask = mask_rows(mask_stream(seed), item, 0, 1).reshape(-1)
+    body = bodies_of(parameters, layout, opening)[_COMPACT_KEY]
+    size = randomness_bytes(parameters, (_ONE_BLOCK,))
+    return [
+        encrypt(
+            parameters,
+            (mask, body),
+            [(_ONE_BLOCK, plaintext)],
+            acceptance_randomness(seed, number, size),
+        )
+        for number, plaintext in enumerate(plan.tests.plaintexts)
+    ]
+
+
+def decode_phases(
+    plan: Plan,
+    parameters: Parameters,
+    batch: BatchLayout,
+    opening: bytes,
+    lists: list[CompactList],
+) -> tuple[int | bool, ...]:
+    """Return the values of ciphertext lists from their opened, flooded phases.
+
+    Raises:
+        CeremonyError: RF-TFHE-003, when a phase is no message within flood and noise.
+    """
+    phases = _phases(batch, opening)
+    largest = (1 << plan.tests.flood_bound_log2) + noise_bound(parameters)
+    values: list[int | bool] = []
+    start = 0
+    for ciphertexts in lists:
+        values += decode(ciphertexts, phases[start : start + ciphertexts.count], largest)
+        start += ciphertexts.count
+    return tuple(values)
+
+
+def _phases(batch: BatchLayout, opening: bytes) -> NDArray[np.uint64]:
+    ring = Ring(batch.word_bits, batch.degree)
+    elements = decode_words(opening, batch.element_groups, ring)
+    return unpack(elements, elements.shape[0] * elements.shape[1])

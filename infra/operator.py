@@ -1,0 +1,291 @@
+"""`ringforge operator run`: the process of one operator.
+
+It serves its outbox, follows and co-signs the log, works on orders from its two task queues, and
+catches up by itself after an absence. Everything it rests on lies in its home; killing it at any
+moment loses nothing but time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+from temporalio import activity
+from temporalio.worker import Worker
+
+from activities.operator import Operator
+from activities.orders import OperatorActivities
+from activities.steps import Steps
+from infra.board import strict, wire
+from infra.board.client import HttpTransport, WitnessLoop
+from infra.board.copy import LogFile
+from infra.board.replica import Replica
+from infra.board.witness import FileVault, Witness
+from infra.homes import Home
+from infra.party.log import PartyLog
+from infra.party.peers import OWED_PATH, OwedAnswer, PeerBook
+from infra.party.presence import Presence
+from infra.party.queues import operator_queues
+from infra.party.rules import layout_of, state_of
+from infra.plan import COORDINATOR, load_identity, load_setup_seed, load_signed_plan
+from infra.report.metrics import MetricsRecorder
+from infra.stores import BlobStore, FileStore
+from infra.telemetry import configure_logging
+from infra.temporal.client import connect
+from infra.transport.client import PeerClient
+from infra.transport.ledger import SentLedger
+from infra.transport.outbox import Outbox, make_app, serve
+from infra.transport.tls import Identity, Members
+from mpc_core.protocol.entries import Acknowledgement, Answer
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.tfhe.parameters import lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from infra.plan import SetupSeed
+    from mpc_core.protocol.entries import Entry
+    from mpc_core.protocol.plan import Plan
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["run_operator"]
+
+_CONTROL_THREADS = 4
+_LOCAL_HOST = "127.0.0.1"
+_log = structlog.get_logger()
+
+
+def run_operator(home: Path, temporal: str, board: str) -> int:
+    """Run the operator of this home until it is stopped.
+
+    Args:
+        home: its folder, with the signed plan, vault/ and work/.
+        temporal: address of the Temporal server.
+        board: address of the coordinator's log, host:port.
+
+    Raises:
+        CeremonyError: when the home, the plan or an address cannot be used.
+    """
+    place = Home(home.resolve())
+    place.check()
+    configure_logging(place.name)
+    with place.locked():
+        asyncio.run(_serve_operator(place, temporal, _address(board)))
+    return 0
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise CeremonyError(
+            "RF-RUN-010",
+            "the address of the log cannot be read",
+            expected="HOST:PORT",
+            found=repr(text[:80]),
+            effect="nothing was started",
+            next_step="pass the coordinator's address with --board",
+            runbook="an-operator-is-down",
+        )
+    return host, int(port)
+
+
+def _heartbeat() -> None:
+    """Tell Temporal that this step is alive; a cancelled step ends here."""
+    if activity.in_activity():
+        activity.heartbeat()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """An operator's place in a ceremony: plan, index, key."""
+
+    plan: Plan
+    index: int
+    key: Ed25519PrivateKey
+    seed: SetupSeed | None
+
+    @classmethod
+    def of(cls, home: Home) -> _Seat:
+        plan = load_signed_plan(home.path).plan
+        found = [operator for operator in plan.operators if operator.name == home.name]
+        if not found:
+            raise CeremonyError(
+                "RF-RUN-011",
+                "the plan names no operator with the name of this home",
+                expected="one of " + ", ".join(operator.name for operator in plan.operators),
+                found=home.name,
+                effect="nothing was started",
+                next_step="name the folder as the plan names the operator",
+                runbook="an-operator-is-down",
+            )
+        operator = found[0]
+        key = load_identity(home.vault, operator.identity_key, operator.name)
+        return cls(plan, operator.index, key, load_setup_seed(home.vault, plan))
+
+    def random(self, label: str, length: int) -> bytes:
+        """Return fresh random bytes, or those of the insecure setup seed that the plan names."""
+        if self.seed is None:
+            return secrets.token_bytes(length)
+        return self.seed.derive(label, length)
+
+
+class _Assembly:
+    """The parts of an operator's process, wired together."""
+
+    def __init__(self, home: Home, seat: _Seat, board: tuple[str, int]) -> None:
+        plan = seat.plan
+        layout = layout_of(plan)
+        self.plan, self.seat = plan, seat
+        self.meter = MetricsRecorder(home.metrics_file, home.name)
+        self.ledger = _StageLedger(home.work / "sent.json", self.meter.sent)
+        self.identity = Identity(home.name, seat.key, Members.of_plan(plan))
+        self.client = PeerClient(self.identity, ledger=self.ledger)
+        self.outbox = Outbox(home.work / "outbox", self.ledger)
+        blobs = BlobStore(self.outbox, plan.layout.leaf_bytes, arrived=self._wake)
+        state = state_of(plan, layout, blobs.read_if_here)
+        self.replica = Replica(plan, LogFile(home.work / "log"))
+        host = self.client.peer(COORDINATOR, *board)
+        self.transport = HttpTransport(host, plan.limits.entry_bytes)
+        self.log = PartyLog(
+            plan,
+            self.replica,
+            state,
+            submit=lambda envelope: host.run(self.transport.submit(envelope), _heartbeat),
+            tick=_heartbeat,
+            signer=(seat.index, seat.key),
+        )
+        operator = Operator(
+            plan=plan,
+            index=seat.index,
+            parameters=lookup(plan.parameters),
+            layout=layout,
+            log=self.log,
+            blobs=blobs,
+            peers=PeerBook(
+                plan, self.client, blobs, self.log, board, _heartbeat, self.meter.received
+            ),
+            vault=FileStore(home.vault),
+            work=FileStore(home.work / "steps"),
+            random=seat.random,
+        )
+        self.steps = Steps.of(operator, self.meter)
+        self.witness = Witness(
+            self.replica, seat.index, seat.key, FileVault(home.vault / "witness")
+        )
+
+    def _wake(self) -> None:
+        self.log.wake()
+
+    def activities(self) -> OperatorActivities:
+        """Return the activities that its worker offers."""
+        return OperatorActivities(
+            steps=self.steps,
+            open_order=lambda data: wire.open_order(
+                data, self.plan.hash, self.plan.coordinator_key
+            ),
+            read_statement=wire.entry_of,
+            sign=self.log.endorse,
+        )
+
+    async def owed(self, request: web.Request) -> web.Response:
+        """Answer a direct call for the entries that a summons lists."""
+        summons = int(request.match_info["summons"])
+        wanted = self.log.read(lambda state: _summoned_slots(state, summons))
+        found = [
+            envelope for entry, envelope in self.log.posted().items() if _slot(entry) in wanted
+        ]
+        return web.Response(body=strict.encode(OwedAnswer(tuple(found))))
+
+
+def _summoned_slots(state: CeremonyState, summons: int) -> frozenset[str]:
+    entry = state.members.summonses.get(summons)
+    return frozenset() if entry is None else frozenset(entry.missing)
+
+
+def _slot(entry: Entry) -> str:
+    """Return the name by which a summons lists an entry."""
+    if isinstance(entry, Answer):
+        return f"answer/{entry.context.hex()}/{entry.round}"
+    return "acknowledgement" if isinstance(entry, Acknowledgement) else ""
+
+
+class _StageLedger(SentLedger):
+    """Counts sent bytes, and charges them to the stage that the label names."""
+
+    def __init__(self, path: Path, charge: Callable[[str, int], None]) -> None:
+        super().__init__(path)
+        self._charge = charge
+
+    def add(self, requester: str, label: str, count: int) -> None:
+        """Count bytes sent to a member under a label."""
+        super().add(requester, label, count)
+        self._charge(label, count)
+
+
+async def _serve_operator(home: Home, temporal: str, board: tuple[str, int]) -> None:
+    parts = await asyncio.to_thread(_Assembly, home, _Seat.of(home), board)
+    loop = asyncio.get_running_loop()
+    app = make_app(parts.identity, parts.outbox)
+    app.router.add_get(OWED_PATH + r"{summons:\d{1,12}}", parts.owed)
+    async with AsyncExitStack() as stack:
+        stack.callback(parts.client.close)
+        stack.callback(parts.meter.save)
+        port = await stack.enter_async_context(serve(app, parts.identity, host=_LOCAL_HOST))
+        following = asyncio.create_task(
+            WitnessLoop(parts.replica, parts.transport, parts.witness).run()
+        )
+        stack.callback(following.cancel)
+        presence = Presence(
+            parts.log,
+            parts.steps,
+            (_LOCAL_HOST, port),
+            failed=lambda: _stop_soon(loop, following),
+        )
+        threading.Thread(target=presence.run, name="presence", daemon=True).start()
+        print(json.dumps({"event": "ready"}), flush=True)  # noqa: T201 - the event stream
+        await _work(parts, temporal, stack)
+        await asyncio.wait([following])
+        following.result()
+
+
+def _stop_soon(loop: asyncio.AbstractEventLoop, following: asyncio.Task[None]) -> None:
+    """End the process from another thread, by ending what it waits for."""
+    loop.call_soon_threadsafe(following.cancel)
+
+
+async def _work(parts: _Assembly, temporal: str, stack: AsyncExitStack) -> None:
+    """Start the workers of both queues; they run until the stack is left."""
+    queues = operator_queues(parts.plan, parts.seat.index)
+    client = await connect(temporal, identity=queues.name)
+    offered = parts.activities()
+    compute = ThreadPoolExecutor(parts.plan.layout.batches_in_flight, thread_name_prefix="compute")
+    control = ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="control")
+    await stack.enter_async_context(
+        Worker(
+            client,
+            task_queue=queues.compute,
+            activities=[offered.share, offered.decode, offered.answer, offered.step],
+            activity_executor=compute,
+            max_concurrent_activities=parts.plan.layout.batches_in_flight,
+        )
+    )
+    await stack.enter_async_context(
+        Worker(
+            client,
+            task_queue=queues.control,
+            activities=[offered.endorse],
+            activity_executor=control,
+            max_concurrent_activities=_CONTROL_THREADS,
+        )
+    )

@@ -1,0 +1,80 @@
+"""What an operator does unasked: say where it is, come back after an absence, and catch up."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from mpc_core.protocol.entries import Address, Return
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from activities.steps import Steps
+    from infra.party.log import PartyLog
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["Presence"]
+
+_PATIENCE_SECONDS = 5.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Keeps this operator's address and its return on the log up to date.
+
+    Attributes:
+        log: the operator's log.
+        steps: what it can do.
+        address: where its outbox is served.
+        failed: called when it cannot go on for a reason that is no CeremonyError.
+    """
+
+    log: PartyLog
+    steps: Steps
+    address: tuple[str, int]
+    failed: Callable[[], None]
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Work until the process ends; what fails is reported and tried again."""
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._once()
+                except CeremonyError as error:
+                    _log.warning("presence", **{k: v for k, v in error.as_dict().items() if v})
+                    self._stop.wait(_PATIENCE_SECONDS)
+        except BaseException:
+            self.failed()
+            raise
+
+    def _once(self) -> None:
+        """Post what the log lacks about this operator, then pay what it owes from an absence."""
+        index = self.steps.operator.index
+        address = self.log.read(lambda state: state.addresses.get(index))
+        if address is None or (address.host, address.port) != self.address:
+            serial = 0 if address is None else address.serial + 1
+            self.log.post(Address(serial, *self.address))
+            self._wait(lambda state: state.addresses.get(index) != address)
+            return
+        if self.log.read(lambda state: index in state.members.absent):
+            self._come_back(index)
+            return
+        self._wait(lambda state: index in state.members.absent)
+
+    def _come_back(self, index: int) -> None:
+        """Post a return, then everything that was missed."""
+        serial = self.log.read(lambda state: state.members.returns.get(index, -1)) + 1
+        self.log.post(Return(serial))
+        self._wait(lambda state: index not in state.members.absent)
+        self.steps.catch_up()
+
+    def _wait(self, question: Callable[[CeremonyState], bool]) -> None:
+        """Wait until the log says so, for a while: the rest is looked at again."""
+        self.log.wait_a_while(lambda state: question(state) or None, _PATIENCE_SECONDS)

@@ -1,0 +1,26 @@
+"""The names of task queues: one for control and one for compute per operator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workflows.contracts import OperatorQueues
+
+if TYPE_CHECKING:
+    from mpc_core.protocol.plan import Plan
+
+__all__ = ["coordinator_queue", "operator_queues"]
+
+
+def operator_queues(plan: Plan, index: int) -> OperatorQueues:
+    """Return the queues of an operator in this ceremony."""
+    name = plan.name_of(index)
+    prefix = f"{plan.ceremony_id}/{name}"
+    return OperatorQueues(
+        index=index, name=name, control=f"{prefix}/control", compute=f"{prefix}/compute"
+    )
+
+
+def coordinator_queue(plan: Plan) -> str:
+    """Return the coordinator's queue, of workflows and of its activities."""
+    return f"{plan.ceremony_id}/coordinator"
