@@ -95,7 +95,7 @@ class Arithmetic(Protocol):
         ...
 
     def expected(
-        self, context_id: bytes, round_number: int, log_root: bytes, v_root: bytes
+        self, rule: BatchRule, context_id: bytes, round_number: int, log_root: bytes, v_root: bytes
     ) -> bytes | None:
         """Return sum rho v, encoded as Y, or None while this party does not hold this v."""
         ...

@@ -28,6 +28,7 @@ class Batches:
     """The openings of all batches along the log.
 
     Attributes:
+        rules: what the layout, and decryption requests, fix about every batch.
         current: the opening under a batch's current context, once that is known.
         unknown: batches with a verdict that waits until this party holds v.
     """
@@ -41,7 +42,7 @@ class Batches:
         arithmetic: Arithmetic,
     ) -> None:
         self._plan_hash = plan_hash
-        self._rules = rules
+        self.rules = dict(rules)
         self._members = members
         self._quorum = quorum
         self._arithmetic = arithmetic
@@ -60,16 +61,24 @@ class Batches:
         """Let the batches of these stages take entries, and those of earlier ones no more."""
         self._stages = stages
         self._begun.update(stages)
-        for key in self._rules:
+        for key in self.rules:
             if key[0] in stages:
                 self._refresh(key)
+
+    def add(self, rule: BatchRule) -> None:
+        """Add the batch of a decryption request to the stage that is open."""
+        self.rules[rule.key] = rule
+        self._dependents[rule.key] = []
+        for dependency in rule.dependencies:
+            self._dependents[dependency].append(rule.key)
+        self._refresh(rule.key)
 
     @property
     def live(self) -> Iterable[Opening]:
         """The openings that take entries, in the order of the layout."""
         return (
             self.current[key]
-            for key in self._rules
+            for key in self.rules
             if key[0] in self._stages and key in self.current
         )
 
@@ -94,7 +103,7 @@ class Batches:
 
     def context(self, key: BatchKey) -> BatchContext | None:
         """Return the current context of a batch, None before it is known."""
-        rule = self._rules[key]
+        rule = self.rules[key]
         if rule.stage not in self._begun or not self._opened.keys() >= set(rule.dependencies):
             return None
         dependencies = tuple(self._opened[dependency] for dependency in rule.dependencies)
@@ -104,7 +113,7 @@ class Batches:
         """Tell whether every batch of these stages is complete."""
         return all(
             key in self.current and self.current[key].state is BatchState.COMPLETE
-            for key in self._rules
+            for key in self.rules
             if key[0] in stages
         )
 
@@ -119,7 +128,7 @@ class Batches:
 
     def touch_all(self) -> None:
         """Judge every batch that is not sealed anew: who takes part has changed."""
-        for key in self._rules:
+        for key in self.rules:
             if key[0] in self._stages:
                 self.touch(key)
 
@@ -151,6 +160,6 @@ class Batches:
             identifier = context.identifier(self._plan_hash)
             self.current[key] = self._openings.setdefault(
                 identifier,
-                Opening(self._rules[key], context.name, identifier, self._quorum, self._arithmetic),
+                Opening(self.rules[key], context.name, identifier, self._quorum, self._arithmetic),
             )
         self.touch(key)

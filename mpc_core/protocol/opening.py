@@ -225,7 +225,9 @@ class Opening:
         """Return sum rho v of a round with a decoder's entry, None while v is not held."""
         if turn.decoded is None:
             return None
-        return self.arithmetic.expected(self.context, turn.number, turn.log_root, turn.decoded.root)
+        return self.arithmetic.expected(
+            self.rule, self.context, turn.number, turn.log_root, turn.decoded.root
+        )
 
     def vouched(self, turn: Round) -> bool:
         """Tell whether n-t operators hold the v of this round."""

@@ -39,12 +39,12 @@ class Remembering:
         return self._values[points]
 
     def expected(
-        self, context_id: bytes, round_number: int, log_root: bytes, v_root: bytes
+        self, rule: BatchRule, context_id: bytes, round_number: int, log_root: bytes, v_root: bytes
     ) -> bytes | None:
         """Return sum rho v, or None while this party does not hold this v."""
         place = (context_id, round_number, log_root, v_root)
         if place not in self._expected:
-            value = self.inner.expected(*place)
+            value = self.inner.expected(rule, *place)
             if value is None:
                 return None
             self._expected[place] = value

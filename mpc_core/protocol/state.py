@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpc_core.protocol import entries
 from mpc_core.protocol.batch import BatchState, BatchStatus
+from mpc_core.protocol.batch import BatchRule
 from mpc_core.protocol.batches import Batches
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.errors import CeremonyError
@@ -36,7 +37,7 @@ from mpc_core.protocol.rules import Void, VoidEntryError, require
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mpc_core.protocol.batch import Arithmetic, BatchKey, BatchRule
+    from mpc_core.protocol.batch import Arithmetic, BatchKey
     from mpc_core.protocol.context import BatchContext
     from mpc_core.protocol.entries import LogEntry
     from mpc_core.protocol.opening import Opening
@@ -50,6 +51,8 @@ OFFLINE = ("N", "S", "M")
 """The stages whose batches live between the setup seal and the seal."""
 ONLINE = ("O",)
 """The stage whose batches live after the seal."""
+DECRYPTION_WORD_BITS = 64
+"""Ring of the phases of a decryption request."""
 MOST_DIGITS = 9
 """Of a number in a slot; Python refuses to convert very long ones."""
 
@@ -74,7 +77,7 @@ class CeremonyState:
         acceptance_floods: int = 0,
     ) -> None:
         self.plan = plan
-        self.batches = dict(batches)
+        self._layout = dict(batches)
         self.quorum = Quorum.of(plan)
         self._arithmetic = Remembering(arithmetic)
         self._acceptance_floods = acceptance_floods
@@ -86,7 +89,7 @@ class CeremonyState:
         self._setup = KeySetup(self.quorum)
         self._release = Release(self.plan, self._acceptance_floods)
         self._batches = Batches(
-            self.plan.hash, self.batches, self._members, self.quorum, self._arithmetic
+            self.plan.hash, self._layout, self._members, self.quorum, self._arithmetic
         )
         self._addresses: dict[int, entries.Address] = {}
         self._voids: list[Void] = []
@@ -170,7 +173,7 @@ class CeremonyState:
             entries.Contribution: lambda log, entry: setup.post_contribution(log.author, entry),
             entries.Correction: self._correct,
             entries.Decoded: self._decoded,
-            entries.DecryptionRequest: lambda _, entry: release.request(entry),
+            entries.DecryptionRequest: self._request,
             entries.Examined: lambda log, _: setup.post_examined(log.author),
             entries.Have: self._have,
             entries.KemKey: lambda log, entry: setup.post_kem_key(log.author, entry),
@@ -296,7 +299,27 @@ class CeremonyState:
             return ()
         return owed_by(operator, self._setup, self._batches.live)
 
+    def _request(self, _: LogEntry, entry: entries.DecryptionRequest) -> None:
+        self._release.request(entry)
+        online = [key for key in self._layout if key[0] in ONLINE]
+        last = self._layout[online[-1]]
+        self._batches.add(
+            BatchRule(
+                last.stage,
+                len(online) + entry.serial,
+                "single",
+                DECRYPTION_WORD_BITS,
+                last.ring_degree,
+                (last.key,),
+            )
+        )
+
     # -- what others see --------------------------------------------------------------------------
+
+    @property
+    def batches(self) -> Mapping[BatchKey, BatchRule]:
+        """Every batch of the layout and of decryption requests; look only."""
+        return self._batches.rules
 
     @property
     def size(self) -> int:
