@@ -192,6 +192,6 @@ def _identity_error(owner: str, found: str, expected: str = "") -> CeremonyError
         found=found,
         effect=f"{owner} does not start; nobody would accept what it signs",
         next_step="start in the home that this plan was signed in, or restore its vault",
-        runbook="operator-down",
+        runbook="an-operator-is-down",
         operator=owner,
     )

@@ -27,9 +27,9 @@ def resume_command(folder: CeremonyFolder) -> str:
 
 
 def stopped(folder: CeremonyFolder | None) -> CeremonyError:
-    """Return the error for a sandbox that somebody stopped; RF-RUN-010 means exit code 3."""
+    """Return the error for a sandbox that somebody stopped; RF-RUN-009 means exit code 3."""
     return CeremonyError(
-        "RF-RUN-010",
+        "RF-RUN-009",
         "the sandbox was stopped before the key set was ready",
         effect=NOTHING_LOST if folder else "nothing had been started",
         next_step=resume_command(folder) if folder else "give the same command again",
@@ -74,6 +74,6 @@ def nobody_left(message: Exited) -> CeremonyError:
         found=f"{message.name}, the last one, {message.reason}",
         effect=NOTHING_LOST,
         next_step=RESUME,
-        runbook="operator-down",
+        runbook="an-operator-is-down",
         operator=message.name,
     )

@@ -119,7 +119,7 @@ class Children:
         Returns:
             Those that did not stop in time and were killed.
         """
-        stopping = {name: self._running.pop(name) for name in names if name in self._running}
+        stopping = {name: self._running[name] for name in names if name in self._running}
         for child in stopping.values():
             _signal(child, signal.SIGTERM)
         until = time.monotonic() + (GRACE_SECONDS if grace is None else grace)
@@ -131,6 +131,7 @@ class Children:
                 killed.append(name)
                 _signal(child, signal.SIGKILL)
                 child.wait()
+            del self._running[name]
         return tuple(killed)
 
     def kill(self) -> None:

@@ -48,7 +48,7 @@ def run_sandbox(
         emit: takes every event as a dictionary.
 
     Raises:
-        CeremonyError: RF-RUN-010 if it was stopped by a signal, otherwise as `open_ceremony` and
+        CeremonyError: RF-RUN-009 if it was stopped by a signal, otherwise as `open_ceremony` and
             `Supervisor.run`.
     """
     folder: CeremonyFolder | None = None

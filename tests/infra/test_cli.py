@@ -1,8 +1,10 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -84,7 +86,7 @@ def test_a_wrong_use_is_exit_code_2(arguments):
         (("--operators", "-1"), "RF-PLAN-002"),
         (("--id", "../evil"), "RF-RUN-004"),
         (("--insecure-setup-seed", "xyz"), "RF-PLAN-011"),
-        (("--resume",), "RF-RUN-002"),
+        (("--resume",), "RF-RUN-012"),
     ],
 )
 def test_a_bad_request_is_explained_and_leaves_nothing(tmp_path, arguments, code):
@@ -119,8 +121,24 @@ def test_a_directory_that_cannot_be_written_is_explained(tmp_path):
     assert "RF-DISK-002" in result.stderr
 
 
+def test_a_full_disk_is_explained_and_leaves_nothing(tmp_path):
+    program = (
+        "import resource, sys\n"
+        "from infra.cli.main import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))\n"
+        "sys.argv = ['x', 'sandbox', '--id', 'one', '--dir', sys.argv[1]]\n"
+        "main()\n"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert output.returncode == 1
+    assert output.stderr.startswith("RF-DISK-001")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
-    ("code", "number"), [("RF-VERIFY-001", 4), ("RF-RUN-010", 3), ("RF-DISK-001", 1)]
+    ("code", "number"), [("RF-VERIFY-001", 4), ("RF-RUN-009", 3), ("RF-DISK-001", 1)]
 )
 def test_the_code_of_an_error_decides_the_exit_code(tmp_path, monkeypatch, code, number):
     _module(monkeypatch, "infra.verify", verify_command=_raises(CeremonyError(code, "it")))
@@ -212,3 +230,13 @@ def test_no_log_line_carries_bytes():
     assert (line["event"], line["process"], line["digest"]) == ("fact", "op-01", "ab")
     assert line["share"] == "<6 bytes>"
     assert output.stdout == b""
+
+
+def test_every_error_of_these_parts_names_a_page_that_exists():
+    root = Path(__file__).parents[2]
+    parts = ("infra/plan", "infra/sandbox", "infra/cli", "infra/report")
+    sources = [path for part in parts for path in (root / part).glob("*.py")]
+    text = "".join(path.read_text() for path in (*sources, root / "infra" / "homes.py"))
+    named = set(re.findall('runbook="([a-z-]+)"', text))
+    assert "start" in named
+    assert all((root / "runbooks" / f"{name}.md").exists() for name in named)

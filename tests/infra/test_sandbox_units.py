@@ -70,7 +70,7 @@ def test_resume_without_an_id_takes_the_last_unfinished_ceremony(tmp_path):
 
 def test_there_is_nothing_to_resume_in_an_empty_directory(tmp_path):
     for identifier in (None, "one"):
-        with pytest.raises(CeremonyError, match="RF-RUN-002"):
+        with pytest.raises(CeremonyError, match="RF-RUN-012"):
             open_ceremony(_options(tmp_path, identifier=identifier, resume=True))
 
 
@@ -457,7 +457,7 @@ def test_a_stopped_sandbox_leaves_no_orphan_and_says_how_to_go_on(tmp_path, numb
     assert not any(child.is_running() for child in children)
     assert "Traceback" not in errors
     assert f"ringforge sandbox --dir {tmp_path} --id one --resume" in errors
-    assert json.loads(output.splitlines()[-1])["code"] == "RF-RUN-010"
+    assert json.loads(output.splitlines()[-1])["code"] == "RF-RUN-009"
     with _sandbox(tmp_path, "--resume", scenario="finish") as again:
         output, _ = again.communicate(timeout=ALL_SECONDS)
     assert again.returncode == 0
