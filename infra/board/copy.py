@@ -57,6 +57,10 @@ class LogCopy(Protocol):
         """Forget all but the first `size` entries, and the checkpoint."""
         ...
 
+    def close(self) -> None:
+        """Release what is held open."""
+        ...
+
 
 class MemoryCopy:
     """No disk: for observers that download the log at every start, and for tests."""
@@ -76,6 +80,9 @@ class MemoryCopy:
 
     def truncate(self, size: int) -> None:
         """Nothing to do: the replica itself forgets."""
+
+    def close(self) -> None:
+        """Nothing to do: nothing is open."""
 
 
 class LogFile:

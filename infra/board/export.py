@@ -79,11 +79,12 @@ def read(folder: Path, plan: Plan) -> Transcript:
     admission = Admission(plan)
     entries = tuple(admission.admit(data, admission.check(data)) for data in envelopes)
     head = checkpoint.head
-    if len(entries) != head.size:
-        raise _altered(f"{head.size} entries", f"{len(entries)} entries")
     root = entries[-1].prefix_root if entries else EMPTY_ROOT
-    if root != head.root:
-        raise _altered(f"root {head.root.hex()}", f"root {root.hex()}")
+    if (len(entries), root) != (head.size, head.root):
+        raise _altered(
+            f"root {head.root.hex()} over {head.size} entries",
+            f"root {root.hex()} over {len(entries)} entries",
+        )
     return Transcript(entries, checkpoint)
 
 

@@ -7,7 +7,7 @@ returns. The log only grows. Nobody trusts the host for this: operators sign wha
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
 
 __all__ = ["BoardLog"]
+
+ROWS_AT_ONCE = 500
 
 _MIGRATIONS = str(Path(__file__).parent / "migrations")
 
@@ -196,11 +198,10 @@ class BoardLog:
         """Take in what the database holds beyond memory: at start, and after a failed write."""
         if not self._behind:
             return
-        with self._reading() as session:
-            beyond = sa.select(EntryRow).where(EntryRow.position >= self.size)
-            for row in session.scalars(
-                beyond.order_by(EntryRow.position).execution_options(yield_per=500)
-            ):
+        beyond = sa.select(EntryRow).where(EntryRow.position >= self.size)
+        in_order = beyond.order_by(EntryRow.position).execution_options(yield_per=ROWS_AT_ONCE)
+        with self._reading() as session, closing(session.scalars(in_order)) as rows:
+            for row in rows:
                 if row.position != self.size or row.leaf_hash != leaf_hash(row.data):
                     raise _damaged(row.position, "another entry than was written")
                 try:

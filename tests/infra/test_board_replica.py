@@ -56,6 +56,21 @@ def replica_with(entries: list[bytes]) -> Replica:
     return replica
 
 
+@pytest.fixture(autouse=True)
+def _files_are_closed(monkeypatch):
+    opened = []
+
+    class Tracked(LogFile):
+        def __init__(self, path):
+            super().__init__(path)
+            opened.append(self)
+
+    monkeypatch.setattr(f"{__name__}.LogFile", Tracked)
+    yield
+    for file in opened:
+        file.close()
+
+
 def witness_at(folder: Path, entries: list[bytes] = ()) -> Witness:
     """Operator 1 as it starts with what its folder holds, after the host sent these entries."""
     replica = Replica(PLAN, LogFile(folder / "log"))
@@ -204,6 +219,22 @@ def test_a_certificate_needs_a_certified_head(tmp_path):
     assert witness_at(tmp_path).state.certified == Checkpoint(good.head, good.head_signatures)
 
 
+def test_the_vault_keeps_the_highest_certificate(tmp_path):
+    log = log_of(1, 2, 3)
+    witness = witness_at(tmp_path, log)
+    for size in (2, 3, 1):
+        witness.sign_certificate(checkpoint_of(log[:size]))
+    assert witness_at(tmp_path).state.certified.head == head_of(log)
+
+
+def test_a_certificate_of_another_epoch_is_refused(tmp_path):
+    log = log_of(1)
+    head = head_of(log, epoch=1)
+    parts = tuple(sign_head(PLAN, head, signer, key_of(signer)) for signer in (2, 3, 4))
+    witness = witness_at(tmp_path, log)
+    assert refusal(lambda: witness.sign_certificate(Checkpoint(head, parts))) == "RF-LOG-023"
+
+
 def test_nothing_is_shown_before_a_checkpoint_counts():
     log = log_of(1, 2, 3)
     replica = replica_with(log)
@@ -236,9 +267,10 @@ def test_dropped_entries_are_not_back_after_a_restart(tmp_path):
     replica = witness_at(tmp_path, log).replica
     replica.cover(checkpoint_of(log[:1]))
     assert refusal(lambda: replica.cover(checkpoint_of(other))) == "RF-LOG-025"
-    again = witness_at(tmp_path, other[1:]).replica
-    assert again.covered_size == 1
-    again.cover(checkpoint_of(other))
+    again = witness_at(tmp_path).replica
+    assert (again.held, again.covered_size) == (1, 1)
+    replica.receive(1, other[1:])
+    replica.cover(checkpoint_of(other))
     last = witness_at(tmp_path).replica
     assert (last.covered_size, last.root(3)) == (3, head_of(other).root)
 

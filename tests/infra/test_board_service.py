@@ -65,6 +65,7 @@ class House:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+            self.replicas[index].close()
 
     async def covered(self, size, *indices):
         for index in indices:

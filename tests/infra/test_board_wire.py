@@ -192,7 +192,7 @@ def test_an_order_is_followed_only_if_this_coordinator_signed_it_for_this_plan()
         (order[:-1], PLAN.hash, PLAN.coordinator_key),
         (wire.assemble(b"start", [entry_signature]), PLAN.hash, PLAN.coordinator_key),
         (wire.assemble(b"start", []), PLAN.hash, PLAN.coordinator_key),
-        (bytes(100_000), PLAN.hash, PLAN.coordinator_key),
+        (wire.sign_order(bytes(65536), PLAN.hash, key_of(0)), PLAN.hash, PLAN.coordinator_key),
     ):
         with pytest.raises(CeremonyError, match="RF-ORDER-001"):
             wire.open_order(data, plan_hash, key)
