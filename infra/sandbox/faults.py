@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["coordinator_ended", "ended_with", "nobody_left", "resume_command", "stopped"]
 
 NOTHING_LOST = "everything is stopped and nothing is lost"
+TAIL_BYTES, TAIL_SHOWN = 4096, 300
 RESUME = "read the reason, then give the same command with --resume"
 
 
@@ -58,9 +59,9 @@ def coordinator_ended(message: Exited, log: Path) -> CeremonyError:
         "RF-RUN-006",
         "the coordinator ended before the ceremony did",
         expected="a coordinator that runs until the key set is announced",
-        found=f"{message.reason}; last words in {log}",
+        found=f"{message.reason}, with the last words: {_last_words(log)}",
         effect=NOTHING_LOST,
-        next_step=RESUME,
+        next_step=f"read {log}, then give the same command with --resume",
         runbook="resume",
     )
 
@@ -77,3 +78,11 @@ def nobody_left(message: Exited) -> CeremonyError:
         runbook="an-operator-is-down",
         operator=message.name,
     )
+
+
+def _last_words(log: Path) -> str:
+    """Return the last line of a process log, shortened."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "none")[:TAIL_SHOWN]

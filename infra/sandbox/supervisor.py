@@ -188,13 +188,13 @@ class Supervisor:
     def _look_for_visitors(self) -> None:
         """Notice operators that somebody started again by hand, and their end."""
         for name, process in tuple(self._visitors.items()):
-            if not psutil.pid_exists(process):
+            if not _runs(process):
                 del self._visitors[name]
                 self._dead[name] = process
                 self._status.up.discard(name)
         for name, process in tuple(self._dead.items()):
             found = self._home(name).last_process()
-            if found is not None and found != process and psutil.pid_exists(found):
+            if found is not None and found != process and _runs(found):
                 del self._dead[name]
                 self._visitors[name] = found
                 self._status.up.add(name)
@@ -215,6 +215,14 @@ class Supervisor:
     def _operator_command(self, name: str, place: _Place) -> list[str]:
         board = f"{BOARD_HOST}:{place.board_port}"
         return [*_command("operator", self._home(name).path, place), "--board", board]
+
+
+def _runs(process: int) -> bool:
+    """Return whether a process runs; one that ended and was not waited for does not."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _command(role: str, home: Path, place: _Place) -> list[str]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from queue import SimpleQueue
 
 import psutil
@@ -367,7 +368,7 @@ def test_the_end_of_the_coordinator_ends_the_sandbox_and_resume_goes_on(play):
     with pytest.raises(CeremonyError) as caught:
         play("coordinator-dies")
     assert caught.value.code == "RF-RUN-006"
-    assert "exit code 7" in caught.value.found
+    assert caught.value.found == "ended with exit code 7, with the last words: last words"
     assert "--resume" in caught.value.next_step
     assert play("finish", resume=True).folder.report_json.exists()
 
@@ -423,15 +424,20 @@ def test_a_second_supervisor_is_refused(play, tmp_path):
         play("finish", resume=True)
 
 
+@contextmanager
 def _sandbox(tmp_path, *arguments, scenario="hang"):
     command = [PYTHON, "-m", "tests.support.fake_sandbox", "sandbox", "--json", "--id", "one"]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--dir", str(tmp_path), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"FAKE_SCENARIO": scenario},
-    )
+    ) as sandbox:
+        try:
+            yield sandbox
+        finally:
+            sandbox.kill()
 
 
 def _children_at(sandbox, wanted):

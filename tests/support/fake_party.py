@@ -39,6 +39,7 @@ def coordinator(home):
         say("stage", stage="N", state="started")
         say("progress", stage="N", batches_done=1, batches=3, waiting_for=["op-02"])
         if SCENARIO == "coordinator-dies":
+            sys.stderr.write("last words\n\n")
             sys.exit(7)
         if SCENARIO in {"hang", "stubborn"}:
             signal.pause()
