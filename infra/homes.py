@@ -82,7 +82,7 @@ class Home:
         """Check that this is a home.
 
         Raises:
-            CeremonyError: RF-RUN-012 if it is not.
+            CeremonyError: RF-RUN-020 if it is not.
         """
         if not (self.vault.is_dir() and self.work.is_dir()):
             raise _nothing_there(self.path, "a home, which is a folder with vault/ and work/")
@@ -173,7 +173,7 @@ class CeremonyFolder:
         """Check that there is a ceremony.
 
         Raises:
-            CeremonyError: RF-RUN-012 if there is none.
+            CeremonyError: RF-RUN-020 if there is none.
         """
         if not self.plan_file.is_file():
             raise _nothing_there(self.root, "the folder of a ceremony, with plan.toml in it")
@@ -279,7 +279,7 @@ def _locked(path: Path, what: str) -> Iterator[None]:
 
 def _nothing_there(path: Path, expected: str) -> CeremonyError:
     return CeremonyError(
-        "RF-RUN-012",
+        "RF-RUN-020",
         "there is nothing to run or to resume here",
         expected=expected,
         found=str(path),

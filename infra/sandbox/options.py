@@ -58,7 +58,7 @@ def open_ceremony(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
 
     Raises:
         CeremonyError: RF-PLAN-* if there can be no such plan, RF-RUN-001 if the id is taken,
-            RF-RUN-012 if there is nothing to resume, RF-RUN-005 if it is another ceremony,
+            RF-RUN-020 if there is nothing to resume, RF-RUN-005 if it is another ceremony,
             RF-DISK-* if the disk refuses.
     """
     return _resumed(options) if options.resume else _made(options)

@@ -8,8 +8,6 @@ dies is shown and left alone, as in a real ceremony, unless `--restart-operators
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import psutil
 
 from infra.plan.keys import COORDINATOR
 from infra.sandbox import events
+from infra.sandbox.commands import as_typed, party_command
 from infra.sandbox.faults import coordinator_ended, ended_with, nobody_left
 from infra.sandbox.processes import Children, Exited, Line, Message
 from infra.sandbox.status import Status
@@ -179,7 +178,7 @@ class Supervisor:
         self._dead[name] = message.process
         if not any(children.is_running(operator.name) for operator in self._plan.operators):
             raise ended_with(failure) if failure else nobody_left(message)
-        self._display.say(f"  start it again: {shlex.join(['ringforge', *command[3:]])}")
+        self._display.say(f"  start it again: {as_typed(command)}")
 
     def _start(self, children: Children, name: str, command: list[str]) -> None:
         process = children.start(name, command, self._home(name).log_file)
@@ -210,11 +209,11 @@ class Supervisor:
         return folder.coordinator if name == COORDINATOR else folder.operator(name)
 
     def _coordinator_command(self, place: _Place) -> list[str]:
-        return _command("coordinator", self._folder.coordinator.path, place)
+        return party_command("coordinator", self._folder.coordinator.path, place.temporal)
 
     def _operator_command(self, name: str, place: _Place) -> list[str]:
         board = f"{BOARD_HOST}:{place.board_port}"
-        return [*_command("operator", self._home(name).path, place), "--board", board]
+        return party_command("operator", self._home(name).path, place.temporal, board)
 
 
 def _runs(process: int) -> bool:
@@ -223,9 +222,3 @@ def _runs(process: int) -> bool:
         return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def _command(role: str, home: Path, place: _Place) -> list[str]:
-    """Return the command that production uses too, run by this very Python."""
-    options = ["--home", str(home.absolute()), "--temporal", place.temporal]
-    return [sys.executable, "-m", "infra.cli", role, "run", *options]

@@ -86,7 +86,7 @@ def test_a_wrong_use_is_exit_code_2(arguments):
         (("--operators", "-1"), "RF-PLAN-002"),
         (("--id", "../evil"), "RF-RUN-004"),
         (("--insecure-setup-seed", "xyz"), "RF-PLAN-011"),
-        (("--resume",), "RF-RUN-012"),
+        (("--resume",), "RF-RUN-020"),
     ],
 )
 def test_a_bad_request_is_explained_and_leaves_nothing(tmp_path, arguments, code):

@@ -57,9 +57,9 @@ def test_a_run_that_fails_while_making_leaves_nothing(tmp_path):
 
 def test_there_is_nothing_to_resume_where_no_ceremony_is(tmp_path):
     folder = CeremonyFolder.named(tmp_path, "one")
-    with pytest.raises(CeremonyError, match="RF-RUN-012"):
+    with pytest.raises(CeremonyError, match="RF-RUN-020"):
         folder.check()
-    with pytest.raises(CeremonyError, match="RF-RUN-012"):
+    with pytest.raises(CeremonyError, match="RF-RUN-020"):
         folder.operator("op-01").check()
 
 

@@ -71,7 +71,7 @@ def test_resume_without_an_id_takes_the_last_unfinished_ceremony(tmp_path):
 
 def test_there_is_nothing_to_resume_in_an_empty_directory(tmp_path):
     for identifier in (None, "one"):
-        with pytest.raises(CeremonyError, match="RF-RUN-012"):
+        with pytest.raises(CeremonyError, match="RF-RUN-020"):
             open_ceremony(_options(tmp_path, identifier=identifier, resume=True))
 
 
