@@ -28,7 +28,6 @@ from infra.temporal.server import open_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from infra.homes import CeremonyFolder, Home
     from infra.report.timeline import Timeline
