@@ -349,5 +349,7 @@ async def test_the_board_works_over_mutual_tls(tmp_path, members):
                     await ways[0].sync(SyncRequest(7, 0, 0))
             finally:
                 await house.stop()
+                # One more round trip: so the connections of the cancelled calls are closed by now.
+                assert {await way.submit(signed(1, PLAN, 2)) for way in ways} == {0}
                 for client in clients:
                     await asyncio.to_thread(client.close)
