@@ -6,6 +6,7 @@ Standard output carries data only: the place of the result, or with `--json` eve
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
@@ -47,22 +48,34 @@ def one_line(view: View) -> str:
     """Return a view as one line."""
     parts = [view.title]
     if view.batches:
-        parts.append(f"{view.done}/{view.batches} batches")
+        parts.append(f"{view.done}/{view.batches} {view.unit}")
     if view.waiting_for:
-        since = f" since {view.waiting_since}" if view.waiting_since else ""
-        parts.append(f"waits for {', '.join(view.waiting_for)}{since}")
+        parts.append(f"waits for {_awaited(view)}")
     if view.note:
         parts.append(view.note)
     if view.rate:
-        parts.append(f"{view.rate:.1f} batches/s")
+        parts.append(f"{view.rate:.1f} {view.unit}/s")
     if view.bit_rate:
         parts.append(f"{view.bit_rate:,.0f} bits/s")
     if view.seconds_left is not None and view.done < view.batches:
         parts.append(f"{view.seconds_left:.0f} s left")
     parts.append(f"{view.health} ({view.up} of {view.operators})")
+    if view.starting:
+        parts.append(f"starting: {', '.join(view.starting)}")
     if view.down:
         parts.append(f"down: {', '.join(view.down)}")
     return " - ".join(parts)
+
+
+def _awaited(view: View) -> str:
+    """Return whom the stage waits for, and since when by the clock on this person's wall."""
+    everybody = len(view.waiting_for) == view.operators
+    names = "all operators" if everybody else ", ".join(view.waiting_for)
+    try:
+        since = datetime.fromisoformat(view.waiting_since).astimezone().strftime("%H:%M:%S")
+    except ValueError:
+        since = view.waiting_since
+    return f"{names} since {since}" if since else names
 
 
 class LineDisplay:
@@ -123,14 +136,13 @@ def _picture(view: View) -> RenderableType:
     from rich.text import Text  # noqa: PLC0415
 
     grid = Table.grid(padding=(0, 2))
-    batches = f"{view.done} of {view.batches} batches" if view.batches else ""
+    batches = f"{view.done} of {view.batches} {view.unit}" if view.batches else ""
     grid.add_row("stage", Text(f"{view.title}  {batches}", style="bold"))
     if view.batches:
         grid.add_row("", ProgressBar(total=view.batches, completed=view.done, width=BAR_WIDTH))
     if view.waiting_for:
-        since = f" since {view.waiting_since}" if view.waiting_since else ""
-        grid.add_row("waits for", Text(f"{', '.join(view.waiting_for)}{since}", style="yellow"))
-    rates = [f"{view.rate:.1f} batches/s"] if view.rate else []
+        grid.add_row("waits for", Text(_awaited(view), style="yellow"))
+    rates = [f"{view.rate:.1f} {view.unit}/s"] if view.rate else []
     rates += [f"{view.bit_rate:,.0f} bits/s"] if view.bit_rate else []
     if rates:
         grid.add_row("rate", Text(", ".join(rates)))
@@ -138,6 +150,8 @@ def _picture(view: View) -> RenderableType:
         grid.add_row("left", Text(f"{view.seconds_left:.0f} s of this stage"))
     health = Text(view.health, style=HEALTH_STYLES[view.health])
     grid.add_row("operators", health.append(f"  {view.up} of {view.operators}", style="default"))
+    if view.starting:
+        grid.add_row("starting", Text(", ".join(view.starting)))
     if view.down:
         grid.add_row("down", Text(", ".join(view.down), style="red"))
     if view.note:

@@ -28,6 +28,7 @@ class View:
 
     Attributes:
         title: the stage, in words.
+        unit: what the stage is counted in.
         done: batches of the stage that are complete.
         batches: batches of the stage, 0 for a stage without batches.
         waiting_for: operators that the stage waits for.
@@ -36,13 +37,15 @@ class View:
         health: Optimal, Healthy, Degraded or Unhealthy.
         up: operators whose process runs.
         operators: all operators.
-        down: names of those whose process does not run.
+        starting: names of those whose process is not ready yet.
+        down: names of those whose process ended and is missed.
         rate: batches per second, 0 when unknown.
         bit_rate: random bits per second, 0 when unknown.
         seconds_left: for the rest of the stage, or None.
     """
 
     title: str
+    unit: str
     done: int
     batches: int
     waiting_for: tuple[str, ...]
@@ -51,6 +54,7 @@ class View:
     health: str
     up: int
     operators: int
+    starting: tuple[str, ...]
     down: tuple[str, ...]
     rate: float = 0.0
     bit_rate: float = 0.0
@@ -59,7 +63,15 @@ class View:
     @property
     def change(self) -> tuple[object, ...]:
         """What makes a view worth a new line: everything but rates and times."""
-        return (self.title, self.done, self.batches, self.waiting_for, self.note, self.down)
+        return (
+            self.title,
+            self.done,
+            self.batches,
+            self.waiting_for,
+            self.note,
+            self.up,
+            self.down,
+        )
 
 
 def health_word(up: int, operators: int, threshold: int) -> str:
@@ -91,14 +103,29 @@ class Status:
     Attributes:
         plan: who takes part.
         up: names of the operators that said they are ready and have not ended.
-        ended: names of the operators that ended as they should.
+        down: names of the operators that ended and are missed.
     """
 
     plan: Plan
     up: set[str] = field(default_factory=set)
-    ended: set[str] = field(default_factory=set)
+    down: set[str] = field(default_factory=set)
     _progress: Progressed = field(default_factory=_nothing_yet)
     _starts: dict[str, _Start] = field(default_factory=dict)
+
+    def came(self, name: str) -> None:
+        """Take note of an operator that is ready."""
+        self.up.add(name)
+        self.down.discard(name)
+
+    def went(self, name: str) -> None:
+        """Take note of an operator that ended though it is needed."""
+        self.up.discard(name)
+        self.down.add(name)
+
+    def restarts(self, name: str) -> None:
+        """Take note of an operator that is being started again."""
+        self.up.discard(name)
+        self.down.discard(name)
 
     def stage_changed(self, event: StageChanged, now: float) -> None:
         """Take note of the start of a stage; its rate counts from here."""
@@ -116,19 +143,21 @@ class Status:
         event = self._progress
         start = self._starts.get(event.stage, _Start(now, 0, 0))
         names = [operator.name for operator in self.plan.operators]
-        down = tuple(name for name in names if name not in self.up | self.ended)
-        up = len(names) - len(down)
+        down = tuple(name for name in names if name in self.down)
+        starting = tuple(name for name in names if name not in self.up | self.down)
         rate = _rate(event.batches_done - start.batches, now - start.time)
         return View(
             title=STAGE_TITLES.get(event.stage, event.stage) or "start",
+            unit="steps" if event.stage == "keys" else "batches",
             done=event.batches_done,
             batches=event.batches,
             waiting_for=event.waiting_for,
             waiting_since=event.waiting_since,
             note=event.note,
-            health=health_word(up, len(names), self.plan.threshold),
-            up=up,
+            health=health_word(len(names) - len(down), len(names), self.plan.threshold),
+            up=len(names) - len(down) - len(starting),
             operators=len(names),
+            starting=starting,
             down=down,
             rate=rate,
             bit_rate=_rate(event.bits_done - start.bits, now - start.time),

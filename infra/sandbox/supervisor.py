@@ -143,7 +143,7 @@ class Supervisor:
             case events.Failed():
                 self._failures[line.name] = event
             case events.Ready() if line.name != COORDINATOR:
-                self._status.up.add(line.name)
+                self._status.came(line.name)
             case events.Ready():
                 place.board_port = event.board_port or 0
             case events.Progressed():
@@ -158,20 +158,18 @@ class Supervisor:
 
     def _ended(self, message: Exited, children: Children, place: _Place) -> None:
         name, failure = message.name, self._failures.pop(message.name, None)
-        self._status.up.discard(name)
         self._emit({"event": "process", "process": name, "state": message.reason})
         if name == COORDINATOR:
             log = self._folder.coordinator.log_file
             raise ended_with(failure) if failure else coordinator_ended(message, log)
-        if not message.code:
-            self._status.ended.add(name)
-            return
+        self._status.went(name)
         command = self._operator_command(name, place)
         self._display.say(f"{name} {message.reason}; its log is {self._home(name).log_file}")
         if failure:
             self._display.say(ended_with(failure).render())
         if self._options.restart_operators and self._restarts.get(name, 0) < MOST_RESTARTS:
             self._restarts[name] = self._restarts.get(name, 0) + 1
+            self._status.restarts(name)
             self._start(children, name, command)
             return
         self._dead[name] = message.process
@@ -189,13 +187,13 @@ class Supervisor:
             if not _runs(process):
                 del self._visitors[name]
                 self._dead[name] = process
-                self._status.up.discard(name)
+                self._status.went(name)
         for name, process in tuple(self._dead.items()):
             found = self._home(name).last_process()
             if found is not None and found != process and _runs(found):
                 del self._dead[name]
                 self._visitors[name] = found
-                self._status.up.add(name)
+                self._status.came(name)
 
     def _draw(self) -> None:
         now = time.monotonic()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from queue import SimpleQueue
 
@@ -168,11 +169,40 @@ def test_stages_side_by_side_keep_their_own_rates(tmp_path):
 
 
 def test_the_view_says_who_is_down_and_whom_it_waits_for(tmp_path):
-    status = Status(_plan(tmp_path), up={"op-01", "op-02", "op-04"})
+    status = Status(_plan(tmp_path))
+    for name in ("op-01", "op-02", "op-04"):
+        status.came(name)
+    status.went("op-03")
     status.progressed(_progress(1, waiting_for=["op-03"], waiting_since="10:00"), 0.0)
     line = one_line(status.view(0.0))
     for words in ("noise", "1/8", "waits for op-03 since 10:00", "Healthy (3 of 4)", "down: op-03"):
         assert words in line
+
+
+def test_an_operator_that_starts_is_not_down(tmp_path):
+    status = Status(_plan(tmp_path))
+    status.came("op-01")
+    line = one_line(status.view(0.0))
+    assert "Optimal (1 of 4) - starting: op-02, op-03, op-04" in line
+    status.went("op-01")
+    assert "Healthy (0 of 4)" in one_line(status.view(0.0))
+    status.restarts("op-01")
+    assert "down" not in one_line(status.view(0.0))
+    status.came("op-01")
+    assert "(1 of 4)" in one_line(status.view(0.0))
+
+
+def test_the_time_since_when_it_waits_is_local_and_everybody_is_one_word(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "XXX-2")
+    time.tzset()
+    status = Status(_plan(tmp_path))
+    names = ["op-01", "op-02", "op-03", "op-04"]
+    since = "2026-11-21T10:00:00+00:00"
+    status.progressed(_progress(1, waiting_for=names, waiting_since=since), 0.0)
+    line = one_line(status.view(0.0))
+    monkeypatch.undo()
+    time.tzset()
+    assert "waits for all operators since 12:00:00" in line
 
 
 # display
@@ -200,14 +230,23 @@ def test_on_a_terminal_the_picture_shows_the_same_facts(tmp_path, monkeypatch):
     stream = Terminal()
     display = choose_display(stream)
     assert isinstance(display, LiveDisplay)
-    status = Status(_plan(tmp_path), up={"op-01", "op-02", "op-03"})
+    status = Status(_plan(tmp_path), up={"op-01", "op-02"}, down={"op-04"})
     status.progressed(_progress(1), 0.0)
     status.progressed(_progress(3, waiting_for=["op-02"], note="[bold]text"), 1.0)
     display.show(status.view(1.0))
     display.say("a message with [brackets]")
     display.close()
     text = stream.getvalue()
-    for words in ("noise", "3 of 8", "op-02", "batches/s", "Healthy", "op-04", "[bold]text"):
+    for words in (
+        "noise",
+        "3 of 8",
+        "op-02",
+        "batches/s",
+        "Healthy",
+        "op-03",
+        "op-04",
+        "[bold]text",
+    ):
         assert words in text
     assert "a message with [brackets]" in text
 
