@@ -127,14 +127,13 @@ class Status:
         self.up.discard(name)
         self.down.discard(name)
 
-    def stage_changed(self, event: StageChanged, now: float) -> None:
-        """Take note of the start of a stage; its rate counts from here."""
-        if event.state == "started" and event.stage not in self._starts:
-            self._starts[event.stage] = _Start(now, 0, 0)
+    def stage_changed(self, event: StageChanged) -> None:
+        """Take note of the start of a stage."""
+        if event.state == "started":
             self._progress = Progressed(event="progress", stage=event.stage)
 
     def progressed(self, event: Progressed, now: float) -> None:
-        """Take note of how far a stage is; the rate of a resumed one counts what is new."""
+        """Take note of how far a stage is; its rate counts what is new since the first time."""
         self._starts.setdefault(event.stage, _Start(now, event.batches_done, event.bits_done))
         self._progress = event
 

@@ -150,7 +150,7 @@ class Supervisor:
                 self._status.progressed(event, now)
             case events.StageChanged(state="started"):
                 self._timeline.started(event.stage)
-                self._status.stage_changed(event, now)
+                self._status.stage_changed(event)
             case events.StageChanged():
                 self._timeline.done(event.stage)
             case events.Finished():

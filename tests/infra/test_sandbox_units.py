@@ -156,11 +156,19 @@ def test_rate_and_time_left_count_what_is_new(tmp_path):
     assert (view.rate, view.bit_rate, view.seconds_left) == (0.5, 50.0, 4.0)
 
 
+def test_a_resumed_stage_shows_no_rate_for_what_was_done_before(tmp_path):
+    status = Status(_plan(tmp_path))
+    status.stage_changed(events.StageChanged(event="stage", stage="N", state="started"))
+    assert status.view(100.0).title == "noise"
+    status.progressed(_progress(8, bits_done=800), 100.001)
+    assert (status.view(101.0).rate, status.view(101.0).bit_rate) == (0, 0)
+
+
 def test_stages_side_by_side_keep_their_own_rates(tmp_path):
     status = Status(_plan(tmp_path))
     for stage in ("N", "S"):
         changed = events.StageChanged(event="stage", stage=stage, state="started")
-        status.stage_changed(changed, 100.0)
+        status.stage_changed(changed)
     status.progressed(_progress(1), 102.0)
     other = events.Progressed(event="progress", stage="S", batches_done=1, batches=2)
     status.progressed(other, 103.0)
