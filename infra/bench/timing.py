@@ -1,0 +1,50 @@
+"""CPU times of one thread, and the AES time that they are compared with."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from infra.bench.model import AesSpeed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["aes_speed", "make_stream", "median_times"]
+
+PIECE_BYTES = 65_536
+BLOCK_BYTES = 16
+SPEED_BYTES = 1 << 27
+
+
+def median_times(tasks: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
+    """Return the median CPU time of each task in nanoseconds.
+
+    Each repetition runs all tasks in turn, so a busy moment of the machine meets all of them. One
+    more round comes first and is not counted.
+    """
+    taken: dict[str, list[int]] = {name: [] for name in tasks}
+    for _ in range(repetitions + 1):
+        for name, task in tasks.items():
+            start = time.thread_time_ns()
+            task()
+            taken[name].append(time.thread_time_ns() - start)
+    return {name: float(statistics.median(times[1:])) for name, times in taken.items()}
+
+
+def make_stream(size: int) -> None:
+    """Make `size` bytes of one AES-128-CTR stream in pieces that stay in the cache."""
+    zeros = memoryview(bytes(PIECE_BYTES))
+    target = memoryview(bytearray(PIECE_BYTES + BLOCK_BYTES))
+    stream = Cipher(algorithms.AES128(bytes(16)), modes.CTR(bytes(16))).encryptor()
+    for start in range(0, size, PIECE_BYTES):
+        stream.update_into(zeros[: size - start], target)
+
+
+def aes_speed(repetitions: int) -> AesSpeed:
+    """Measure AES-128-CTR."""
+    taken = median_times({"aes": lambda: make_stream(SPEED_BYTES)}, repetitions)
+    return AesSpeed(PIECE_BYTES, SPEED_BYTES / taken["aes"])
