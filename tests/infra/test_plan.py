@@ -21,7 +21,7 @@ from infra.plan import (
     write_signed_plan,
 )
 from infra.plan.keys import SETUP_SEED, write_setup_seed
-from infra.plan.sandbox import sandbox_plan
+from infra.plan.sandbox import TESTS, sandbox_plan
 from infra.plan.signing import verify_signed_plan
 from mpc_core.protocol.errors import CeremonyError
 
@@ -62,7 +62,7 @@ def test_the_plan_says_what_the_protocol_reads():
     assert [operator.name for operator in plan.operators] == ["op-01", "op-02", "op-03", "op-04"]
     assert [operator.index for operator in plan.operators] == [1, 2, 3, 4]
     assert plan.layout.bits_per_batch == 65_536
-    assert plan.tests.plaintexts == (0, 1, 85, 170, 255)
+    assert plan.tests.plaintexts == (0, 1, 2, 3)
     assert plan.deadlines.waiting_seconds == 60.0
 
 
@@ -105,7 +105,7 @@ def test_another_notation_of_the_same_plan_is_refused(old, new):
         ("leaf_bytes = 16384", "leaf_bytes = 1"),
         ("batches_in_flight = 8", "batches_in_flight = 0"),
         ("entry_bytes = 262144", "entry_bytes = 99999999"),
-        ("plaintexts = [0, 1,", "plaintexts = [256, 1,"),
+        ("plaintexts = [0, 1,", "plaintexts = [4, 1,"),
         ('insecure = ["setup-seed"]', 'insecure = ["no-encryption"]'),
         ('insecure = ["setup-seed"]', 'insecure = ["setup-seed", "setup-seed"]'),
         ('"op-01"', '"../op-01"'),
