@@ -62,7 +62,7 @@ def test_the_plan_says_what_the_protocol_reads():
     assert [operator.name for operator in plan.operators] == ["op-01", "op-02", "op-03", "op-04"]
     assert [operator.index for operator in plan.operators] == [1, 2, 3, 4]
     assert plan.layout.bits_per_batch == 65_536
-    assert plan.tests.plaintexts == (0, 1, 2, 3)
+    assert plan.tests.plaintexts == TESTS.plaintexts
     assert plan.deadlines.waiting_seconds == 60.0
 
 
