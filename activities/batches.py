@@ -118,6 +118,12 @@ class Batches:
         assert turn.decoded is not None
         return self.operator.blobs.read(turn.decoded.root)
 
+    def hold(self, key: BatchKey) -> None:
+        """Have the opened values here that the verdicts of a batch wait for."""
+        with self.operator.lock(f"{key}"):
+            for turn in self.operator.log.read(lambda state: _unjudged_rounds(state, key)):
+                self._hold(key, turn)
+
     # -- inside -----------------------------------------------------------------------------------
 
     def _context(self, key: BatchKey) -> BatchContext:
@@ -280,6 +286,13 @@ def _decoded_rounds(state: CeremonyState, key: BatchKey) -> tuple[Round, ...] | 
     opening = state.opening(key)
     rounds = () if opening is None else opening.rounds
     return tuple(turn for turn in rounds if turn.decoded is not None) or None
+
+
+def _unjudged_rounds(state: CeremonyState, key: BatchKey) -> tuple[Round, ...]:
+    """Return the rounds whose verdict waits until this operator holds v."""
+    opening = state.opening(key)
+    rounds = () if opening is None else opening.rounds
+    return tuple(turn for turn in rounds if turn.verdict.awaits_v)
 
 
 def _held_round(state: CeremonyState, key: BatchKey) -> Round | None:

@@ -42,7 +42,7 @@ class Destruction:
         """
         with self.operator.lock("secure"):
             self.operator.log.wait_for(_is_sealed)
-            if self.operator.vault.read(stage_key_name("N")) is None:
+            if all(self.operator.vault.read(stage_key_name(stage)) is None for stage in OFFLINE):
                 return
             for batch in self._offline():
                 self._secure(batch)

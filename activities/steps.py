@@ -6,6 +6,7 @@ copy of the log, so a repeated, late or senseless order changes nothing.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ from activities.batches import Batches
 from activities.endorse import Endorser
 from activities.seal import Destruction
 from activities.setup import KeySteps
+from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from activities.operator import Operator
     from activities.ports import Meter
@@ -85,15 +87,46 @@ class Steps:
         return self.endorser.objection(entry)
 
     def catch_up(self) -> None:
-        """Post whatever this operator owes, until it owes nothing that it can give now."""
+        """Post whatever this operator owes, until it owes nothing that it can give now.
+
+        Raises:
+            CeremonyError: the first refusal, after everything else was tried.
+        """
+        refusals: list[CeremonyError] = []
         tried: set[Owed] = set()
         while True:
+            self._hold_openings(refusals)
             owed = [item for item in self._owed() if item not in tried]
             if not owed:
-                return
+                break
             for item in owed:
                 tried.add(item)
-                self._pay(item)
+                with _noted(refusals):
+                    self._pay(item)
+        if refusals:
+            raise refusals[0]
+
+    def hold_openings(self) -> None:
+        """Fetch every opened value that a verdict waits for: without it the log says too little.
+
+        Raises:
+            CeremonyError: the first refusal, after everything else was tried.
+        """
+        refusals: list[CeremonyError] = []
+        self._hold_openings(refusals)
+        if refusals:
+            raise refusals[0]
+
+    def _hold_openings(self, refusals: list[CeremonyError]) -> None:
+        tried: set[BatchKey] = set()
+        while True:
+            awaited = set(self.operator.log.read(lambda state: state.awaiting_v)) - tried
+            if not awaited:
+                return
+            for key in sorted(awaited):
+                tried.add(key)
+                with _noted(refusals):
+                    self.batches.hold(key)
 
     def _steps(self) -> Mapping[str, tuple[str, Callable[[], None]]]:
         return {
@@ -113,6 +146,7 @@ class Steps:
         setup = {
             "kem-key": "announce_kem_key",
             "contribution": "contribute",
+            "examined": "examine",
             "acknowledgement": "acknowledge",
         }
         if owed.batch is None:
@@ -125,3 +159,12 @@ class Steps:
             self.decode(key)
         else:
             self.answer(key)
+
+
+@contextmanager
+def _noted(refusals: list[CeremonyError]) -> Iterator[None]:
+    """Note a refusal and go on: what one batch lacks must not hold up the others."""
+    try:
+        yield
+    except CeremonyError as refusal:
+        refusals.append(refusal)

@@ -83,7 +83,7 @@ class ProductsWork(BatchWork):
         )
 
     def _own_ring(self, places: tuple[Place, ...]) -> RingArray:
-        """Return key shares reduced to the ring of the batch (PROTOCOL.md, "Rings and sharings")."""
+        """Return key shares reduced to the ring of the batch."""
         shares = self.gather("S", places)
         wide = shares.ndim == len(("bits", "d", "halves"))
         return reduce_to_64(shares) if wide and self.batch.word_bits == NARROW else shares

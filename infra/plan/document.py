@@ -80,7 +80,7 @@ class TestSection(_Section):
 
     flood_bound_log2: Annotated[int, Field(ge=1, le=57)]
     plaintexts: Annotated[
-        tuple[Annotated[int, Field(ge=0, le=255)], ...],
+        tuple[Annotated[int, Field(ge=0, le=3)], ...],
         BeforeValidator(_as_tuple),
         Field(min_length=1, max_length=64),
     ]
