@@ -40,7 +40,7 @@ def stored_shares(
     for store in (operator.vault, operator.work):
         data = _checked(store, batch, binding)
         if data is not None:
-            return np.frombuffer(data, dtype=np.uint64).reshape(-1, *ring.zeros(1).shape[1:])
+            return np.array(np.frombuffer(data, np.uint64)).reshape(ring.shape(-1))
     return None
 
 

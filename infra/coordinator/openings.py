@@ -1,0 +1,107 @@
+"""The opened values as the coordinator holds them: fetched from who vouched for them, verified."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from infra.party.log import PartyLog
+    from infra.party.peers import PeerBook
+    from infra.stores import BlobStore
+    from mpc_core.preprocessing.layout import CeremonyLayout
+    from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["Openings"]
+
+_log = structlog.get_logger()
+
+
+class Openings:
+    """Fetches opened values and hands them out by batch."""
+
+    def __init__(
+        self, log: PartyLog, blobs: BlobStore, peers: PeerBook, layout: CeremonyLayout
+    ) -> None:
+        self.log = log
+        self._blobs = blobs
+        self._peers = peers
+        self._layout = layout
+        self._fetching = threading.Lock()
+
+    def fetch_unknown(self) -> None:
+        """Fetch every opened value that a verdict waits for; one thread at a time does it."""
+        if not self._fetching.acquire(blocking=False):
+            return
+        try:
+            for key in self.log.read(lambda state: state.awaiting_v):
+                self._fetch(key)
+        finally:
+            self._fetching.release()
+
+    def read(self, key: BatchKey) -> bytes:
+        """Return the opening that holds for a batch.
+
+        Raises:
+            CeremonyError: RF-RUN-012, when the batch is not opened or its value is not here.
+        """
+        root = self.log.read(lambda state: _root(state, key))
+        if root is None or not self._blobs.has(root):
+            raise CeremonyError(
+                "RF-RUN-012",
+                "an opened value is not here",
+                expected=f"the opening of batch {key[0]}-{key[1]}",
+                found="no opening that holds" if root is None else "no copy of it",
+                effect="the key set cannot be written yet",
+                next_step="run the same command with --resume",
+                runbook="resume",
+            )
+        return self._blobs.read(root)
+
+    def _fetch(self, key: BatchKey) -> None:
+        """Ask whoever has it; who does not answer is passed over, and asked again next time."""
+        size = self._size(key)
+        for root, holders in self.log.read(lambda state: _wanted(state, key)):
+            if self._blobs.has(root):
+                continue
+            for operator in holders:
+                try:
+                    self._peers.fetch(operator, root, size, key[0])
+                except CeremonyError as error:
+                    _log.info("opening not served", operator=operator, reason=str(error))
+                else:
+                    break
+
+    def _size(self, key: BatchKey) -> int:
+        stage, index = key
+        later = index - len(self._layout.assembly)
+        if stage != "O" or later < 0:
+            return self._layout.batch(stage, index).opened_bytes
+        request = self.log.read(lambda state: state.release.requests[later])
+        layout = self._layout.decryption(later, request.first_flood, request.openings)
+        return layout.opened_bytes
+
+
+def _root(state: CeremonyState, key: BatchKey) -> bytes | None:
+    opening = state.opening(key)
+    return None if opening is None else opening.v_root
+
+
+def _wanted(state: CeremonyState, key: BatchKey) -> list[tuple[bytes, list[int]]]:
+    """Return the roots of a batch that verdicts wait for, with the decoder first of who has it."""
+    opening = state.opening(key)
+    if opening is None:
+        return []
+    return [
+        (
+            turn.decoded.root,
+            [turn.decoder, *sorted(opening.haves.get(turn.decoded.root, set()) - {turn.decoder})],
+        )
+        for turn in opening.rounds
+        if turn.decoded is not None and turn.verdict.awaits_v
+    ]

@@ -1,0 +1,265 @@
+"""`ringforge coordinator run`: hosts the log, runs the workflows, publishes the result.
+
+The coordinator can delay a ceremony and nothing else: operators follow the co-signed log and the
+signed plan, whatever it orders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+from temporalio.client import WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from infra.board import wire
+from infra.board.client import LocalTransport, WitnessLoop
+from infra.board.copy import MemoryCopy
+from infra.board.log import BoardLog
+from infra.board.replica import Replica
+from infra.board.service import Board, routes
+from infra.coordinator.activities import CoordinatorActivities
+from infra.coordinator.keyset import KeySetBuilder
+from infra.coordinator.openings import Openings
+from infra.coordinator.progress import Progress, say
+from infra.homes import Home
+from infra.party.log import PartyLog
+from infra.party.peers import PeerBook
+from infra.party.queues import coordinator_queue, operator_queues
+from infra.party.rules import batch_counts, layout_of, state_of
+from infra.plan import COORDINATOR, load_identity, load_signed_plan
+from infra.report.metrics import MetricsRecorder
+from infra.stores import BlobStore
+from infra.telemetry import configure_logging
+from infra.temporal.client import connect
+from infra.transport.client import PeerClient
+from infra.transport.ledger import SentLedger
+from infra.transport.outbox import Outbox, make_app, serve
+from infra.transport.tls import Identity, Members
+from mpc_core.protocol.errors import CeremonyError
+from workflows.batch import BatchWorkflow
+from workflows.ceremony import CeremonyWorkflow
+from workflows.contracts import CeremonyInput, CeremonyResult, Timeouts
+from workflows.decryption import DecryptionWorkflow
+from workflows.keys import KeysWorkflow
+from workflows.seal import SealWorkflow
+from workflows.stage import StageWorkflow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from temporalio.client import Client
+
+    from mpc_core.protocol.plan import Plan
+
+__all__ = ["WORKFLOWS", "Coordinator", "ceremony_input", "run_coordinator"]
+
+_LOCAL_HOST = "127.0.0.1"
+_ACTIVITY_THREADS = 32
+
+WORKFLOWS = [
+    BatchWorkflow,
+    CeremonyWorkflow,
+    DecryptionWorkflow,
+    KeysWorkflow,
+    SealWorkflow,
+    StageWorkflow,
+]
+"""Every workflow of a ceremony."""
+
+
+def run_coordinator(home: Path, temporal: str) -> int:
+    """Run the coordinator of this home until the key set is announced and published.
+
+    Args:
+        home: its folder, with the signed plan, vault/ and work/.
+        temporal: address of the Temporal server.
+
+    Raises:
+        CeremonyError: when the home or the plan cannot be used, or the ceremony stopped.
+    """
+    place = Home(home.resolve())
+    place.check()
+    configure_logging(place.name)
+    with place.locked():
+        asyncio.run(_conduct(place, temporal))
+    return 0
+
+
+def ceremony_input(plan: Plan) -> CeremonyInput:
+    """Return what the ceremony workflow is started with."""
+    return CeremonyInput(
+        ceremony_id=plan.ceremony_id,
+        plan_hash=plan.hash.hex(),
+        quorum=plan.quorum,
+        operators=[operator_queues(plan, operator.index) for operator in plan.operators],
+        coordinator_queue=coordinator_queue(plan),
+        timeouts=Timeouts(step=plan.deadlines.step_seconds, waiting=plan.deadlines.waiting_seconds),
+        batches=batch_counts(layout_of(plan)),
+        batches_in_flight=plan.layout.batches_in_flight,
+    )
+
+
+def _heartbeat() -> None:
+    if activity.in_activity():
+        activity.heartbeat()
+
+
+@dataclass
+class Coordinator:
+    """The parts of a coordinator's process, wired together on its event loop."""
+
+    plan: Plan
+    board: Board
+    board_log: BoardLog
+    client: PeerClient
+    outbox: Outbox
+    blobs: BlobStore
+    identity: Identity
+    log: PartyLog
+    replica: Replica
+    transport: LocalTransport
+    openings: Openings
+    activities: CoordinatorActivities
+    progress: Progress
+    meter: MetricsRecorder
+
+    @classmethod
+    async def of(cls, home: Home) -> Coordinator:
+        """Wire the coordinator of a home."""
+        signed = load_signed_plan(home.path)
+        plan = signed.plan
+        key = load_identity(home.vault, plan.coordinator_key, COORDINATOR)
+        layout = layout_of(plan)
+        board_log = BoardLog.open(f"sqlite:///{home.work / 'board.sqlite'}", plan)
+        board = Board(board_log, plan)
+        meter = MetricsRecorder(home.metrics_file, COORDINATOR)
+        ledger = SentLedger(home.work / "sent.json")
+        identity = Identity(COORDINATOR, key, Members.of_plan(plan))
+        client = PeerClient(identity, ledger=ledger)
+        outbox = Outbox(home.work / "outbox", ledger)
+        blobs = BlobStore(outbox, plan.layout.leaf_bytes)
+        replica = Replica(plan, MemoryCopy())
+        transport = LocalTransport(board, COORDINATOR)
+        loop = asyncio.get_running_loop()
+        log = PartyLog(
+            plan,
+            replica,
+            state_of(plan, layout, blobs.read_if_here),
+            submit=lambda data: asyncio.run_coroutine_threadsafe(
+                transport.submit(data), loop
+            ).result(),
+            tick=_heartbeat,
+        )
+        peers = PeerBook(plan, client, blobs, log, (_LOCAL_HOST, 0), _heartbeat, meter.received)
+        openings = Openings(log, blobs, peers, layout)
+        builder = KeySetBuilder(home.path.parent, signed, key, layout, replica, openings)
+        activities = CoordinatorActivities(
+            plan=plan,
+            log=log,
+            sign_order=lambda line: wire.sign_order(line, plan.hash, key),
+            key_set=builder,
+            fetch_unknown=openings.fetch_unknown,
+        )
+        progress = Progress(log, layout, plan.name_of)
+        return cls(
+            plan,
+            board,
+            board_log,
+            client,
+            outbox,
+            blobs,
+            identity,
+            log,
+            replica,
+            transport,
+            openings,
+            activities,
+            progress,
+            meter,
+        )
+
+    async def serve(self, stack: AsyncExitStack) -> int:
+        """Serve the board, follow it, and report; return the board's port."""
+        stack.callback(self.board_log.close)
+        stack.callback(self.client.close)
+        stack.callback(self.meter.save)
+        app = make_app(self.identity, self.outbox)
+        app.router.add_routes(routes(self.board))
+        port = await stack.enter_async_context(serve(app, self.identity, host=_LOCAL_HOST))
+        following = asyncio.create_task(WitnessLoop(self.replica, self.transport).run())
+        stack.callback(following.cancel)
+        watching = threading.Thread(target=self.progress.run, name="progress", daemon=True)
+        watching.start()
+        stack.callback(self.progress.stop)
+        return port
+
+    def worker(self, client: Client) -> Worker:
+        """Return the worker of the coordinator's queue."""
+        offered = self.activities
+        return Worker(
+            client,
+            task_queue=coordinator_queue(self.plan),
+            workflows=WORKFLOWS,
+            activities=[
+                offered.open_batch,
+                offered.sign_step,
+                offered.observe_batch,
+                offered.observe_setup,
+                offered.observe_seal,
+                offered.present_operators,
+                offered.draft_statement,
+                offered.post_statement,
+                offered.publish,
+            ],
+            activity_executor=ThreadPoolExecutor(_ACTIVITY_THREADS, "activity"),
+            max_concurrent_activities=_ACTIVITY_THREADS,
+        )
+
+
+async def _conduct(home: Home, temporal: str) -> None:
+    coordinator = await Coordinator.of(home)
+    plan = coordinator.plan
+    async with AsyncExitStack() as stack:
+        port = await coordinator.serve(stack)
+        say("ready", board_port=port)
+        client = await connect(temporal, identity=COORDINATOR)
+        await stack.enter_async_context(coordinator.worker(client))
+        handle = await client.start_workflow(
+            CeremonyWorkflow.run,
+            ceremony_input(plan),
+            id=f"{plan.ceremony_id}/ceremony",
+            task_queue=coordinator_queue(plan),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+        )
+        try:
+            result: CeremonyResult = await handle.result()
+        except WorkflowFailureError as error:
+            raise stopped(error) from error
+        await asyncio.to_thread(coordinator.progress.look)
+        say("finished", digest=result.digest, keyset=str(home.path.parent / "keyset"))
+
+
+def stopped(error: WorkflowFailureError) -> CeremonyError:
+    """Return why a ceremony stopped, from the innermost cause that Temporal kept."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ApplicationError):
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    code = cause.type if isinstance(cause, ApplicationError) and cause.type else "RF-RUN-013"
+    return CeremonyError(
+        code,
+        "the ceremony stopped",
+        expected="a ceremony that goes on",
+        found=str(cause or error),
+        effect="nothing is announced; no key was published",
+        next_step="keep the folder as it is and read the page",
+        runbook="contradicting-answers",
+    )

@@ -1,0 +1,126 @@
+"""What the coordinator says while it waits: one JSON object a line, only when something changed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mpc_core.protocol.batch import BatchState
+from mpc_core.protocol.key_setup import SetupPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from infra.party.log import PartyLog
+    from mpc_core.preprocessing.layout import CeremonyLayout
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["Progress", "say"]
+
+_LOOK_SECONDS = 0.25
+_SETTLED = (BatchState.PROVISIONAL, BatchState.COMPLETE)
+_STAGES = ("N", "S", "M", "O")
+_ORDER = ("keys", *_STAGES)
+
+
+def say(event: str, **facts: object) -> None:
+    """Write one event to standard output."""
+    print(json.dumps({"event": event, **facts}), flush=True)  # noqa: T201 - the event stream
+
+
+@dataclass
+class Progress:
+    """Watches the log and says how far each stage is, and whom the ceremony waits for."""
+
+    log: PartyLog
+    layout: CeremonyLayout
+    names: Callable[[int], str]
+    _said: dict[str, dict[str, object]] = field(default_factory=dict)
+    _states: dict[str, str] = field(default_factory=dict)
+    _waiting: tuple[tuple[str, ...], str] = ((), "")
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Look until `stop`."""
+        while not self._stop.wait(_LOOK_SECONDS):
+            self.look()
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stop.set()
+
+    def look(self) -> None:
+        """Say what has changed since the last look."""
+        waiting = self._waiting_for()
+        facts = self.log.read(self._facts)
+        for stage in _ORDER:
+            done, total, bits = facts[stage]
+            if not done and stage not in self._states and not self._begun(stage, facts):
+                continue
+            self._note_stage(stage, done=done >= total)
+            said: dict[str, object] = {
+                "stage": stage,
+                "batches_done": done,
+                "batches": total,
+                "bits_done": bits,
+            }
+            if self._states[stage] == "started":
+                said |= {"waiting_for": list(waiting[0]), "waiting_since": waiting[1]}
+            if self._said.get(stage) != said:
+                self._said[stage] = said
+                say("progress", **said)
+
+    def _note_stage(self, stage: str, *, done: bool) -> None:
+        if stage not in self._states:
+            say("stage", stage=stage, state="started")
+            self._states[stage] = "started"
+        if done and self._states[stage] != "done":
+            say("stage", stage=stage, state="done")
+            self._states[stage] = "done"
+
+    def _begun(self, stage: str, facts: dict[str, tuple[int, int, int]]) -> bool:
+        """Tell whether a stage has begun: the first at once, others when their batches open."""
+        return stage == "keys" or facts[f"{stage}/open"][0] > 0
+
+    def _facts(self, state: CeremonyState) -> dict[str, tuple[int, int, int]]:
+        phases = list(SetupPhase)
+        facts = {"keys": (phases.index(state.setup.phase), len(phases) - 1, 0)}
+        for stage in _STAGES:
+            counts = state.progress(stage)
+            settled = [
+                batch
+                for batch in self.layout.stage(stage)
+                if state.status((stage, batch.index)).state in _SETTLED
+            ]
+            opened = sum(counts.values()) - counts[BatchState.WAITING]
+            facts[stage] = (
+                len(settled),
+                len(self.layout.stage(stage)),
+                sum(batch.bits for batch in settled),
+            )
+            facts[f"{stage}/open"] = (opened, 0, 0)
+        return facts
+
+    def _waiting_for(self) -> tuple[tuple[str, ...], str]:
+        """Return whom the ceremony waits for, and since when it is just these."""
+        names = self.log.read(
+            lambda state: tuple(
+                self.names(operator)
+                for operator in sorted(set(state.waiting_for()) | _silent(state))
+            )
+        )
+        if names != self._waiting[0]:
+            self._waiting = (names, datetime.now(UTC).isoformat(timespec="seconds"))
+        return self._waiting
+
+
+def _silent(state: CeremonyState) -> set[int]:
+    """Return absent operators without whose answers nothing can be sealed."""
+    return {
+        operator
+        for operator in state.members.absent & state.members.accountable
+        if state.summonable(operator)
+    }

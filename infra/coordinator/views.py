@@ -1,0 +1,118 @@
+"""What workflows are told about the log: pure functions of the state and of this party's clock."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+from mpc_core.protocol.batch import BatchState, next_step
+from mpc_core.protocol.key_setup import SetupPhase
+from mpc_core.protocol.statements import Due, due_statement, overdue_slot
+from workflows.contracts import BatchView, SealView, SetupView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["batch_view", "is_overdue", "seal_view", "setup_view"]
+
+OFFLINE = ("N", "S", "M")
+
+
+def _version(*facts: object) -> int:
+    """Return a number that changes when what a workflow acts on changes."""
+    return zlib.crc32(repr(facts).encode())
+
+
+def is_overdue(
+    state: CeremonyState, kind: str, subject: str, covered: Callable[[int], float]
+) -> bool:
+    """Tell whether a statement is due and its deadline has run out on this party's clock."""
+    due = due_statement(state, kind, subject)
+    if not isinstance(due, Due):
+        return False
+    step = state.plan.deadlines.step_seconds
+    return due.since < 0 or covered(due.since) >= step * due.factor
+
+
+def batch_view(state: CeremonyState, key: BatchKey, covered: Callable[[int], float]) -> BatchView:
+    """Return what a batch's workflow acts on."""
+    status = state.status(key)
+    step = next_step(status)
+    opening = state.opening(key)
+    slot = "" if opening is None or step == "settled" else overdue_slot(opening, state.members)
+    close = slot if slot and is_overdue(state, "close", slot, covered) else ""
+    present = sorted(state.members.awaited)
+    shown = "answer" if step in ("vouch", "fetch") else step
+    return BatchView(
+        version=_version(shown, status.round, status.decoder, present, close),
+        state=str(status.state),
+        step=shown,
+        round=status.round,
+        decoder=status.decoder,
+        present=present,
+        missing=list(status.missing_answers or status.missing_roots),
+        close=close,
+    )
+
+
+def setup_view(state: CeremonyState, covered: Callable[[int], float]) -> SetupView:
+    """Return what the workflow of the key setup acts on."""
+    setup = state.setup
+    slot = {
+        SetupPhase.CONTRIBUTIONS: f"contributions/{setup.closed}",
+        SetupPhase.COMPLAINTS: "complaints",
+    }.get(setup.phase, "")
+    ready = isinstance(due_statement(state, "setup-seal", ""), Due)
+    silent = [
+        operator
+        for operator in sorted(state.members.accountable)
+        if not ready
+        and setup.phase is SetupPhase.ACKNOWLEDGEMENTS
+        and operator not in setup.acknowledgements
+        and (_is_summoned(state, operator) or is_overdue(state, "summons", str(operator), covered))
+    ]
+    summoned = [operator for operator in silent if _is_summoned(state, operator)]
+    return SetupView(
+        version=_version(str(setup.phase), slot, ready, silent),
+        phase=str(setup.phase),
+        slot=slot,
+        ready=ready,
+        silent=silent,
+        summoned=summoned,
+    )
+
+
+def seal_view(state: CeremonyState, covered: Callable[[int], float]) -> SealView:
+    """Return what the workflow of the seal acts on."""
+    ready = all(
+        state.status(key).state is BatchState.COMPLETE for key in state.batches if key[0] in OFFLINE
+    )
+    owing = {operator for operator in state.members.accountable if state.summonable(operator)}
+    silent = sorted(owing - state.members.awaited)
+    present = sorted(owing & state.members.awaited)
+    summoned = [operator for operator in silent if _is_summoned(state, operator)]
+    overdue = [
+        operator
+        for operator in silent
+        if operator in summoned or is_overdue(state, "summons", str(operator), covered)
+    ]
+    return SealView(
+        version=_version(ready, state.sealed is not None, present, overdue),
+        ready=ready,
+        sealed=state.sealed is not None,
+        owing=present,
+        silent=overdue,
+        summoned=summoned,
+    )
+
+
+def _is_summoned(state: CeremonyState, operator: int) -> bool:
+    """Tell whether a summons is out of which nothing has come yet."""
+    owed = state.summonable(operator)
+    return any(
+        summons.operator == operator and owed.issuperset(summons.missing)
+        for summons in state.members.summonses.values()
+    )
