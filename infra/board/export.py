@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from mpc_core.protocol.entries import LogEntry
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["CERTIFICATE_FILE", "CHECKPOINT_FILE", "ENTRIES_FILE", "Transcript", "read", "write"]
+__all__ = [
+    "CERTIFICATE_FILE",
+    "CHECKPOINT_FILE",
+    "ENTRIES_FILE",
+    "Transcript",
+    "parse_entries",
+    "read",
+    "write",
+]
 
 ENTRIES_FILE = "entries.cbor"
 CHECKPOINT_FILE = "checkpoint.note"
@@ -72,10 +80,7 @@ def read(folder: Path, plan: Plan) -> Transcript:
     """
     certified = notes.read_checkpoint(plan, _text(folder / CHECKPOINT_FILE))
     checkpoint = notes.read_certificate(plan, certified, _text(folder / CERTIFICATE_FILE))
-    try:
-        envelopes = strict.decode(_Entries, _bytes(folder / ENTRIES_FILE)).entries
-    except strict.Malformed as error:
-        raise _altered("canonical CBOR", str(error)) from error
+    envelopes = parse_entries(_bytes(folder / ENTRIES_FILE))
     admission = Admission(plan)
     entries = tuple(admission.admit(data, admission.check(data)) for data in envelopes)
     head = checkpoint.head
@@ -86,6 +91,18 @@ def read(folder: Path, plan: Plan) -> Transcript:
             f"root {root.hex()} over {len(entries)} entries",
         )
     return Transcript(entries, checkpoint)
+
+
+def parse_entries(data: bytes) -> tuple[bytes, ...]:
+    """Return the signed bytes of every entry in a file of entries; they are not verified yet.
+
+    Raises:
+        CeremonyError: RF-LOG-050 if the file is not the canonical encoding of a list of them.
+    """
+    try:
+        return strict.decode(_Entries, data).entries
+    except strict.Malformed as error:
+        raise _altered("canonical CBOR", str(error)) from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -1,0 +1,120 @@
+"""The rules of the ceremony, applied to the whole log: setup, batches, seal, announcement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.party.rules import state_of
+from infra.publish.files import batch_keys
+from infra.verify.verdict import invalid
+from mpc_core.protocol.batch import BatchState
+from mpc_core.protocol.context import BatchName
+from mpc_core.protocol.entries import Answer, LogEntry
+
+if TYPE_CHECKING:
+    from infra.verify.evidence import Rules
+    from infra.verify.openings import Openings
+    from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["check_announcement", "check_batches", "check_seal", "check_setup", "fold"]
+
+Log = tuple[LogEntry, ...]
+
+
+def fold(rules: Rules, log: Log, openings: Openings) -> tuple[CeremonyState, str]:
+    """Fold the log as every operator does, and check that nobody was caught lying."""
+    state = state_of(rules.plan, rules.layout, openings.read)
+    for entry in log:
+        state.apply(entry)
+    if calls := state.needs_blame_support:
+        keys = [key for key in state.batches if state.status(key).state is BatchState.MISFIT]
+        where = ", ".join(map(str, _answers(log, keys)))
+        raise invalid(
+            "RF-VERIFY-030",
+            calls[0] + (f", entries {where} of the log" if where else ""),
+            expected="answers that agree",
+            found=f"{len(calls)} reasons for blame",
+        )
+    voids = state.voids
+    void = "none is void" if not voids else f"void: {', '.join(str(v.position) for v in voids)}"
+    return state, f"{len(log)} entries follow the rules; {void}"
+
+
+def check_setup(rules: Rules, state: CeremonyState) -> tuple[bool, str]:
+    """Check that the setup is sealed: every stage key has one reference value."""
+    if state.setup.sealed_at is None or state.setup.references is None:
+        raise invalid(
+            "RF-VERIFY-031",
+            "the key setup is not sealed",
+            expected=f"a setup seal of {rules.plan.quorum} operators over all references",
+            found=f"{len(state.setup.acknowledgements)} acknowledgements",
+        )
+    differing = [rules.plan.name_of(index) for index in state.setup.differing]
+    but = f"; other values at {', '.join(differing)}" if differing else ""
+    keys = len(state.setup.references)
+    return True, f"entry {state.setup.sealed_at} seals {keys} stage keys{but}"
+
+
+def check_batches(rules: Rules, state: CeremonyState, openings: Openings) -> tuple[Openings, str]:
+    """Check that noise, key bits and products are complete and the assembly is opened.
+
+    Returns:
+        The openings, of which each is one that holds or was refuted.
+    """
+    opened = 0
+    for key in batch_keys(rules.layout):
+        found = state.status(key).state
+        enough = {BatchState.COMPLETE} | ({BatchState.PROVISIONAL} if key[0] == "O" else set())
+        if found not in enough:
+            raise invalid(
+                "RF-VERIFY-032",
+                f"batch {BatchName(*key)} is {found}",
+                expected=" or ".join(sorted(enough)),
+                found=str(found),
+            )
+        opened += 1
+    later = len(state.release.requests)
+    extra = f"; {later} later decryptions are no part of the key set" if later else ""
+    return openings, f"{opened} batches are opened as the rules demand{extra}"
+
+
+def check_seal(rules: Rules, state: CeremonyState) -> tuple[bool, str]:
+    """Check the one seal of N, S and M."""
+    seal = state.sealed
+    if seal is None:
+        raise invalid(
+            "RF-VERIFY-033",
+            "noise, key bits and products are not sealed",
+            expected=f"a valid seal of {rules.plan.quorum} operators",
+            found="none in the log",
+        )
+    names = [rules.plan.name_of(index) for index in sorted(state.members.written_off)]
+    lost = f"; written off: {', '.join(names)}" if names else ""
+    return True, f"entry {seal.position}, signed by {_signers(rules, seal)}{lost}"
+
+
+def check_announcement(rules: Rules, state: CeremonyState) -> tuple[bool, str]:
+    """Check that n-t operators announced the key set."""
+    announced = state.release.announcement
+    if announced is None:
+        raise invalid(
+            "RF-VERIFY-034",
+            "the key set is not announced",
+            expected=f"an announcement of {rules.plan.quorum} operators",
+            found="none in the log",
+        )
+    return True, f"entry {announced.position}, signed by {_signers(rules, announced)}"
+
+
+def _signers(rules: Rules, entry: LogEntry) -> str:
+    return ", ".join(map(rules.plan.name_of, entry.signers))
+
+
+def _answers(log: Log, keys: list[BatchKey]) -> list[int]:
+    return [
+        entry.position
+        for entry in log
+        if isinstance(entry.entry, Answer)
+        and (entry.entry.batch.stage, entry.entry.batch.batch) in keys
+    ]

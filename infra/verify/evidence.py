@@ -1,0 +1,232 @@
+"""The files that a verification rests on: plan, key set and transcript, nothing else.
+
+A file that is missing, or shorter than the manifest lists it, makes the result incomplete; whoever
+wants its bytes hears that and nothing worse. Any other difference makes it invalid.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.party.rules import layout_of
+from infra.plan.signing import verify_signed_plan
+from infra.publish.files import PLAN_FILES, public_paths, rejected_path
+from infra.publish.manifest import (
+    FOLDERS,
+    MANIFEST,
+    Manifest,
+    check_signature,
+    is_cut_short,
+    parse_manifest,
+    record_of,
+)
+from infra.verify.verdict import FILE_MISSING, FILE_TOO_SHORT, invalid
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.tfhe.parameters import lookup
+
+if TYPE_CHECKING:
+    from mpc_core.preprocessing.layout import CeremonyLayout
+    from mpc_core.protocol.plan import Plan
+    from mpc_core.tfhe.parameters import Parameters
+
+__all__ = ["Evidence", "Rules", "check_files", "check_manifest", "read_manifest", "read_plan"]
+
+
+_ROOT = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the signed plan fixes."""
+
+    plan: Plan
+    layout: CeremonyLayout
+    parameters: Parameters
+
+
+@dataclass(slots=True)
+class Evidence:
+    """The folder, and the sizes that its manifest lists once that could be read."""
+
+    folder: Path
+    sizes: dict[str, int]
+
+    def path(self, name: str) -> Path:
+        """Return where a file lies after checking that it is there in full.
+
+        Raises:
+            CeremonyError: RF-VERIFY-001 if it is missing or unreadable, RF-VERIFY-002 if it is
+                shorter than it was.
+        """
+        path = self.folder / name
+        try:
+            found = path.stat().st_size if path.is_file() else None
+        except OSError:
+            found = None
+        if found is None:
+            raise _incomplete(FILE_MISSING, f"{name} is missing", "a file", "none")
+        self.require_size(name, found, self.sizes.get(name, 0))
+        return path
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file.
+
+        Raises:
+            CeremonyError: RF-VERIFY-001 or -002, as `path`.
+        """
+        path = self.path(name)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise unreadable(name, error) from error
+
+    def require_size(self, name: str, found: int, expected: int) -> None:
+        """Check that a file is not shorter than it must be.
+
+        Raises:
+            CeremonyError: RF-VERIFY-002.
+        """
+        if found < expected:
+            raise _incomplete(
+                FILE_TOO_SHORT, f"{name} is cut short", f"{expected} bytes", f"{found} bytes"
+            )
+
+
+def unreadable(name: str, error: OSError) -> CeremonyError:
+    """Return the finding that a file cannot be read."""
+    found = error.strerror or type(error).__name__
+    return _incomplete(FILE_MISSING, f"{name} cannot be read", "a readable file", found)
+
+
+def read_manifest(evidence: Evidence) -> tuple[Manifest, str]:
+    """Read the manifest; its signature is checked once the plan is known."""
+    data = evidence.read(MANIFEST)
+    if is_cut_short(data):
+        raise _incomplete(
+            FILE_TOO_SHORT, f"{MANIFEST} is cut short", "a whole manifest", f"{len(data)} bytes"
+        )
+    manifest = parse_manifest(data)
+    evidence.sizes = {record.path: record.size for record in manifest.files}
+    total = sum(evidence.sizes.values())
+    return manifest, f"{len(manifest.files)} files of {total} bytes are listed"
+
+
+def read_plan(evidence: Evidence, plan_hash: str | None) -> tuple[Rules, str]:
+    """Check the plan: canonical, signed by everybody, and the expected one if one is expected."""
+    toml, signatures = (evidence.read(name) for name in PLAN_FILES)
+    try:
+        plan = verify_signed_plan(toml, signatures).plan
+        rules = Rules(plan, layout_of(plan), lookup(plan.parameters))
+    except CeremonyError as error:
+        raise invalid(
+            "RF-VERIFY-006",
+            f"the plan is not valid: {error.subject} ({error.code})",
+            expected=error.expected,
+            found=error.found,
+            operator=error.operator,
+        ) from error
+    if plan_hash is not None and plan_hash.strip().lower() != plan.hash.hex():
+        raise invalid(
+            "RF-VERIFY-007",
+            "this is the result of another plan",
+            expected=plan_hash.strip()[:64],
+            found=plan.hash.hex(),
+        )
+    pinned = "not pinned by --plan-hash" if plan_hash is None else "as pinned"
+    return (
+        rules,
+        f"hash {plan.hash.hex()}, {pinned}; signed by {plan.count} operators and the coordinator",
+    )
+
+
+def check_manifest(manifest: Manifest, rules: Rules) -> tuple[bool, str]:
+    """Check that the coordinator signed the manifest, and that it lists what it should."""
+    check_signature(rules.plan, manifest)
+    listed = {record.path for record in manifest.files}
+    known = set(public_paths(rules.layout))
+    unknown = sorted(path for path in listed - known if not _is_rejected(path))
+    if unknown:
+        raise invalid(
+            "RF-VERIFY-004",
+            f"the manifest lists {unknown[0]}, which belongs to no transcript",
+            expected="plan, key set, log and openings",
+            found=f"{len(unknown)} other files",
+            operator="coordinator",
+        )
+    if lacking := sorted(known - listed):
+        raise invalid(
+            "RF-VERIFY-005",
+            f"the manifest does not list {lacking[0]}",
+            expected=f"all {len(known)} files of a transcript",
+            found=f"{len(known) - len(lacking)} of them",
+            operator="coordinator",
+        )
+    return True, "signed by the coordinator"
+
+
+def check_files(evidence: Evidence, manifest: Manifest) -> tuple[bool, str]:
+    """Check every listed file against its size and digest, and that there is no other."""
+    findings = [
+        finding
+        for record in manifest.files
+        if (finding := _compare(evidence, record.path, record.size, record.sha256)) is not None
+    ]
+    findings += _unlisted(evidence)
+    findings.sort(key=lambda error: error.code in {FILE_MISSING, FILE_TOO_SHORT})
+    if findings:
+        raise findings[0]
+    return True, f"{len(manifest.files)} files have the listed digests; there is no other file"
+
+
+def _compare(evidence: Evidence, name: str, size: int, sha256: bytes) -> CeremonyError | None:
+    try:
+        found = record_of(evidence.folder, evidence.path(name))
+    except CeremonyError as incomplete:
+        return incomplete
+    except OSError as error:
+        return unreadable(name, error)
+    if (found.size, found.sha256) == (size, sha256):
+        return None
+    return invalid(
+        "RF-VERIFY-003",
+        f"{name} is not the file that was published",
+        expected=f"{size} bytes with SHA-256 {sha256.hex()}",
+        found=f"{found.size} bytes with SHA-256 {found.sha256.hex()}",
+    )
+
+
+def _unlisted(evidence: Evidence) -> list[CeremonyError]:
+    folders = {Path(name).parent.as_posix() for name in evidence.sizes} | set(FOLDERS)
+    return [
+        invalid(
+            "RF-VERIFY-004",
+            f"{name} belongs to no transcript",
+            expected="the files that the manifest lists and nothing else",
+            found="something more",
+        )
+        for folder in FOLDERS
+        for path in sorted((evidence.folder / folder).rglob("*"))
+        if (name := path.relative_to(evidence.folder).as_posix()) != MANIFEST
+        and name not in evidence.sizes
+        and not (name in folders and path.is_dir())
+    ]
+
+
+def _is_rejected(path: str) -> bool:
+    digest = path.rpartition("-")[2]
+    return bool(_ROOT.fullmatch(digest)) and path == rejected_path(bytes.fromhex(digest))
+
+
+def _incomplete(code: str, subject: str, expected: str, found: str) -> CeremonyError:
+    return CeremonyError(
+        code,
+        subject,
+        expected=expected,
+        found=found,
+        effect="what rests on it cannot be checked",
+        next_step="copy the folder again in full, or let the ceremony finish with --resume",
+        runbook="verification-failed",
+    )
