@@ -45,9 +45,9 @@ class Acceptance:
             opening = self.batches.opening((batch.stage, batch.index))
             if batch.purpose == "audit" and any(opening):
                 return f"the zero audit of the {batch.word_bits}-bit objects is not zero"
-            if batch.purpose == "tests":
-                if self._test_values(batch, opening) != self.operator.plan.tests.plaintexts:
-                    return "a test decryption gave another plaintext than the plan's"
+            expected = self.operator.plan.tests.plaintexts
+            if batch.purpose == "tests" and self._test_values(batch, opening) != expected:
+                return "a test decryption gave another plaintext than the plan's"
         return ""
 
     def _test_values(self, batch: BatchLayout, opening: bytes) -> tuple[int | bool, ...]:

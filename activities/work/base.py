@@ -95,8 +95,8 @@ class BatchWork(ABC):
     def share_vector(self) -> RingArray:
         """Compute this operator's share vector."""
 
-    def check_opening(self, opening: RingArray) -> None:
-        """Refuse an opening that cannot be right whoever computed it; most have no such rule."""
+    def check_opening(self, opening: RingArray) -> None:  # noqa: B027 - most have no such rule
+        """Refuse an opening that cannot be right, whoever computed it."""
 
     def shares(self, opening: RingArray) -> RingArray | None:  # noqa: ARG002 - most keep nothing
         """Return what this operator keeps of the opened batch: nothing where v is the result."""

@@ -51,6 +51,7 @@ SETUP_SEED = "setup-seed"
 
 IDENTITY_FILE = "identity.key"
 SEED_BYTES = 32
+LONGEST_PIECE = 255 * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,17 @@ class SetupSeed:
         return cls(bytes.fromhex(text))
 
     def derive(self, label: str, length: int = SEED_BYTES) -> bytes:
-        """Return the bytes that belong to a use; different labels give independent bytes."""
+        """Return the bytes that belong to a use; different labels give independent bytes.
+
+        HKDF gives 8,160 bytes at most; what goes beyond is derived under further labels.
+        """
         info = b"ringforge/setup-seed/v1/" + label.encode()
-        return HKDF(SHA256(), length, salt=None, info=info).derive(self.value)
+        pieces = []
+        for number, start in enumerate(range(0, length, LONGEST_PIECE)):
+            size = min(length - start, LONGEST_PIECE)
+            place = info + b"\0%d" % number if number else info
+            pieces.append(HKDF(SHA256(), size, salt=None, info=place).derive(self.value))
+        return b"".join(pieces)
 
     def ceremony_id(self) -> str:
         """Return the ceremony identifier, as it stands in the plan."""
