@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infra.publish import publish, rejected_roots
+from infra.publish import publish
 from mpc_core.tfhe.keyset import bodies_of, key_set_digest, seed_of
 from mpc_core.tfhe.parameters import lookup
 
@@ -56,7 +56,6 @@ class KeySetBuilder:
         checkpoint = self.replica.checkpoint
         assert checkpoint is not None, "the announcement is covered"
         size = checkpoint.head.size
-        rejected = self.openings.log.read(rejected_roots)
         publish(
             self.root,
             self.signed,
@@ -64,7 +63,7 @@ class KeySetBuilder:
             envelopes=self.replica.envelopes(0, size),
             checkpoint=checkpoint,
             opening=self.openings.read,
-            rejected=rejected,
+            rejected=self.openings.refuted(),
             tick=tick,
         )
         return size

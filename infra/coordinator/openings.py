@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from infra.publish import rejected_roots
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class Openings:
                 runbook="resume",
             )
         return self._blobs.read(root)
+
+    def refuted(self) -> list[bytes]:
+        """Return the opened values that answers refuted, without which no round shows why."""
+        return [self._blobs.read(root) for root in self.log.read(rejected_roots)]
 
     def _fetch(self, key: BatchKey) -> None:
         """Ask whoever has it; who does not answer is passed over, and asked again next time."""
