@@ -121,8 +121,8 @@ class CoordinatorActivities:
         reasons = self.log.read(lambda state: state.needs_blame_support)
         if reasons:
             raise ApplicationError(
-                "RF-BATCH-090  operators contradict one another: " + "; ".join(reasons),
-                type="RF-BATCH-090",
+                "RF-BATCH-001  operators contradict one another: " + "; ".join(reasons),
+                type="RF-BATCH-001",
                 non_retryable=True,
             )
 

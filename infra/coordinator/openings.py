@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from infra.stores import BlobStore
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.opening import Opening
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Openings"]
@@ -98,15 +99,20 @@ def _root(state: CeremonyState, key: BatchKey) -> bytes | None:
 
 
 def _wanted(state: CeremonyState, key: BatchKey) -> list[tuple[bytes, list[int]]]:
-    """Return the roots of a batch that verdicts wait for, with the decoder first of who has it."""
+    """Return the roots of a batch that verdicts wait for, each with who has it.
+
+    The decoder, who serves everybody else, is asked last: so the load is spread evenly.
+    """
     opening = state.opening(key)
     if opening is None:
         return []
     return [
-        (
-            turn.decoded.root,
-            [turn.decoder, *sorted(opening.haves.get(turn.decoded.root, set()) - {turn.decoder})],
-        )
+        (turn.decoded.root, _sources(opening, turn.decoded.root, turn.decoder, state.plan.count))
         for turn in opening.rounds
         if turn.decoded is not None and turn.verdict.awaits_v
     ]
+
+
+def _sources(opening: Opening, root: bytes, decoder: int, count: int) -> list[int]:
+    holders = opening.haves.get(root, set())
+    return sorted(holders, key=lambda operator: (operator - decoder - 1) % count)
