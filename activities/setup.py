@@ -96,17 +96,14 @@ class KeySteps:
             setup = self.operator.log.wait_for(_past_complaints)
             if setup.phase is SetupPhase.SEALED or self.operator.index in setup.acknowledgements:
                 return
-            children = self._derive(setup)
-            for stage in STAGES:
-                keys = b"".join(children[members][stage] for members in sorted(children))
-                self.operator.vault.write(stage_key_name(stage), keys)
             position = setup.complaint_close
             assert position is not None
-            listed = references(self.operator.plan.hash, children)
-            self.operator.log.post(Acknowledgement(position, listed))
+            self.operator.log.post(Acknowledgement(position, self._keep_stage_keys(setup)))
 
     def settle(self) -> None:
         """Once the setup is sealed, check the own keys and forget what they were made of.
+
+        Who was written off before it acknowledged derives its keys only now.
 
         Raises:
             CeremonyError: RF-SETUP-003, when a stage key is not the reference value.
@@ -117,7 +114,8 @@ class KeySteps:
             setup = self.operator.log.wait_for(
                 lambda state: state.setup if state.setup.phase is SetupPhase.SEALED else None
             )
-            if self.operator.index in setup.differing:
+            acknowledged = setup.acknowledgements.get(self.operator.index)
+            if (acknowledged or self._keep_stage_keys(setup)) != self._references(setup):
                 raise CeremonyError(
                     "RF-SETUP-003",
                     "a stage key of this operator is not the one that the others hold",
@@ -129,10 +127,26 @@ class KeySteps:
                     next_step="check the memory of this machine",
                     runbook="setup-stuck",
                 )
-            for name in self.operator.vault.names("setup"):
-                self.operator.vault.remove(name)
+            for name in reversed(self.operator.vault.names("setup")):
+                self.operator.vault.remove(name)  # the KEM key, named first, goes last
 
     # -- inside -----------------------------------------------------------------------------------
+
+    def _keep_stage_keys(self, setup: KeySetup) -> tuple[bytes, ...]:
+        """Derive the stage keys into the vault; return their references."""
+        children = self._derive(setup)
+        for stage in STAGES:
+            keys = b"".join(children[members][stage] for members in sorted(children))
+            self.operator.vault.write(stage_key_name(stage), keys)
+        return references(self.operator.plan.hash, children)
+
+    def _references(self, setup: KeySetup) -> tuple[bytes, ...]:
+        """Return what the log says this operator's stage keys are."""
+        table = setup.references
+        assert table is not None, "the setup is sealed"
+        return tuple(
+            table[members, stage] for members in self.operator.own_sets() for stage in STAGES
+        )
 
     def _setup(self) -> KeySetup:
         return self.operator.log.read(lambda state: state.setup)

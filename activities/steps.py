@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.entries import Entry
     from mpc_core.protocol.owed import Owed
+    from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Steps"]
 
@@ -87,7 +88,7 @@ class Steps:
         return self.endorser.objection(entry)
 
     def catch_up(self) -> None:
-        """Post whatever this operator owes, until it owes nothing that it can give now.
+        """Post whatever this operator owes, then destroy what the log says is over.
 
         Raises:
             CeremonyError: the first refusal, after everything else was tried.
@@ -103,6 +104,9 @@ class Steps:
                 tried.add(item)
                 with _noted(refusals):
                     self._pay(item)
+        for step in self.operator.log.read(_duties):
+            with _noted(refusals):
+                self.step(step)
         if refusals:
             raise refusals[0]
 
@@ -159,6 +163,13 @@ class Steps:
             self.decode(key)
         else:
             self.answer(key)
+
+
+def _duties(state: CeremonyState) -> tuple[str, ...]:
+    """Return what an operator does to its own secrets after the seal and the announcement."""
+    if state.release.announcement is not None:
+        return ("conclude",)
+    return () if state.sealed is None else ("secure",)
 
 
 @contextmanager

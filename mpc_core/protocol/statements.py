@@ -209,10 +209,20 @@ def _summons(state: CeremonyState, subject: str) -> Verdicts:
         return Done()
     if _current_summons(state, operator) is not None:
         return Done()
+    since = -1
     if operator in members.awaited:
-        return NotYet("the operator is not absent")
+        if not _is_overdue_with_its_keys(state, operator):
+            return NotYet("the operator is not absent")
+        since = state.setup.complaint_close or 0
     serials = [known.serial for known in members.summonses.values() if known.operator == operator]
-    return Due(Summons(operator, 1 + max(serials, default=-1), tuple(sorted(owed))))
+    entry = Summons(operator, 1 + max(serials, default=-1), tuple(sorted(owed)))
+    return Due(entry, since=since)
+
+
+def _is_overdue_with_its_keys(state: CeremonyState, operator: int) -> bool:
+    """Tell whether an operator owes an acknowledgement: no close entry makes it absent for that."""
+    setup = state.setup
+    return setup.phase is SetupPhase.ACKNOWLEDGEMENTS and operator not in setup.acknowledgements
 
 
 def _current_summons(state: CeremonyState, operator: int) -> int | None:
@@ -233,7 +243,7 @@ def _write_off(state: CeremonyState, subject: str) -> Verdicts:
     members = state.members
     if operator not in members.accountable or not state.summonable(operator):
         return Done()
-    if operator in members.awaited:
+    if operator in members.awaited and not _is_overdue_with_its_keys(state, operator):
         return Done("returned")
     summons = _current_summons(state, operator)
     if summons is None:
