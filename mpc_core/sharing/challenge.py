@@ -126,13 +126,14 @@ def combinations(
 
     exact = ring.exact
     weights = element_weights(groups)
-    totals = [exact.zero] * (challenge_vectors(ring.degree) * ring.degree)
+    sums = ring.zeros(challenge_vectors(ring.degree) * ring.degree)
     start = 0
     for stream in drawn.pieces(len(elements), ring.degree):
         stop = min(start + CHUNK * len(stream), len(elements))
-        sums = kernel.subset_sums(elements[start:stop], weights[start:stop], stream, ring)
-        totals = [exact.add(a, b) for a, b in zip(totals, ring.to_exact(sums), strict=True)]
+        part = kernel.subset_sums(elements[start:stop], weights[start:stop], stream, ring)
+        sums = ring.add(sums, part)
         start = stop
+    totals = ring.to_exact(sums)
     powers = [exact.xi_power(c) for c in range(ring.degree)]
     rows = [totals[at : at + ring.degree] for at in range(0, len(totals), ring.degree)]
     return ring.from_exact([exact.combine(powers, row) for row in rows])
