@@ -59,7 +59,8 @@ def bit_share_vector(
         tells more than v. No step depends on a share in its time or addresses.
     """
     x = prss_share(bits, at, sum(group.bits for group in groups), ring)
-    total = ring.add(ring.square(x), x)
+    total = x.copy()
+    ring.multiply_add(x, x, total)  # x^2 + x
     packed = [pack(total[start:stop], ring) for start, stop, _, _ in _spans(groups, ring)]
     elements = np.concatenate(packed)
     vector = ring.add(elements, zero_mask(zeros, at, len(elements), ring))
