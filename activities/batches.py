@@ -216,7 +216,8 @@ class Batches:
             work.check_opening(work.decode(operator.blobs.read(root)))
             if operator.index not in operator.log.read(lambda state: _holders(state, key, root)):
                 operator.log.post(Have(context.name, identifier, root))
-            self._keep(key, context, turn)
+            if stored_shares(operator, context.name, root, work.ring) is None:
+                self._keep(key, context, turn)
         if operator.index in turn.answers:
             return
         drawn = challenge(operator.plan.hash, identifier, turn.number, turn.log_root)

@@ -6,26 +6,23 @@ copy of the log, so a repeated, late or senseless order changes nothing.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from activities.acceptance import Acceptance
 from activities.batches import Batches
+from activities.catch_up import CatchUp
 from activities.endorse import Endorser
 from activities.seal import Destruction
 from activities.setup import KeySteps
-from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from activities.operator import Operator
     from activities.ports import Meter
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.entries import Entry
-    from mpc_core.protocol.owed import Owed
-    from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Steps"]
 
@@ -88,49 +85,12 @@ class Steps:
         return self.endorser.objection(entry)
 
     def catch_up(self) -> None:
-        """Post whatever this operator owes, then destroy what the log says is over.
-
-        Raises:
-            CeremonyError: the first refusal, after everything else was tried.
-        """
-        refusals: list[CeremonyError] = []
-        tried: set[Owed] = set()
-        while True:
-            self._hold_openings(refusals)
-            owed = [item for item in self._owed() if item not in tried]
-            if not owed:
-                break
-            for item in owed:
-                tried.add(item)
-                with _noted(refusals):
-                    self._pay(item)
-        for step in self.operator.log.read(_duties):
-            with _noted(refusals):
-                self.step(step)
-        if refusals:
-            raise refusals[0]
+        """Post whatever this operator owes, as far as it can be given now."""
+        CatchUp(self).run()
 
     def hold_openings(self) -> None:
-        """Fetch every opened value that a verdict waits for: without it the log says too little.
-
-        Raises:
-            CeremonyError: the first refusal, after everything else was tried.
-        """
-        refusals: list[CeremonyError] = []
-        self._hold_openings(refusals)
-        if refusals:
-            raise refusals[0]
-
-    def _hold_openings(self, refusals: list[CeremonyError]) -> None:
-        tried: set[BatchKey] = set()
-        while True:
-            awaited = set(self.operator.log.read(lambda state: state.awaiting_v)) - tried
-            if not awaited:
-                return
-            for key in sorted(awaited):
-                tried.add(key)
-                with _noted(refusals):
-                    self.batches.hold(key)
+        """Fetch every opened value that a verdict waits for: without it the log says too little."""
+        CatchUp(self).hold_openings()
 
     def _steps(self) -> Mapping[str, tuple[str, Callable[[], None]]]:
         return {
@@ -142,40 +102,3 @@ class Steps:
             "rebuild": (_ASSEMBLY, self.acceptance.rebuild),
             "conclude": (_ASSEMBLY, self.destruction.conclude),
         }
-
-    def _owed(self) -> tuple[Owed, ...]:
-        return self.operator.log.read(lambda state: state.owed(self.operator.index))
-
-    def _pay(self, owed: Owed) -> None:
-        setup = {
-            "kem-key": "announce_kem_key",
-            "contribution": "contribute",
-            "examined": "examine",
-            "acknowledgement": "acknowledge",
-        }
-        if owed.batch is None:
-            self.step(setup[owed.kind])
-            return
-        key = (owed.batch.stage, owed.batch.batch)
-        if owed.kind == "root":
-            self.share(key)
-        elif owed.kind == "decoded":
-            self.decode(key)
-        else:
-            self.answer(key)
-
-
-def _duties(state: CeremonyState) -> tuple[str, ...]:
-    """Return what an operator does to its own secrets after the seal and the announcement."""
-    if state.release.announcement is not None:
-        return ("conclude",)
-    return () if state.sealed is None else ("secure",)
-
-
-@contextmanager
-def _noted(refusals: list[CeremonyError]) -> Iterator[None]:
-    """Note a refusal and go on: what one batch lacks must not hold up the others."""
-    try:
-        yield
-    except CeremonyError as refusal:
-        refusals.append(refusal)

@@ -46,7 +46,7 @@ class Presence:
         try:
             while not self._stop.is_set():
                 try:
-                    self._once()
+                    self.once()
                 except CeremonyError as error:
                     _log.warning("presence", **{k: v for k, v in error.as_dict().items() if v})
                     self._stop.wait(_PATIENCE_SECONDS)
@@ -54,27 +54,40 @@ class Presence:
             self.failed()
             raise
 
-    def _once(self) -> None:
-        """Post what the log lacks about this operator, then pay what it owes from an absence."""
+    def once(self) -> None:
+        """Do what is missing on the log from this operator, else wait for a while."""
         index = self.steps.operator.index
         address = self.log.read(lambda state: state.addresses.get(index))
         if address is None or (address.host, address.port) != self.address:
             serial = 0 if address is None else address.serial + 1
             self.log.post(Address(serial, *self.address))
             self._wait(lambda state: state.addresses.get(index) != address)
-            return
-        if self.log.read(lambda state: index in state.members.absent):
+        elif self.log.read(lambda state: _is_given_up(state, index)):
             self._come_back(index)
-            return
-        self._wait(lambda state: index in state.members.absent)
+        elif self.log.read(_is_in_the_dark):
+            self.steps.hold_openings()
+        else:
+            self._wait(lambda state: _is_given_up(state, index) or _is_in_the_dark(state))
 
     def _come_back(self, index: int) -> None:
-        """Post a return, then everything that was missed."""
-        serial = self.log.read(lambda state: state.members.returns.get(index, -1)) + 1
-        self.log.post(Return(serial))
-        self._wait(lambda state: index not in state.members.absent)
+        """Post a return after an absence, then everything that was missed."""
+        if self.log.read(lambda state: index in state.members.absent):
+            serial = self.log.read(lambda state: state.members.returns.get(index, -1)) + 1
+            self.log.post(Return(serial))
+            self._wait(lambda state: index not in state.members.absent)
         self.steps.catch_up()
+        self._wait(lambda state: not _is_given_up(state, index))
 
     def _wait(self, question: Callable[[CeremonyState], bool]) -> None:
         """Wait until the log says so, for a while: the rest is looked at again."""
         self.log.wait_a_while(lambda state: question(state) or None, _PATIENCE_SECONDS)
+
+
+def _is_given_up(state: CeremonyState, index: int) -> bool:
+    """Tell whether the ceremony does not wait for this operator, so gives it no orders."""
+    return index in state.members.absent | state.members.written_off
+
+
+def _is_in_the_dark(state: CeremonyState) -> bool:
+    """Tell whether some verdict waits until this operator holds an opened value."""
+    return bool(state.awaiting_v)

@@ -1,0 +1,199 @@
+"""The ports of an operator's steps in memory: a log covered at once, blobs, peers, stores."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from infra.board import wire
+from infra.board.admission import Admission
+from mpc_core.protocol.entries import Acknowledgement, Answer
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.merkle import chunk_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mpc_core.protocol.entries import Entry, LogEntry
+    from mpc_core.protocol.plan import Plan
+    from mpc_core.protocol.state import CeremonyState
+
+
+@dataclass
+class Clock:
+    """A clock that goes forward when a test says so."""
+
+    now: float = 0.0
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class MemoryBoard:
+    """The log: every entry is admitted by the real rules and covered for everybody at once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._admission = Admission(plan)
+        self.entries: list[LogEntry] = []
+        self.readers: list[MemoryLog] = []
+
+    def submit(self, envelope: bytes) -> None:
+        if self._admission.position_of(envelope) is None:
+            signed = self._admission.check(envelope)
+            self.entries.append(self._admission.admit(envelope, signed))
+            for reader in list(self.readers):
+                reader.take(self.entries[-1])
+
+
+class MemoryLog:
+    """One party's copy of the log. It never waits: what a step waits for must be there."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        board: MemoryBoard,
+        state: CeremonyState,
+        clock: Clock,
+        signer: tuple[int, Any] | None = None,
+    ) -> None:
+        self.plan, self.board, self.state, self.clock = plan, board, state, clock
+        self.signer = signer
+        self.tamper: Callable[[Entry], Entry] = lambda entry: entry
+        self.posted: dict[Entry, bytes] = {}
+        self._covered_at: list[float] = []
+        self._heard_at: dict[int, float] = {}
+        for entry in board.entries:
+            self.take(entry)
+        board.readers.append(self)
+
+    def close(self) -> None:
+        self.board.readers.remove(self)
+
+    def take(self, entry: LogEntry) -> None:
+        self._covered_at.append(self.clock.now)
+        self._heard_at.update(dict.fromkeys(entry.signers, self.clock.now))
+        self.state.apply(entry)
+
+    def read(self, question):
+        return question(self.state)
+
+    def wait_for(self, question):
+        answer = question(self.state)
+        assert answer is not None, f"{self.signer and self.signer[0]} would wait for {question}"
+        return answer
+
+    def wait_a_while(self, question, seconds):
+        return question(self.state)
+
+    def wake(self) -> None:
+        """Nobody waits."""
+
+    def post(self, entry: Entry) -> None:
+        assert self.signer is not None
+        entry = self.tamper(entry)
+        envelope = wire.sign_entry(entry, self.plan, *self.signer)
+        if isinstance(entry, (Answer, Acknowledgement)):
+            self.posted[entry] = envelope
+        self.board.submit(envelope)
+
+    def post_signed(self, envelope: bytes) -> None:
+        self.board.submit(envelope)
+
+    def endorse(self, body: bytes) -> bytes:
+        assert self.signer is not None
+        return wire.endorse(body, self.plan.hash, *self.signer).signature
+
+    def seconds_since_covered(self, position: int) -> float:
+        return self.clock.now - self._covered_at[position]
+
+    def seconds_since_heard(self, operator: int) -> float:
+        return self.clock.now - self._heard_at.get(operator, float("-inf"))
+
+
+@dataclass
+class MemoryBlobs:
+    """Blobs by root, and the bytes that were sent of them by stage."""
+
+    leaf_bytes: int
+    kept: dict[bytes, bytes] = field(default_factory=dict)
+    sent: Counter[str] = field(default_factory=Counter)
+
+    def has(self, root: bytes) -> bool:
+        return root in self.kept
+
+    def read(self, root: bytes) -> bytes:
+        return self.kept[root]
+
+    def read_if_here(self, root: bytes) -> bytes | None:
+        return self.kept.get(root)
+
+    def publish(self, data: bytes, label: str) -> bytes:
+        root = chunk_root(data, self.leaf_bytes)
+        self.kept[root] = data
+        return root
+
+    def remove(self, root: bytes) -> None:
+        self.kept.pop(root, None)
+
+
+@dataclass
+class MemoryPeers:
+    """The other parties: `reach` returns those that are up, by index."""
+
+    blobs: MemoryBlobs
+    reach: Callable[[int], Any]
+
+    def fetch(self, operator: int, root: bytes, size: int, label: str) -> None:
+        peer = self._peer(operator)
+        if not peer.blobs.has(root):
+            raise CeremonyError("RF-PEER-091", f"operator {operator} does not serve the blob")
+        data = peer.blobs.read(root)
+        assert len(data) == size
+        peer.blobs.sent[label] += size
+        assert self.blobs.publish(data, label) == root
+
+    def owed_entries(self, operator: int, summons: int) -> tuple[bytes, ...]:
+        return self._peer(operator).owed_entries(summons)
+
+    def _peer(self, operator: int):
+        peer = self.reach(operator)
+        if peer is None:
+            raise CeremonyError("RF-PEER-090", f"operator {operator} cannot be reached")
+        return peer
+
+
+@dataclass
+class MemoryStore:
+    """Named byte strings."""
+
+    kept: dict[str, bytes] = field(default_factory=dict)
+
+    def read(self, name: str) -> bytes | None:
+        return self.kept.get(name)
+
+    def write(self, name: str, data: bytes) -> None:
+        self.kept[name] = data
+
+    def remove(self, name: str) -> None:
+        self.kept.pop(name, None)
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        return tuple(sorted(name for name in self.kept if name.startswith(f"{prefix}/")))
+
+
+@dataclass
+class CpuMeter:
+    """CPU seconds by stage."""
+
+    seconds: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.process_time()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.process_time() - started
