@@ -4,7 +4,8 @@ Kernels with explicit signatures compile when they are imported, and numba keeps
 in NUMBA_CACHE_DIR. Its own key sees neither the modules that a kernel calls nor their constants,
 so every version of the sources, of the compiler and of the CPU gets a folder of its own here.
 
-`python -m infra.sandbox.warm` imports every kernel in the current NUMBA_CACHE_DIR.
+`python -m infra.sandbox.warm` imports every kernel in the current NUMBA_CACHE_DIR, and the modules
+of the parties, so that their bytecode is kept as well.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ KEPT_FOLDERS = 6
 
 STAMP = "complete"
 
+NO_BYTECODE = frozenset({"PYTHONDONTWRITEBYTECODE"})
+PARTIES = ("infra.operator", "infra.coordinator")
+"""What is imported besides the kernels, so that its bytecode is there."""
+
 
 def cache_folder() -> Path:
     """Return the folder of the machine code for these sources, this compiler and this CPU."""
@@ -53,8 +58,18 @@ def cache_folder() -> Path:
 
 
 def kernel_environment(folder: Path) -> dict[str, str]:
-    """Return the environment of a process that uses the kernels of this folder."""
-    return {**os.environ, "NUMBA_CACHE_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    """Return the environment of a process that uses the kernels of this folder.
+
+    Python's own bytecode is kept there too, whatever the surroundings say: a committee of thirteen
+    would else compile every library thirteen times.
+    """
+    surroundings = {name: text for name, text in os.environ.items() if name not in NO_BYTECODE}
+    return {
+        **surroundings,
+        "NUMBA_CACHE_DIR": str(folder),
+        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def warm_kernels(folder: Path, say: Callable[[str], None]) -> None:
@@ -118,12 +133,14 @@ def _relay(child: subprocess.Popen[str], say: Callable[[str], None]) -> str:
 
 
 def _import_kernels() -> None:
-    """Import every kernel module, which compiles it, and say so."""
+    """Import every kernel module, which compiles it, and say so; then what the parties run."""
     names = [module.name for module in pkgutil.iter_modules(kernels.__path__)]
     for at, name in enumerate(names, 1):
         importlib.import_module(f"{kernels.__name__}.{name}")
         sys.stdout.write(f"kernels {at}/{len(names)}: {name}\n")
         sys.stdout.flush()
+    for name in PARTIES:
+        importlib.import_module(name)
 
 
 def _sources() -> list[Path]:
