@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from infra.stores import BlobStore
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.batch import BatchKey
-    from mpc_core.protocol.opening import Opening
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Openings"]
@@ -35,6 +36,7 @@ class Openings:
         self._peers = peers
         self._layout = layout
         self._fetching = threading.Lock()
+        self._served: Counter[int] = Counter()
 
     def fetch_unknown(self) -> None:
         """Fetch every opened value that a verdict waits for; one thread at a time does it."""
@@ -72,16 +74,27 @@ class Openings:
     def _fetch(self, key: BatchKey) -> None:
         """Ask whoever has it; who does not answer is passed over, and asked again next time."""
         size = self._size(key)
-        for root, holders in self.log.read(lambda state: _wanted(state, key)):
-            if self._blobs.has(root):
+        for wanted in self.log.read(lambda state: _wanted(state, key)):
+            if self._blobs.has(wanted.root):
                 continue
-            for operator in holders:
+            self._note_load(wanted, size)
+            for operator in sorted(
+                wanted.holders, key=lambda holder: (self._served[holder], holder)
+            ):
                 try:
-                    self._peers.fetch(operator, root, size, key[0])
+                    self._peers.fetch(operator, wanted.root, size, key[0])
                 except CeremonyError as error:
                     _log.info("opening not served", operator=operator, reason=str(error))
                 else:
+                    self._served[operator] += size
                     break
+
+    def _note_load(self, wanted: _Wanted, size: int) -> None:
+        """Count what operators send one another: who sent most is asked last."""
+        self._served[wanted.decoder] += (wanted.count - 1) * size
+        for operator in wanted.points:
+            if operator != wanted.decoder:
+                self._served[operator] += size
 
     def _size(self, key: BatchKey) -> int:
         stage, index = key
@@ -98,21 +111,29 @@ def _root(state: CeremonyState, key: BatchKey) -> bytes | None:
     return None if opening is None else opening.v_root
 
 
-def _wanted(state: CeremonyState, key: BatchKey) -> list[tuple[bytes, list[int]]]:
-    """Return the roots of a batch that verdicts wait for, each with who has it.
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """An opened value that a verdict waits for, with who decoded it, who helped and who has it."""
 
-    The decoder, who serves everybody else, is asked last: so the load is spread evenly.
-    """
+    root: bytes
+    decoder: int
+    points: tuple[int, ...]
+    holders: frozenset[int]
+    count: int
+
+
+def _wanted(state: CeremonyState, key: BatchKey) -> list[_Wanted]:
     opening = state.opening(key)
     if opening is None:
         return []
     return [
-        (turn.decoded.root, _sources(opening, turn.decoded.root, turn.decoder, state.plan.count))
+        _Wanted(
+            turn.decoded.root,
+            turn.decoder,
+            tuple(operator for operator, _ in turn.decoded.points),
+            frozenset(opening.haves.get(turn.decoded.root, ())),
+            state.plan.count,
+        )
         for turn in opening.rounds
         if turn.decoded is not None and turn.verdict.awaits_v
     ]
-
-
-def _sources(opening: Opening, root: bytes, decoder: int, count: int) -> list[int]:
-    holders = opening.haves.get(root, set())
-    return sorted(holders, key=lambda operator: (operator - decoder - 1) % count)
