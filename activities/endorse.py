@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from activities.work.phases import requested_list
 from mpc_core.protocol.entries import (
     Announcement,
     Close,
@@ -65,8 +66,18 @@ class Endorser:
             return "this operator has not rebuilt the key set with this digest"
         if isinstance(entry, Announcement):
             return self.acceptance.objection()
-        if isinstance(entry, DecryptionRequest) and not self.operator.parameters.insecure:
+        if isinstance(entry, DecryptionRequest):
+            return self._request_objection(entry)
+        return ""
+
+    def _request_objection(self, entry: DecryptionRequest) -> str:
+        """Floods are spent when the request is on the log, so what it names is read before."""
+        if not self.operator.parameters.insecure:
             return "ciphertexts are decrypted under insecure parameter sets only"
+        try:
+            requested_list(self.operator, entry)
+        except CeremonyError as refusal:
+            return str(refusal)
         return ""
 
     def _write_off_objection(self, entry: WriteOff, due: Due) -> str:

@@ -59,6 +59,21 @@ class Home:
         return self.path / "work"
 
     @property
+    def outbox(self) -> Path:
+        """Folder of the blobs that the process serves."""
+        return self.work / "outbox"
+
+    @property
+    def sent_file(self) -> Path:
+        """Where the process counts what it has served."""
+        return self.work / "sent.json"
+
+    @property
+    def board(self) -> str:
+        """URL of the database in which a coordinator keeps the log."""
+        return f"sqlite:///{self.work / 'board.sqlite'}"
+
+    @property
     def log_file(self) -> Path:
         """Where the process's own log goes when the sandbox started it."""
         return self.work / "process.log"

@@ -148,10 +148,10 @@ class _Assembly:
         layout = layout_of(plan)
         self.plan, self.seat = plan, seat
         self.meter = MetricsRecorder(home.metrics_file, home.name)
-        self.ledger = _StageLedger(home.work / "sent.json", self.meter.sent)
+        self.ledger = _StageLedger(home.sent_file, self.meter.sent)
         self.identity = Identity(home.name, seat.key, Members.of_plan(plan))
         self.client = PeerClient(self.identity, ledger=self.ledger)
-        self.outbox = Outbox(home.work / "outbox", self.ledger)
+        self.outbox = Outbox(home.outbox, self.ledger)
         blobs = BlobStore(self.outbox, plan.layout.leaf_bytes, arrived=self._wake)
         state = state_of(plan, layout, blobs.read_if_here)
         self.replica = Replica(plan, LogFile(home.work / "log"))

@@ -194,16 +194,22 @@ class CeremonyResult:
 
 @dataclass(frozen=True, slots=True)
 class DecryptionInput:
-    """A compact ciphertext list to be decrypted, by digest; the file lies with the coordinator."""
+    """A compact ciphertext list to be decrypted; the file lies in the coordinator's outbox.
+
+    Attributes:
+        ciphertext: Merkle root of the file, in hex.
+        size: its length in bytes.
+        openings: number of its ciphertexts.
+    """
 
     ceremony: CeremonyInput
     ciphertext: str
+    size: int
     openings: int
 
 
 @dataclass(frozen=True, slots=True)
 class DecryptionResult:
-    """The batch in which the masked phases were opened."""
+    """The batch of stage O in which the masked phases were opened."""
 
     batch: int
-    log_size: int

@@ -1,4 +1,8 @@
-"""Decryption of one compact list in a sandbox ceremony (PROTOCOL.md, "Assembly", test openings)."""
+"""Decryption of one compact list in a sandbox ceremony (PROTOCOL.md, "Assembly", test openings).
+
+The request on the log owns its floods. Whoever is interrupted starts again: the log has the request
+then, and the same batch goes on; no flood serves twice.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calls import Calls
     from workflows.contracts import (
         BatchInput,
-        BatchView,
         DecryptionInput,
         DecryptionResult,
         Draft,
@@ -25,12 +28,13 @@ class DecryptionWorkflow:
     @workflow.run
     async def run(self, decryption: DecryptionInput) -> DecryptionResult:
         """Return the batch whose opening holds the masked phases."""
-        calls = Calls(decryption.ceremony)
-        request: Draft = await calls.state("decryption-request", decryption.ciphertext)
-        batch = int(request.subject)
-        view: BatchView = await workflow.execute_child_workflow(
-            BatchWorkflow.run,
-            BatchInput(ceremony=decryption.ceremony, stage="O", batch=batch),
-            id=f"{decryption.ceremony.ceremony_id}/O-{batch:04d}",
+        ceremony = decryption.ceremony
+        request: Draft = await Calls(ceremony).state(
+            "decryption-request",
+            f"{decryption.ciphertext}/{decryption.size}/{decryption.openings}",
         )
-        return DecryptionResult(batch=batch, log_size=view.version)
+        batch = ceremony.batches["O"] + int(request.subject)
+        await workflow.execute_child_workflow(
+            BatchWorkflow.run, BatchInput(ceremony=ceremony, stage="O", batch=batch)
+        )
+        return DecryptionResult(batch=batch)

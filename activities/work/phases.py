@@ -16,7 +16,7 @@ from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.galois import Ring
 from mpc_core.sharing.opening import decode_words
 from mpc_core.sharing.packing import pack, unpack
-from mpc_core.tfhe.ciphertexts import parse_compact_list
+from mpc_core.tfhe.ciphertexts import LIST_LIMIT, parse_compact_list
 from mpc_core.tfhe.encryption import (
     acceptance_randomness,
     check_flood,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from activities.operator import Operator
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.entries import DecryptionRequest
@@ -44,7 +45,14 @@ if TYPE_CHECKING:
     from mpc_core.tfhe.ciphertexts import CompactList
     from mpc_core.tfhe.parameters import Parameters
 
-__all__ = ["AcceptanceWork", "DecryptionWork", "acceptance_ciphertexts", "decode_phases"]
+__all__ = [
+    "AcceptanceWork",
+    "DecryptionWork",
+    "acceptance_ciphertexts",
+    "decode_phases",
+    "list_for",
+    "requested_list",
+]
 
 _COMPACT_KEY = 1
 _ONE_BLOCK = 2
@@ -81,34 +89,71 @@ class DecryptionWork(_FloodedPhases):
     """A ciphertext list that somebody made, in a sandbox ceremony of an insecure set."""
 
     def share_vector(self) -> RingArray:
-        """Return shares of the flooded phases.
-
-        Raises:
-            CeremonyError: RF-TFHE-002, when the file is no list for this key; RF-BATCH-030, when
-                the request counted its ciphertexts wrongly.
-        """
+        """Return shares of the flooded phases."""
         operator = self.operator
         serial = self.batch.index - len(operator.layout.assembly)
         request = operator.log.read(lambda state: _request(state, serial))
-        if not operator.blobs.has(request.ciphertext):
-            operator.peers.fetch(0, request.ciphertext, request.size, "O")
-        data = operator.blobs.read(request.ciphertext)
-        ciphertexts = parse_compact_list(operator.parameters, data)
-        if ciphertexts.count != request.openings:
-            raise CeremonyError(
-                "RF-BATCH-030",
-                "a decryption request counts its ciphertexts wrongly",
-                expected=f"{ciphertexts.count} openings",
-                found=f"{request.openings}",
-                effect="nothing is opened",
-                next_step="ask for the decryption again",
-                runbook="start-a-ceremony",
-            )
-        return self._flooded([ciphertexts], request.first_flood)
+        return self._flooded([requested_list(operator, request)], request.first_flood)
 
 
 def _request(state: CeremonyState, serial: int) -> DecryptionRequest:
     return state.release.requests[serial]
+
+
+def requested_list(operator: Operator, request: DecryptionRequest) -> CompactList:
+    """Return the list that a request names, fetched from the coordinator if it is not here.
+
+    Raises:
+        CeremonyError: RF-BATCH-030, when the request describes it wrongly; RF-TFHE-002 or
+            RF-TFHE-005, when it is no list for this key; RF-PEER-*, when it cannot be had.
+    """
+    if request.size > LIST_LIMIT:
+        raise _described_wrongly(f"at most {LIST_LIMIT} bytes", f"{request.size}")
+    if not operator.blobs.has(request.ciphertext):
+        operator.peers.fetch(0, request.ciphertext, request.size, "O")
+    data = operator.blobs.read(request.ciphertext)
+    ciphertexts = list_for(operator.parameters, operator.tag, data)
+    if ciphertexts.count != request.openings:
+        raise _described_wrongly(f"{ciphertexts.count} openings", f"{request.openings}")
+    return ciphertexts
+
+
+def list_for(parameters: Parameters, tag: bytes, data: bytes) -> CompactList:
+    """Read a compact ciphertext list that was made with the key set of this tag.
+
+    Args:
+        parameters: the parameter set.
+        tag: the ceremony's identifier, which tfhe-rs copies from the key into the list.
+        data: the whole file; untrusted.
+
+    Raises:
+        CeremonyError: RF-TFHE-002, when it is no list of this parameter set; RF-TFHE-005, when its
+            tag is another one.
+    """
+    ciphertexts = parse_compact_list(parameters, data)
+    if ciphertexts.tag != tag:
+        raise CeremonyError(
+            "RF-TFHE-005",
+            "the ciphertext list was made with the key of another ceremony",
+            expected=f"the tag {tag.hex()} of this key set",
+            found=f"the tag {ciphertexts.tag.hex()}",
+            effect="nothing is decrypted",
+            next_step="encrypt again with the CompactPublicKey of this ceremony",
+            runbook="start",
+        )
+    return ciphertexts
+
+
+def _described_wrongly(expected: str, found: str) -> CeremonyError:
+    return CeremonyError(
+        "RF-BATCH-030",
+        "a decryption request describes its list wrongly",
+        expected=expected,
+        found=found,
+        effect="nothing is opened",
+        next_step="ask for the decryption again",
+        runbook="a-batch-does-not-open",
+    )
 
 
 def acceptance_ciphertexts(

@@ -98,13 +98,27 @@ def sandbox(
 
 
 @coordinator.command("run")
-def coordinator_run(home: Home, temporal: Temporal) -> None:
+def coordinator_run(
+    home: Home,
+    temporal: Temporal,
+    ciphertext: Annotated[
+        bytes | None,
+        typer.Option(
+            "--decrypt",
+            parser=bytes.fromhex,
+            hidden=True,
+            help="Merkle root of a ciphertext list in the outbox, to have that decrypted.",
+        ),
+    ] = None,
+) -> None:
     """Host the log, give the orders, and write what happens as JSON lines."""
     with ending(as_json=True):
         from infra.coordinator import run_coordinator
 
         _stop_like_ctrl_c()
-        raise typer.Exit(run_coordinator(home, temporal))
+        if ciphertext is None:
+            raise typer.Exit(run_coordinator(home, temporal))
+        raise typer.Exit(run_coordinator(home, temporal, ciphertext))
 
 
 @operator.command("run")

@@ -1,5 +1,7 @@
 """`ringforge coordinator run`: hosts the log, runs the workflows, publishes the result.
 
+After the announcement it can be started once more for each ciphertext list that is to be decrypted.
+
 The coordinator can delay a ceremony and nothing else: operators follow the co-signed log and the
 signed plan, whatever it orders.
 """
@@ -19,6 +21,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
+from activities.work.phases import list_for
 from infra.board import wire
 from infra.board.client import LocalTransport, WitnessLoop
 from infra.board.copy import MemoryCopy
@@ -44,9 +47,10 @@ from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox, make_app, serve
 from infra.transport.tls import Identity, Members
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.tfhe.parameters import lookup
 from workflows.batch import BatchWorkflow
 from workflows.ceremony import CeremonyWorkflow
-from workflows.contracts import CeremonyInput, CeremonyResult, Timeouts
+from workflows.contracts import CeremonyInput, CeremonyResult, DecryptionInput, Timeouts
 from workflows.decryption import DecryptionWorkflow
 from workflows.keys import KeysWorkflow
 from workflows.seal import SealWorkflow
@@ -75,12 +79,13 @@ WORKFLOWS = [
 """Every workflow of a ceremony."""
 
 
-def run_coordinator(home: Path, temporal: str) -> int:
+def run_coordinator(home: Path, temporal: str, ciphertext: bytes = b"") -> int:
     """Run the coordinator of this home until the key set is announced and published.
 
     Args:
         home: its folder, with the signed plan, vault/ and work/.
         temporal: address of the Temporal server.
+        ciphertext: Merkle root of a list in its outbox, to have that decrypted instead.
 
     Raises:
         CeremonyError: when the home or the plan cannot be used, or the ceremony stopped.
@@ -89,7 +94,7 @@ def run_coordinator(home: Path, temporal: str) -> int:
     place.check()
     configure_logging(place.name)
     with place.locked():
-        asyncio.run(_conduct(place, temporal))
+        asyncio.run(_conduct(place, temporal, ciphertext))
     return 0
 
 
@@ -132,19 +137,19 @@ class Coordinator:
     meter: MetricsRecorder
 
     @classmethod
-    async def of(cls, home: Home) -> Coordinator:
-        """Wire the coordinator of a home."""
+    async def of(cls, home: Home, ciphertext: bytes) -> Coordinator:
+        """Wire the coordinator of a home, to create a key set or to decrypt this list."""
         signed = load_signed_plan(home.path)
         plan = signed.plan
         key = load_identity(home.vault, plan.coordinator_key, COORDINATOR)
         layout = layout_of(plan)
-        board_log = BoardLog.open(f"sqlite:///{home.work / 'board.sqlite'}", plan)
+        board_log = BoardLog.open(home.board, plan)
         board = Board(board_log, plan)
         meter = MetricsRecorder(home.metrics_file, COORDINATOR)
-        ledger = SentLedger(home.work / "sent.json")
+        ledger = SentLedger(home.sent_file)
         identity = Identity(COORDINATOR, key, Members.of_plan(plan))
         client = PeerClient(identity, ledger=ledger)
-        outbox = Outbox(home.work / "outbox", ledger)
+        outbox = Outbox(home.outbox, ledger)
         blobs = BlobStore(outbox, plan.layout.leaf_bytes)
         replica = Replica(plan, MemoryCopy())
         transport = LocalTransport(board, COORDINATOR)
@@ -168,7 +173,7 @@ class Coordinator:
             key_set=builder,
             fetch_unknown=openings.fetch_unknown,
         )
-        progress = Progress(log, layout, plan.name_of)
+        progress = Progress(log, layout, plan.name_of, ciphertext)
         return cls(
             plan,
             board,
@@ -224,32 +229,61 @@ class Coordinator:
         )
 
 
-async def _conduct(home: Home, temporal: str) -> None:
-    coordinator = await Coordinator.of(home)
-    plan = coordinator.plan
+async def _conduct(home: Home, temporal: str, ciphertext: bytes) -> None:
+    coordinator = await Coordinator.of(home, ciphertext)
     async with AsyncExitStack() as stack:
         port = await coordinator.serve(stack)
         say("ready", board_port=port)
         client = await connect(temporal, identity=COORDINATOR)
         await stack.enter_async_context(coordinator.worker(client))
-        handle = await client.start_workflow(
-            CeremonyWorkflow.run,
-            ceremony_input(plan),
-            id=f"{plan.ceremony_id}/ceremony",
-            task_queue=coordinator_queue(plan),
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-        )
         try:
-            result: CeremonyResult = await handle.result()
+            if ciphertext:
+                await _decrypt(coordinator, client, ciphertext)
+                finished = {"digest": ciphertext.hex()}
+            else:
+                digest = await _create(coordinator, client)
+                finished = {"digest": digest, "keyset": str(home.path.parent / "keyset")}
         except WorkflowFailureError as error:
             raise stopped(error) from error
         await asyncio.to_thread(coordinator.progress.look)
-        say("finished", digest=result.digest, keyset=str(home.path.parent / "keyset"))
+        say("finished", **finished)
+
+
+async def _create(coordinator: Coordinator, client: Client) -> str:
+    """Run the ceremony, or join it, and return the digest of its key set."""
+    plan = coordinator.plan
+    handle = await client.start_workflow(
+        CeremonyWorkflow.run,
+        ceremony_input(plan),
+        id=f"{plan.ceremony_id}/ceremony",
+        task_queue=coordinator_queue(plan),
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+    )
+    result: CeremonyResult = await handle.result()
+    return result.digest
+
+
+async def _decrypt(coordinator: Coordinator, client: Client, ciphertext: bytes) -> None:
+    """Have a list of the outbox decrypted.
+
+    One at a time: what an interrupted run left is ended. What it asked for stands on the log, and
+    is taken up from there when its list comes again.
+    """
+    plan = coordinator.plan
+    data = coordinator.blobs.read(ciphertext)
+    openings = list_for(lookup(plan.parameters), bytes.fromhex(plan.ceremony_id), data).count
+    await client.execute_workflow(
+        DecryptionWorkflow.run,
+        DecryptionInput(ceremony_input(plan), ciphertext.hex(), len(data), openings),
+        id=f"{plan.ceremony_id}/decryption",
+        task_queue=coordinator_queue(plan),
+        id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+    )
 
 
 def stopped(error: WorkflowFailureError) -> CeremonyError:
-    """Return why a ceremony stopped, from the innermost cause that Temporal kept."""
+    """Return why a ceremony or a decryption stopped: the innermost cause that Temporal kept."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ApplicationError):
         cause = getattr(cause, "cause", None) or cause.__cause__
@@ -259,7 +293,7 @@ def stopped(error: WorkflowFailureError) -> CeremonyError:
         "the ceremony stopped",
         expected="a ceremony that goes on",
         found=str(cause or error),
-        effect="nothing is announced; no key was published",
+        effect="nothing further is opened or announced",
         next_step="keep the folder as it is and read the page",
         runbook="contradicting-answers",
     )

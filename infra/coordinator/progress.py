@@ -24,6 +24,7 @@ _LOOK_SECONDS = 0.25
 _SETTLED = (BatchState.PROVISIONAL, BatchState.COMPLETE)
 _STAGES = ("N", "S", "M", "O")
 _ORDER = ("keys", *_STAGES)
+_DECRYPTION = "decryption"
 
 
 def say(event: str, **facts: object) -> None:
@@ -33,11 +34,19 @@ def say(event: str, **facts: object) -> None:
 
 @dataclass
 class Progress:
-    """Watches the log and says how far each stage is, and whom the ceremony waits for."""
+    """Watches the log and says how far each stage is, and whom the ceremony waits for.
+
+    Attributes:
+        log: the coordinator's log.
+        layout: the ceremony's layout.
+        names: returns an operator's name.
+        ciphertext: Merkle root of a list that is decrypted; of nothing else is told then.
+    """
 
     log: PartyLog
     layout: CeremonyLayout
     names: Callable[[int], str]
+    ciphertext: bytes = b""
     _said: dict[str, dict[str, object]] = field(default_factory=dict)
     _states: dict[str, str] = field(default_factory=dict)
     _waiting: tuple[tuple[str, ...], str] = ((), "")
@@ -56,7 +65,7 @@ class Progress:
         """Say what has changed since the last look."""
         waiting = self._waiting_for()
         facts = self.log.read(self._facts)
-        for stage in _ORDER:
+        for stage in (_DECRYPTION,) if self.ciphertext else _ORDER:
             done, total, bits = facts[stage]
             if not done and stage not in self._states and not self._begun(stage, facts):
                 continue
@@ -83,7 +92,7 @@ class Progress:
 
     def _begun(self, stage: str, facts: dict[str, tuple[int, int, int]]) -> bool:
         """Tell whether a stage has begun: the first at once, others when their batches open."""
-        return stage == "keys" or facts[f"{stage}/open"][0] > 0
+        return stage in ("keys", _DECRYPTION) or facts[f"{stage}/open"][0] > 0
 
     def _facts(self, state: CeremonyState) -> dict[str, tuple[int, int, int]]:
         phases = list(SetupPhase)
@@ -102,6 +111,10 @@ class Progress:
                 sum(batch.bits for batch in settled),
             )
             facts[f"{stage}/open"] = (opened, 0, 0)
+        request = state.release.request_of(self.ciphertext)
+        key = ("O", len(self.layout.assembly) + (request.serial if request else 0))
+        decrypted = request is not None and state.status(key).state in _SETTLED
+        facts[_DECRYPTION] = (int(decrypted), 1, 0)
         return facts
 
     def _waiting_for(self) -> tuple[tuple[str, ...], str]:

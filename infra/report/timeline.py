@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from infra.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 __all__ = ["Timeline"]
@@ -35,6 +35,12 @@ class Timeline:
     def total(self) -> float:
         """Seconds over all starts, up to now."""
         return self._before + self._clock() - self._began
+
+    def note(self, event: Mapping[str, object]) -> None:
+        """Take note of an event of the sandbox, if it is about the start or end of a stage."""
+        if event["event"] == "stage":
+            change = self.started if event["state"] == "started" else self.done
+            change(str(event["stage"]))
 
     def started(self, stage: str) -> None:
         """Note that a stage began or goes on."""

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["as_typed", "party_command"]
+__all__ = ["Errand", "as_typed", "party_command"]
 
 INTERPRETER = (sys.executable, "-m", "infra.cli")
 
 
-def party_command(role: str, home: Path, temporal: str, board: str = "") -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What the parties of a ceremony are started for.
+
+    Attributes:
+        ciphertext: Merkle root, in hex, of a list to decrypt; "" to create the key set.
+        again: how a person goes on after a stop.
+    """
+
+    ciphertext: str = ""
+    again: str = "give the same command with --resume"
+
+
+def party_command(
+    role: str, home: Path, temporal: str, board: str = "", ciphertext: str = ""
+) -> list[str]:
     """Return the command that runs a party.
 
     Args:
@@ -22,9 +38,11 @@ def party_command(role: str, home: Path, temporal: str, board: str = "") -> list
         home: the party's home.
         temporal: address of the Temporal server.
         board: address of the log, for an operator.
+        ciphertext: Merkle root of the list that a coordinator is to have decrypted, if any.
     """
     command = [*INTERPRETER, role, "run", "--home", str(home.absolute()), "--temporal", temporal]
-    return [*command, "--board", board] if board else command
+    command += ["--board", board] if board else []
+    return [*command, "--decrypt", ciphertext] if ciphertext else command
 
 
 def as_typed(command: list[str]) -> str:

@@ -57,7 +57,7 @@ class Failed(_Event):
 
 
 class Finished(_Event):
-    """The key set is announced."""
+    """The work is done: the key set is announced, or the list with this digest is decrypted."""
 
     event: Literal["finished"]
     digest: str

@@ -18,7 +18,6 @@ __all__ = ["coordinator_ended", "ended_with", "nobody_left", "resume_command", "
 
 NOTHING_LOST = "everything is stopped and nothing is lost"
 TAIL_BYTES, TAIL_SHOWN = 4096, 300
-RESUME = "read the reason, then give the same command with --resume"
 
 
 def resume_command(folder: CeremonyFolder) -> str:
@@ -38,35 +37,35 @@ def stopped(folder: CeremonyFolder | None) -> CeremonyError:
     )
 
 
-def ended_with(failure: Failed) -> CeremonyError:
-    """Return the error that a process reported before it ended."""
+def ended_with(failure: Failed, again: str) -> CeremonyError:
+    """Return the error that a process reported before it ended; `again` says how to go on."""
     return CeremonyError(
         failure.code,
         failure.subject,
         expected=failure.expected,
         found=failure.found,
         effect=failure.effect or NOTHING_LOST,
-        next_step=failure.next or RESUME,
+        next_step=failure.next or f"read the reason, then {again}",
         runbook=failure.runbook,
         operator=failure.operator,
         stage=failure.stage,
     )
 
 
-def coordinator_ended(message: Exited, log: Path) -> CeremonyError:
+def coordinator_ended(message: Exited, log: Path, again: str) -> CeremonyError:
     """Return the error for a coordinator that ended without a word."""
     return CeremonyError(
         "RF-RUN-006",
-        "the coordinator ended before the ceremony did",
-        expected="a coordinator that runs until the key set is announced",
+        "the coordinator ended before its work was done",
+        expected="a coordinator that runs until the result is there",
         found=f"{message.reason}, with the last words: {_last_words(log)}",
         effect=NOTHING_LOST,
-        next_step=f"read {log}, then give the same command with --resume",
+        next_step=f"read {log}, then {again}",
         runbook="resume",
     )
 
 
-def nobody_left(message: Exited) -> CeremonyError:
+def nobody_left(message: Exited, again: str) -> CeremonyError:
     """Return the error for a ceremony whose last operator ended."""
     return CeremonyError(
         "RF-RUN-007",
@@ -74,7 +73,7 @@ def nobody_left(message: Exited) -> CeremonyError:
         expected="at least n - t operators, to make progress",
         found=f"{message.name}, the last one, {message.reason}",
         effect=NOTHING_LOST,
-        next_step=RESUME,
+        next_step=f"read the reason, then {again}",
         runbook="an-operator-is-down",
         operator=message.name,
     )

@@ -77,6 +77,16 @@ def _run(
 
     display.say(f"ceremony {folder.root}, plan {plan.hash.hex()}")
     timeline = Timeline(folder.coordinator.work / "timeline.json")
-    supervisor = Supervisor(folder, plan, options, timeline=timeline, display=display, emit=emit)
-    finished = supervisor.run()
+
+    def note(event: dict[str, object]) -> None:
+        timeline.note(event)
+        emit(event)
+
+    supervisor = Supervisor(
+        folder, plan, display=display, emit=note, restart_operators=options.restart_operators
+    )
+    try:
+        finished = supervisor.run()
+    finally:
+        timeline.save()
     write_report(folder, build_report(folder, plan, timeline, finished.digest))

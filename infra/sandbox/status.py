@@ -19,6 +19,7 @@ STAGE_TITLES = {
     "M": "products",
     "seal": "seal",
     "O": "assembly",
+    "decryption": "decryption",
 }
 
 

@@ -1,4 +1,4 @@
-"""Runs one ceremony: Temporal server, coordinator and operators as processes, to the key set.
+"""Runs one ceremony: Temporal server, coordinator and operators as processes, to the result.
 
 The supervisor knows nothing of the protocol. It starts the same two commands that production uses,
 listens to what they say, and stops them: at the end, on an error, or when somebody presses Ctrl-C.
@@ -18,7 +18,7 @@ import psutil
 
 from infra.plan.keys import COORDINATOR
 from infra.sandbox import events
-from infra.sandbox.commands import as_typed, party_command
+from infra.sandbox.commands import Errand, as_typed, party_command
 from infra.sandbox.faults import coordinator_ended, ended_with, nobody_left
 from infra.sandbox.processes import Children, Exited, Line, Message
 from infra.sandbox.status import Status
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from infra.homes import CeremonyFolder, Home
-    from infra.report.timeline import Timeline
     from infra.sandbox.display import Display
-    from infra.sandbox.options import SandboxOptions
     from infra.temporal.server import TemporalServer
     from mpc_core.protocol.plan import Plan
 
@@ -60,19 +58,28 @@ class Supervisor:
         self,
         folder: CeremonyFolder,
         plan: Plan,
-        options: SandboxOptions,
         *,
-        timeline: Timeline,
         display: Display,
         emit: Callable[[dict[str, object]], None],
+        errand: Errand | None = None,
+        restart_operators: bool = False,
     ) -> None:
-        """Prepare; nothing is started."""
+        """Prepare; nothing is started.
+
+        Args:
+            folder: the ceremony's folder.
+            plan: its plan.
+            display: where progress is shown.
+            emit: takes every event as a dictionary.
+            errand: what is to be done, by default the key set.
+            restart_operators: whether to start a dead operator again.
+        """
         self._folder = folder
         self._plan = plan
-        self._options = options
-        self._timeline = timeline
         self._display = display
         self._emit = emit
+        self._errand = errand or Errand()
+        self._restart_operators = restart_operators
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._status = Status(plan)
         self._failures: dict[str, events.Failed] = {}
@@ -83,7 +90,7 @@ class Supervisor:
         self._drawn = 0.0
 
     def run(self) -> events.Finished:
-        """Run the ceremony to its announcement and stop everything.
+        """Run the ceremony until the result is there, and stop everything.
 
         Raises:
             CeremonyError: RF-TEMP-* if there is no Temporal server, RF-RUN-006 if the coordinator
@@ -105,7 +112,6 @@ class Supervisor:
                 self._display.say("stopping all processes ...")
                 children.stop([operator.name for operator in self._plan.operators])
                 stack.close()
-                self._timeline.save()
 
     def _conduct(self, children: Children, server: TemporalServer) -> events.Finished:
         place = _Place(server.address)
@@ -148,33 +154,31 @@ class Supervisor:
                 place.board_port = event.board_port or 0
             case events.Progressed():
                 self._status.progressed(event, now)
-            case events.StageChanged(state="started"):
-                self._timeline.started(event.stage)
-                self._status.stage_changed(event)
             case events.StageChanged():
-                self._timeline.done(event.stage)
+                self._status.stage_changed(event)
             case events.Finished():
                 self._finished = event
 
     def _ended(self, message: Exited, children: Children, place: _Place) -> None:
         name, failure = message.name, self._failures.pop(message.name, None)
+        again = self._errand.again
         self._emit({"event": "process", "process": name, "state": message.reason})
         if name == COORDINATOR:
             log = self._folder.coordinator.log_file
-            raise ended_with(failure) if failure else coordinator_ended(message, log)
+            raise ended_with(failure, again) if failure else coordinator_ended(message, log, again)
         self._status.went(name)
         command = self._operator_command(name, place)
         self._display.say(f"{name} {message.reason}; its log is {self._home(name).log_file}")
         if failure:
-            self._display.say(ended_with(failure).render())
-        if self._options.restart_operators and self._restarts.get(name, 0) < MOST_RESTARTS:
+            self._display.say(ended_with(failure, again).render())
+        if self._restart_operators and self._restarts.get(name, 0) < MOST_RESTARTS:
             self._restarts[name] = self._restarts.get(name, 0) + 1
             self._status.restarts(name)
             self._start(children, name, command)
             return
         self._dead[name] = message.process
         if not any(children.is_running(operator.name) for operator in self._plan.operators):
-            raise ended_with(failure) if failure else nobody_left(message)
+            raise ended_with(failure, again) if failure else nobody_left(message, again)
         self._display.say(f"  start it again: {as_typed(command)}")
 
     def _start(self, children: Children, name: str, command: list[str]) -> None:
@@ -206,7 +210,9 @@ class Supervisor:
         return folder.coordinator if name == COORDINATOR else folder.operator(name)
 
     def _coordinator_command(self, place: _Place) -> list[str]:
-        return party_command("coordinator", self._folder.coordinator.path, place.temporal)
+        home = self._folder.coordinator.path
+        ciphertext = self._errand.ciphertext
+        return party_command("coordinator", home, place.temporal, ciphertext=ciphertext)
 
     def _operator_command(self, name: str, place: _Place) -> list[str]:
         board = f"{BOARD_HOST}:{place.board_port}"

@@ -46,6 +46,16 @@ class Release:
         """Floods that requests have used up."""
         return sum(request.openings for request in self.requests)
 
+    @property
+    def openings_left(self) -> int:
+        """Floods that further requests may use."""
+        return self.plan.tests.decrypt_openings - self.openings_used
+
+    def request_of(self, ciphertext: bytes) -> DecryptionRequest | None:
+        """Return the request that opens the list with this Merkle root, if there is one."""
+        same = (request for request in self.requests if request.ciphertext == ciphertext)
+        return next(same, None)
+
     def take_key_set(self, log: LogEntry, entry: KeySet) -> None:
         """Take the digest that n-t operators rebuilt."""
         require(self.sealed is not None, "nothing is sealed")
@@ -66,14 +76,8 @@ class Release:
         require(self.plan.sandbox, "this plan is no sandbox")
         require(entry.serial == len(self.requests), "the serial is not the next one")
         require(entry.openings > 0, "nothing is to be opened")
-        require(
-            all(request.ciphertext != entry.ciphertext for request in self.requests),
-            "this ciphertext was opened before",
-        )
-        used = self.openings_used
-        require(entry.first_flood == self.first_flood + used, "the floods are not the next ones")
-        require(
-            used + entry.openings <= self.plan.tests.decrypt_openings,
-            "the plan grants no more test openings",
-        )
+        require(self.request_of(entry.ciphertext) is None, "this ciphertext was opened before")
+        next_flood = self.first_flood + self.openings_used
+        require(entry.first_flood == next_flood, "the floods are not the next ones")
+        require(entry.openings <= self.openings_left, "the plan grants no more test openings")
         self.requests.append(entry)

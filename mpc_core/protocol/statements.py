@@ -289,11 +289,13 @@ def _decryption_request(state: CeremonyState, subject: str) -> Verdicts:
     """`subject` is "<root hex>/<size>/<openings>" of a ciphertext list."""
     root, size, openings = subject.split("/")
     release = state.release
-    for request in release.requests:
-        if request.ciphertext.hex() == root:
-            return Done(str(request.serial))
+    request = release.request_of(bytes.fromhex(root))
+    if request is not None:
+        return Done(str(request.serial))
     if release.announcement is None:
         return NotYet("the key set is not announced")
+    if not state.plan.sandbox or int(openings) > release.openings_left:
+        return NotYet("the plan grants no such test openings")
     return Due(
         DecryptionRequest(
             len(release.requests),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BOOLEAN",
     "CIPHERTEXT_LIMIT",
+    "LIST_LIMIT",
     "VALUE_BITS",
     "CompactList",
     "parse_compact_list",
@@ -37,11 +38,15 @@ CIPHERTEXT_LIMIT = 4096
 BOOLEAN = 1
 """Size in bits by which `CompactList.kinds` names a boolean."""
 
+LIST_LIMIT = 1 << 20
+"""Most bytes of a list that is read; one with as much as possible of everything has less."""
+
 VALUE_BITS = (8, 16, 32, 64)
 """Sizes of the unsigned integers that a list may hold."""
 
 BLOCK_BITS = 2
 _UNSIGNED, _BOOLEAN = 0, 2
+_PROVEN, _HEADER_BYTES = b"::ProvenCompactCiphertextList", 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,8 @@ def parse_compact_list(parameters: Parameters, data: bytes) -> CompactList:
             allocated.
     """
     source = Input(data, _refusal)
+    if _PROVEN in data[:_HEADER_BYTES]:
+        raise source.refusal("a list without a proof of encryption", "a list with one")
     _opening(source)
     dimension = parameters.compact.lwe_dimension
     length = source.length(2 * CIPHERTEXT_LIMIT + dimension, "words")

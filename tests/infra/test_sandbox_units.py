@@ -11,7 +11,6 @@ from queue import SimpleQueue
 import psutil
 import pytest
 
-from infra.report.timeline import Timeline
 from infra.sandbox import events, warm
 from infra.sandbox.display import LineDisplay, LiveDisplay, choose_display, one_line
 from infra.sandbox.options import SandboxOptions, open_ceremony
@@ -440,11 +439,7 @@ def test_a_dead_operator_is_started_again_if_asked_for(play):
 
 def test_an_operator_that_somebody_started_again_is_seen(tmp_path):
     folder, plan = open_ceremony(_options(tmp_path))
-    timeline = Timeline(tmp_path / "timeline.json")
-    display = Recorder()
-    watcher = Supervisor(
-        folder, plan, _options(tmp_path), timeline=timeline, display=display, emit=print
-    )
+    watcher = Supervisor(folder, plan, display=Recorder(), emit=print)
     watcher._dead["op-03"] = 1
     watcher._look_for_visitors()
     assert watcher._status.up == set()

@@ -11,7 +11,7 @@ def install(patch):
     """Replace what a sandbox starts; `patch` has the signature of setattr."""
     real = supervisor.party_command
     party = [sys.executable, "-m", "tests.support.fake_party"]
-    patch(supervisor, "party_command", lambda *arguments: party + real(*arguments)[3:])
+    patch(supervisor, "party_command", lambda *words, **named: party + real(*words, **named)[3:])
     patch(supervisor, "warm_kernels", lambda folder, say: say("kernels are warm"))
     patch(supervisor, "open_server", lambda directory, report: ExternalServer("127.0.0.1:1"))
 
