@@ -162,10 +162,9 @@ class ExactRing:
 
     def combine(self, factors: Iterable[Element], elements: Iterable[Element]) -> Element:
         """Return sum_k factors_k * elements_k."""
-        total = self.zero
-        for factor, element in zip(factors, elements, strict=True):
-            total = self.add(total, self.multiply(factor, element))
-        return total
+        pairs = zip(factors, elements, strict=True)
+        products = (multiply_integers(factor, element) for factor, element in pairs)
+        return self.element(map(sum, zip(self.zero, *products, strict=True)))
 
     def value_at_zero(self, values: Mapping[int, Element], degree: int) -> Element:
         """Return f(0) for the f of this degree through the first degree+1 values, by index.
