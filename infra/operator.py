@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 from temporalio import activity
-from temporalio.worker import Worker
+from temporalio.common import WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.operator import Operator
 from activities.orders import OperatorActivities
@@ -40,6 +41,7 @@ from infra.report.metrics import MetricsRecorder
 from infra.stores import BlobStore, FileStore
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
+from infra.temporal.version import activities_only
 from infra.transport.client import PeerClient
 from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox, make_app, serve
@@ -269,15 +271,23 @@ async def _work(parts: _Assembly, temporal: str, stack: AsyncExitStack) -> None:
     queues = operator_queues(parts.plan, parts.seat.index)
     client = await connect(temporal, identity=queues.name)
     offered = parts.activities()
+    version = activities_only(queues.name)
     compute = ThreadPoolExecutor(parts.plan.layout.batches_in_flight, thread_name_prefix="compute")
     control = ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="control")
+    # Without a name of its own the SDK hashes every loaded module, which takes seconds.
+    build = WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion("ringforge-operator", version("ringforge")),
+        use_worker_versioning=False,
+    )
     await stack.enter_async_context(
         Worker(
             client,
             task_queue=queues.compute,
             activities=[offered.share, offered.decode, offered.answer, offered.step],
             activity_executor=compute,
+            deployment_config=build,
             max_concurrent_activities=parts.plan.layout.batches_in_flight,
+            deployment_config=version,
         )
     )
     await stack.enter_async_context(
@@ -286,6 +296,8 @@ async def _work(parts: _Assembly, temporal: str, stack: AsyncExitStack) -> None:
             task_queue=queues.control,
             activities=[offered.endorse],
             activity_executor=control,
+            deployment_config=build,
             max_concurrent_activities=_CONTROL_THREADS,
+            deployment_config=version,
         )
     )

@@ -7,6 +7,7 @@ SHA-256 of the plan's bytes and enters every derivation (PROTOCOL.md, "Model").
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 __all__ = ["Deadlines", "Layout", "Limits", "OperatorIdentity", "Plan", "TestRules"]
 
@@ -33,7 +34,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the ceremony is cut into batches. Another layout under the same keys is a two-time pad."""
+    """How the ceremony is cut into batches; another cut under the same keys is a two-time pad."""
 
     version: int
     bits_per_batch: int
@@ -53,7 +54,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TestRules:
-    """Test openings: reserved flood noise, its TUniform bound, and the plaintexts of the acceptance."""
+    """Test openings: the TUniform bound of the floods, and the plaintexts of the acceptance."""
+
+    __test__: ClassVar[bool] = False  # no test case, whatever its name says to a collector
+
 
     flood_bound_log2: int
     plaintexts: tuple[int, ...]
@@ -68,7 +72,7 @@ class Plan:
         hash: SHA-256 of the plan's canonical bytes.
         ceremony_id: tag written into the key files, lower-case hex of 16 bytes.
         parameters: name of the parameter set.
-        insecure: insecure shortcuts the operators agreed to ("setup-seed"), empty outside a sandbox.
+        insecure: insecure shortcuts that all signed ("setup-seed"), none outside a sandbox.
         sandbox: whether this plan was made by `ringforge sandbox`.
         threshold: t, the number of operators that may crash or lie.
         operators: in order of their index, 1..n.

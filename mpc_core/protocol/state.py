@@ -21,8 +21,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from mpc_core.protocol import entries
-from mpc_core.protocol.batch import BatchState, BatchStatus
-from mpc_core.protocol.batch import BatchRule
+from mpc_core.protocol.batch import BatchRule, BatchState, BatchStatus
 from mpc_core.protocol.batches import Batches
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.errors import CeremonyError

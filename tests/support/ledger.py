@@ -113,7 +113,7 @@ class ToyArithmetic:
         points = {i: int.from_bytes(y, "little") for i, y in answers.items()}
         return encode(lagrange(dict(sorted(points.items())[: degree + 1]), 0), rule)
 
-    def expected(self, context_id, round_number, log_root, v_root):
+    def expected(self, rule, context_id, round_number, log_root, v_root):
         if not (self.omniscient or v_root in self.held):
             return None
         degree, rule = self.degrees[context_id]
