@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 from temporalio import activity
-from temporalio.common import WorkerDeploymentVersion
-from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker import Worker
 
 from activities.operator import Operator
 from activities.orders import OperatorActivities
@@ -274,18 +273,12 @@ async def _work(parts: _Assembly, temporal: str, stack: AsyncExitStack) -> None:
     version = activities_only(queues.name)
     compute = ThreadPoolExecutor(parts.plan.layout.batches_in_flight, thread_name_prefix="compute")
     control = ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="control")
-    # Without a name of its own the SDK hashes every loaded module, which takes seconds.
-    build = WorkerDeploymentConfig(
-        version=WorkerDeploymentVersion("ringforge-operator", version("ringforge")),
-        use_worker_versioning=False,
-    )
     await stack.enter_async_context(
         Worker(
             client,
             task_queue=queues.compute,
             activities=[offered.share, offered.decode, offered.answer, offered.step],
             activity_executor=compute,
-            deployment_config=build,
             max_concurrent_activities=parts.plan.layout.batches_in_flight,
             deployment_config=version,
         )
@@ -296,7 +289,6 @@ async def _work(parts: _Assembly, temporal: str, stack: AsyncExitStack) -> None:
             task_queue=queues.control,
             activities=[offered.endorse],
             activity_executor=control,
-            deployment_config=build,
             max_concurrent_activities=_CONTROL_THREADS,
             deployment_config=version,
         )

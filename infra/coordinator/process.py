@@ -42,6 +42,7 @@ from infra.report.metrics import MetricsRecorder
 from infra.stores import BlobStore
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
+from infra.temporal.version import make_current, pinned, require_same_version
 from infra.transport.client import PeerClient
 from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox, make_app, serve
@@ -110,6 +111,10 @@ def ceremony_input(plan: Plan) -> CeremonyInput:
         batches=batch_counts(layout_of(plan)),
         batches_in_flight=plan.layout.batches_in_flight,
     )
+
+
+def _ceremony_workflow(plan: Plan) -> str:
+    return f"{plan.ceremony_id}/ceremony"
 
 
 def _heartbeat() -> None:
@@ -206,10 +211,12 @@ class Coordinator:
         stack.callback(self.progress.stop)
         return port
 
-    def worker(self, client: Client) -> Worker:
-        """Return the worker of the coordinator's queue."""
+    async def work(self, client: Client, stack: AsyncExitStack) -> None:
+        """Start the worker of the coordinator's queue; it runs until the stack is left."""
         offered = self.activities
-        return Worker(
+        version = pinned(self.plan.ceremony_id)
+        await require_same_version(client, _ceremony_workflow(self.plan), version)
+        worker = Worker(
             client,
             task_queue=coordinator_queue(self.plan),
             workflows=WORKFLOWS,
@@ -226,7 +233,10 @@ class Coordinator:
             ],
             activity_executor=ThreadPoolExecutor(_ACTIVITY_THREADS, "activity"),
             max_concurrent_activities=_ACTIVITY_THREADS,
+            deployment_config=version,
         )
+        await stack.enter_async_context(worker)
+        await make_current(client, version)
 
 
 async def _conduct(home: Home, temporal: str, ciphertext: bytes) -> None:
@@ -235,7 +245,7 @@ async def _conduct(home: Home, temporal: str, ciphertext: bytes) -> None:
         port = await coordinator.serve(stack)
         say("ready", board_port=port)
         client = await connect(temporal, identity=COORDINATOR)
-        await stack.enter_async_context(coordinator.worker(client))
+        await coordinator.work(client, stack)
         try:
             if ciphertext:
                 await _decrypt(coordinator, client, ciphertext)
@@ -255,7 +265,7 @@ async def _create(coordinator: Coordinator, client: Client) -> str:
     handle = await client.start_workflow(
         CeremonyWorkflow.run,
         ceremony_input(plan),
-        id=f"{plan.ceremony_id}/ceremony",
+        id=_ceremony_workflow(plan),
         task_queue=coordinator_queue(plan),
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
