@@ -41,10 +41,10 @@ def verify(folder: Path, plan_hash: str | None = None) -> Verdict:
     take("files", evidence.check_files, files, manifest)
 
     entries = take("log", log.read_log, files, rules)
-    take("checkpoint", log.check_checkpoint, files, rules, entries)
-    values = take("opened values", openings.read_openings, files, rules, entries)
+    signed = take("checkpoint", log.check_checkpoint, files, rules, entries)
+    values = take("opened values", openings.read_openings, files, rules, signed)
 
-    state = take("rules", ceremony.fold, rules, entries, values)
+    state = take("rules", ceremony.fold, rules, signed, values)
     take("setup", ceremony.check_setup, rules, state)
     opened = take("batches", ceremony.check_batches, rules, state, values)
     take("openings", openings.check_values, rules, state, opened)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["check_announcement", "check_batches", "check_seal", "check_setup", "fold"]
 
 Log = tuple[LogEntry, ...]
+ACCEPTANCE = ("audit", "tests")
+"""Purposes of batches that examine the key set once the log names it."""
 
 
 def fold(rules: Rules, log: Log, openings: Openings) -> tuple[CeremonyState, str]:
@@ -95,15 +97,27 @@ def check_seal(rules: Rules, state: CeremonyState) -> tuple[bool, str]:
 
 
 def check_announcement(rules: Rules, state: CeremonyState) -> tuple[bool, str]:
-    """Check that n-t operators announced the key set."""
-    announced = state.release.announcement
-    if announced is None:
+    """Check that n-t operators announced the key set, and only after it had passed its tests."""
+    named, announced = state.release.key_set, state.release.announcement
+    if named is None or announced is None:
         raise invalid(
             "RF-VERIFY-034",
             "the key set is not announced",
             expected=f"an announcement of {rules.plan.quorum} operators",
             found="none in the log",
         )
+    for batch in rules.layout.assembly:
+        opening = state.opening((batch.stage, batch.index))
+        held = None if opening is None else opening.held
+        opened = -1 if opening is None or held is None else opening.rounds[held].position
+        first = named.position if batch.purpose in ACCEPTANCE else -1
+        if not first < opened < announced.position:
+            raise invalid(
+                "RF-VERIFY-035",
+                f"batch O-{batch.index:04d} was opened out of turn",
+                expected=f"an entry after {first} and before {announced.position}",
+                found=f"entry {opened} of the log",
+            )
     return True, f"entry {announced.position}, signed by {_signers(rules, announced)}"
 
 

@@ -136,10 +136,9 @@ def read_plan(evidence: Evidence, plan_hash: str | None) -> tuple[Rules, str]:
             found=plan.hash.hex(),
         )
     pinned = "not pinned by --plan-hash" if plan_hash is None else "as pinned"
-    return (
-        rules,
-        f"hash {plan.hash.hex()}, {pinned}; signed by {plan.count} operators and the coordinator",
-    )
+    kind = ", ".join(("sandbox", *plan.insecure)) if plan.sandbox else "no sandbox"
+    signers = f"signed by {plan.count} operators and the coordinator"
+    return rules, f"hash {plan.hash.hex()}, {pinned}; {signers}; {kind}"
 
 
 def check_manifest(manifest: Manifest, rules: Rules) -> tuple[bool, str]:

@@ -12,7 +12,6 @@ from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.merkle import EMPTY_ROOT
 
 if TYPE_CHECKING:
-    from infra.board.notes import Checkpoint
     from infra.verify.evidence import Evidence, Rules
     from mpc_core.protocol.plan import Plan
 
@@ -53,8 +52,12 @@ def read_log(evidence: Evidence, rules: Rules) -> tuple[Log, str]:
     )
 
 
-def check_checkpoint(evidence: Evidence, rules: Rules, log: Log) -> tuple[Checkpoint, str]:
-    """Check that n-t operators signed exactly this log, and n-t its certificate."""
+def check_checkpoint(evidence: Evidence, rules: Rules, log: Log) -> tuple[Log, str]:
+    """Check that n-t operators signed exactly this log, and n-t its certificate.
+
+    Returns:
+        The log: from here on it is theirs.
+    """
     head_note, certificate_note = (
         evidence.read(f"transcript/{name}")
         for name in (export.CHECKPOINT_FILE, export.CERTIFICATE_FILE)
@@ -83,7 +86,7 @@ def check_checkpoint(evidence: Evidence, rules: Rules, log: Log) -> tuple[Checkp
             found=f"{len(log)} entries with root {root.hex()}",
         )
     signers = [rules.plan.name_of(part.signer) for part in checkpoint.certificate_signatures]
-    return checkpoint, f"root {root.hex()} over {len(log)} entries, signed by {', '.join(signers)}"
+    return log, f"root {root.hex()} over {len(log)} entries, signed by {', '.join(signers)}"
 
 
 def _author(plan: Plan, data: bytes) -> str:

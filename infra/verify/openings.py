@@ -198,4 +198,7 @@ def _named_roots(log: Log) -> dict[BatchKey, dict[int, bytes]]:
 
 
 def _rejected(evidence: Evidence) -> list[str]:
-    return sorted(name for name in evidence.sizes if name.startswith(f"{OPENINGS}/rejected-"))
+    """Return the refuted values that are listed or lie there: without a manifest, too."""
+    there = (evidence.folder / OPENINGS).glob("rejected-*")
+    names = {path.relative_to(evidence.folder).as_posix() for path in there} | evidence.sizes.keys()
+    return sorted(name for name in names if name.startswith(f"{OPENINGS}/rejected-"))
