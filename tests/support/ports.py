@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +37,16 @@ class MemoryBoard:
     """The log: every entry is admitted by the real rules and covered for everybody at once."""
 
     def __init__(self, plan: Plan) -> None:
+        self._plan = plan
         self._admission = Admission(plan)
         self.entries: list[LogEntry] = []
         self.readers: list[MemoryLog] = []
+
+    def copy(self) -> MemoryBoard:
+        """Return a board with the same entries that nobody reads yet."""
+        board = MemoryBoard(self._plan)
+        board._admission, board.entries = deepcopy(self._admission), list(self.entries)
+        return board
 
     def submit(self, envelope: bytes) -> None:
         if self._admission.position_of(envelope) is None:
@@ -121,6 +129,9 @@ class MemoryBlobs:
     kept: dict[bytes, bytes] = field(default_factory=dict)
     sent: Counter[str] = field(default_factory=Counter)
 
+    def copy(self) -> MemoryBlobs:
+        return MemoryBlobs(self.leaf_bytes, dict(self.kept))
+
     def has(self, root: bytes) -> bool:
         return root in self.kept
 
@@ -170,6 +181,9 @@ class MemoryStore:
     """Named byte strings."""
 
     kept: dict[str, bytes] = field(default_factory=dict)
+
+    def copy(self) -> MemoryStore:
+        return MemoryStore(dict(self.kept))
 
     def read(self, name: str) -> bytes | None:
         return self.kept.get(name)

@@ -9,6 +9,7 @@ function at a milestone: "keys", a batch such as "N-3", "seal", "secure", "rebui
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,13 @@ class Party:
         self.running = False
         self.log.close()
 
+    def twin(self, ceremony: Ceremony) -> Party:
+        """Return a copy, not running, that takes part in another ceremony."""
+        twin = Party(ceremony, self.index)
+        twin.vault, twin.work = self.vault.copy(), self.work.copy()
+        twin.blobs = self.blobs.copy()
+        return twin
+
     def lose_work(self) -> None:
         assert not self.running
         self.work = MemoryStore()
@@ -149,6 +157,10 @@ class Ceremony:
         self.refusals: list[CeremonyError] = []
         self._queued: Mapping[int, list[Callable[[Party], None]]] = defaultdict(list)
         self.blobs = MemoryBlobs(self.plan.layout.leaf_bytes)
+        self._follow_log()
+        self.parties = {index: Party(self, index) for index in range(1, n + 1)}
+
+    def _follow_log(self) -> None:
         self.log = MemoryLog(
             self.plan,
             self.board,
@@ -158,14 +170,15 @@ class Ceremony:
         self.openings = Openings(
             self.log, self.blobs, MemoryPeers(self.blobs, self.reach), self.layout
         )
-        self.parties = {index: Party(self, index) for index in range(1, n + 1)}
 
     # -- operators come and go --------------------------------------------------------------------
 
     def party(self, index: int) -> Party:
         return self.parties[index]
 
-    def reach(self, index: int) -> Party | None:
+    def reach(self, index: int) -> Party | Ceremony | None:
+        if not index:
+            return self  # the coordinator
         party = self.parties.get(index)
         return party if party is not None and party.running else None
 
@@ -313,6 +326,20 @@ class Ceremony:
             self._tick()
         raise AssertionError(f"{kind} {subject} is not stated: {reasons}")
 
+    # -- after the announcement -------------------------------------------------------------------
+
+    def twin(self) -> Ceremony:
+        """Return a copy in which every party was started anew from its stores and the log."""
+        twin = copy(self)
+        twin.clock, twin.board = Clock(self.clock.now), self.board.copy()
+        twin.at, twin.refusals, twin._queued = {}, [], defaultdict(list)
+        twin.blobs = self.blobs.copy()
+        twin._follow_log()
+        twin.parties = {index: party.twin(twin) for index, party in self.parties.items()}
+        for party in twin.parties.values():
+            party.start()
+        return twin
+
     # -- what came out ----------------------------------------------------------------------------
 
     def digest(self) -> bytes:
@@ -340,6 +367,11 @@ class Ceremony:
         act = self.at.pop(milestone, None)
         if act is not None:
             act()
+        self._let_presence_work()
+
+    def _let_presence_work(self) -> None:
+        for party in self.running:
+            self._try(party, Party.come_back)
 
     def _look(self) -> None:
         self.openings.fetch_unknown()
@@ -364,6 +396,7 @@ class Ceremony:
 
     def _tick(self) -> None:
         self.clock.advance(1.0)
+        self._let_presence_work()
 
 
 def _orders(view) -> list[tuple[str, int, int]]:
