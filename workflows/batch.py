@@ -34,8 +34,8 @@ class BatchWorkflow:
             ApplicationError: RF-BATCH-001, when answers contradict each other.
         """
         calls = Calls(batch.ceremony)
-        order: BatchOrder = await calls.coordinator("open_batch", batch, BatchOrder)
         view = await self._look(calls, batch, known=-1)
+        order = BatchOrder(batch.stage, batch.batch, view.envelope)
         while view.step != "settled":
             if view.step == "blame":
                 raise ApplicationError(
@@ -50,7 +50,8 @@ class BatchWorkflow:
         return view
 
     async def _look(self, calls: Calls, batch: BatchInput, known: int) -> BatchView:
-        view: BatchView = await calls.coordinator("observe_batch", [batch, known], BatchView)
+        look = [batch.stage, batch.batch, known]
+        view: BatchView = await calls.coordinator("observe_batch", look, BatchView)
         return view
 
     def _give_orders(self, calls: Calls, order: BatchOrder, view: BatchView) -> None:

@@ -47,7 +47,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class CeremonyInput:
-    """What a ceremony workflow needs: names and queues; the rules are in the signed plan."""
+    """What a ceremony workflow needs: names and queues; the rules are in the signed plan.
+
+    `batches_in_flight` holds for each stage; N runs beside S and M.
+    """
 
     ceremony_id: str
     plan_hash: str
@@ -108,6 +111,7 @@ class BatchView:
         present: operators that orders are sent to (neither absent nor written off).
         missing: operators that the step waits for.
         close: slot whose deadline has passed and which n-t operators should close, else "".
+        envelope: in the first view only, the coordinator's signed order to work on the batch.
     """
 
     version: int
@@ -118,6 +122,7 @@ class BatchView:
     present: list[int]
     missing: list[int]
     close: str = ""
+    envelope: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class SealWorkflow:
             view: SealView = await calls.coordinator("observe_seal", version, SealView)
             if view.sealed:
                 return
-            for index in set(view.owing) - asked:
+            for index in sorted(set(view.owing) - asked):
                 calls.compute(index, "step", catch_up)
                 asked.add(index)
             if view.ready:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from temporalio import activity
@@ -25,8 +25,6 @@ from mpc_core.protocol.plan import Plan
 from mpc_core.protocol.state import CeremonyState
 from mpc_core.protocol.statements import Done, Due, due_statement
 from workflows.contracts import (
-    BatchInput,
-    BatchOrder,
     BatchView,
     CeremonyResult,
     Draft,
@@ -63,12 +61,6 @@ class CoordinatorActivities:
 
     # -- orders -----------------------------------------------------------------------------------
 
-    @activity.defn(name="open_batch")
-    def open_batch(self, batch: BatchInput) -> BatchOrder:
-        """Sign the order that opens a batch."""
-        envelope = self._order(batch_line(batch.stage, batch.batch))
-        return BatchOrder(stage=batch.stage, batch=batch.batch, envelope=envelope)
-
     @activity.defn(name="sign_step")
     def sign_step(self, step: str) -> StepOrder:
         """Sign the order for a step outside the batches."""
@@ -81,12 +73,17 @@ class CoordinatorActivities:
 
     @activity.defn(name="observe_batch")
     def observe_batch(self, look: list[Any]) -> BatchView:
-        """Return the view of a batch once it differs from the known one."""
-        batch, known = look
-        key = (str(batch["stage"]), int(batch["batch"]))
-        return self._look(
-            lambda state: batch_view(state, key, self.log.seconds_since_covered), int(known)
+        """Return the view of a batch once it differs from the known one.
+
+        The first view carries the order to work on the batch.
+        """
+        stage, batch, known = look
+        view = self._look(
+            lambda state: batch_view(state, (stage, batch), self.log.seconds_since_covered), known
         )
+        if known >= 0:
+            return view
+        return replace(view, envelope=self._order(batch_line(stage, batch)))
 
     @activity.defn(name="observe_setup")
     def observe_setup(self, known: int) -> SetupView:

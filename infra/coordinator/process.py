@@ -67,7 +67,8 @@ if TYPE_CHECKING:
 __all__ = ["WORKFLOWS", "Coordinator", "ceremony_input", "run_coordinator"]
 
 _LOCAL_HOST = "127.0.0.1"
-_ACTIVITY_THREADS = 32
+_OTHER_ACTIVITIES = 16
+"""Threads for what is not a look at a batch: statements, and looks at setup and seal."""
 
 WORKFLOWS = [
     BatchWorkflow,
@@ -215,13 +216,13 @@ class Coordinator:
         """Start the worker of the coordinator's queue; it runs until the stack is left."""
         offered = self.activities
         version = pinned(self.plan.ceremony_id)
+        threads = 2 * self.plan.layout.batches_in_flight + _OTHER_ACTIVITIES
         await require_same_version(client, _ceremony_workflow(self.plan), version)
         worker = Worker(
             client,
             task_queue=coordinator_queue(self.plan),
             workflows=WORKFLOWS,
             activities=[
-                offered.open_batch,
                 offered.sign_step,
                 offered.observe_batch,
                 offered.observe_setup,
@@ -231,8 +232,8 @@ class Coordinator:
                 offered.post_statement,
                 offered.publish,
             ],
-            activity_executor=ThreadPoolExecutor(_ACTIVITY_THREADS, "activity"),
-            max_concurrent_activities=_ACTIVITY_THREADS,
+            activity_executor=ThreadPoolExecutor(threads, "activity"),
+            max_concurrent_activities=threads,
             deployment_config=version,
         )
         await stack.enter_async_context(worker)
