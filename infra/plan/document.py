@@ -82,7 +82,7 @@ class TestSection(_Section):
     plaintexts: Annotated[
         tuple[Annotated[int, Field(ge=0, le=3)], ...],
         BeforeValidator(_as_tuple),
-        Field(min_length=1, max_length=64),
+        Field(max_length=64),
     ]
     decrypt_openings: Annotated[int, Field(ge=0, le=65_536)]
 

@@ -52,9 +52,9 @@ def check_rules(plan: Plan) -> None:
     Raises:
         CeremonyError: RF-PLAN-001 for an unknown parameter set, RF-PLAN-002 and RF-PLAN-003 for
             the number of operators, RF-PLAN-004 for names, indices and keys, RF-PLAN-005 for an
-            insecure shortcut outside a sandbox.
+            insecure shortcut outside a sandbox, RF-PLAN-013 for test openings of a secure set.
     """
-    lookup(plan.parameters)
+    _check_tests(plan, secure=not lookup(plan.parameters).insecure)
     check_size(plan.count, plan.threshold)
     _check_identities(plan)
     if plan.insecure and not plan.sandbox:
@@ -82,6 +82,22 @@ def malformed(expected: str, found: str, code: str = "RF-PLAN-006") -> CeremonyE
         next_step="fetch plan.toml again from whoever made it; do not edit a plan by hand",
         runbook="start",
     )
+
+
+def _check_tests(plan: Plan, *, secure: bool) -> None:
+    """Refuse test openings that the flood noise cannot hide (PROTOCOL.md, "Assembly")."""
+    tests = plan.tests
+    if secure and (tests.plaintexts or tests.decrypt_openings):
+        raise CeremonyError(
+            "RF-PLAN-013",
+            f"the plan opens test ciphertexts under the secure parameter set {plan.parameters}",
+            expected="no plaintexts and no decrypt_openings: a flood of 2^40 times the noise takes "
+            "noise squashing first, which this release does not do",
+            found=f"{len(tests.plaintexts)} plaintexts, {tests.decrypt_openings} openings",
+            effect="the plan is refused; nothing was started",
+            next_step="leave both empty; the zero audit checks every body",
+            runbook="start",
+        )
 
 
 def _check_identities(plan: Plan) -> None:

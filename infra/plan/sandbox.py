@@ -39,6 +39,7 @@ LAYOUT = LayoutSection(
 )
 LIMITS = LimitSection(entry_bytes=262_144, entries_per_operator=20_000)
 TESTS = TestSection(flood_bound_log2=50, plaintexts=(0, 1, 2, 3), decrypt_openings=64)
+NO_TESTS = TestSection(flood_bound_log2=50, plaintexts=(), decrypt_openings=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def sandbox_plan(
     Raises:
         CeremonyError: RF-PLAN-001 to RF-PLAN-003 if there can be no such ceremony.
     """
-    lookup(parameters)
+    insecure = lookup(parameters).insecure
     check_size(operators, threshold)
     names = tuple(f"op-{index:02d}" for index in range(1, operators + 1))
     seeds = {} if seed is None else {name: seed.party(name) for name in (*names, COORDINATOR)}
@@ -88,7 +89,7 @@ def sandbox_plan(
         deadlines=DeadlineSection(step_seconds=STEP_SECONDS, waiting_seconds=waiting_seconds),
         layout=LAYOUT,
         limits=LIMITS,
-        tests=TESTS,
+        tests=TESTS if insecure else NO_TESTS,
         operators=tuple(
             OperatorSection(
                 index=index, name=name, identity_key=public_key_of(identities[name]).hex()

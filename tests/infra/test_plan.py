@@ -141,6 +141,15 @@ def test_an_unknown_parameter_set_is_refused():
         _parties(parameters="toast")
 
 
+def test_test_openings_of_a_secure_set_are_refused():
+    _refusal(_edited('"test"', '"mainnet"'), "RF-PLAN-013")
+
+
+def test_a_sandbox_of_a_secure_set_reserves_no_test_openings():
+    tests = _parties(parameters="mainnet").signed.plan.tests
+    assert (tests.plaintexts, tests.decrypt_openings) == ((), 0)
+
+
 @pytest.mark.parametrize(("operators", "threshold"), [(3, 1), (4, 2), (6, 2), (4, 0), (12, 4)])
 def test_too_few_operators_for_the_threshold_are_refused(operators, threshold):
     with pytest.raises(CeremonyError, match="RF-PLAN-002"):
