@@ -172,7 +172,7 @@ class BoardLog:
         ]
         row = CheckpointRow(epoch=head.epoch, size=head.size, root=head.root)
         with self._lock:
-            self._commit(lambda session: [session.merge(part) for part in (row, *rows)])
+            self._commit(lambda session: _add_once(session, row, rows))
 
     def checkpoint(self) -> Checkpoint | None:
         """Return the newest checkpoint that was recorded."""
@@ -226,6 +226,11 @@ class BoardLog:
                 yield session
         except SQLAlchemyError as error:
             raise _unusable(error) from error
+
+
+def _add_once(session: Session, row: CheckpointRow, rows: list[SignatureRow]) -> None:
+    if session.get(CheckpointRow, (row.epoch, row.size)) is None:
+        session.add_all((row, *rows))
 
 
 def _engine(url: str) -> sa.Engine:

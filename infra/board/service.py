@@ -11,7 +11,7 @@ grows, whoever signed the lost proposal can sign the new one.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -52,21 +52,32 @@ POLL_SECONDS = 20.0
 
 ENTRIES_PER_ANSWER = 1000
 
+GATHER_SECONDS = 0.03
+"""How long the first entry after a pause waits for others, so that one checkpoint covers them."""
+
 
 class Board:
     """One ceremony's board in one epoch. Lives on one event loop."""
 
     def __init__(
-        self, log: BoardLog, plan: Plan, *, epoch: int = 0, poll_seconds: float = POLL_SECONDS
+        self,
+        log: BoardLog,
+        plan: Plan,
+        *,
+        epoch: int = 0,
+        poll_seconds: float = POLL_SECONDS,
+        gather_seconds: float = GATHER_SECONDS,
     ) -> None:
         self.plan = plan
         self._log = log
         self._epoch = epoch
         self._poll_seconds = poll_seconds
+        self._gather_seconds = gather_seconds
+        self._gathering = False
         self._indices = {operator.name: operator.index for operator in plan.operators}
         self._changed = asyncio.Condition()
         self._writing = asyncio.Lock()
-        self._tasks: set[asyncio.Task[int]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._counted = log.checkpoint()
         self._proposal: Head | None = None
         self._certified: Checkpoint | None = None
@@ -86,8 +97,7 @@ class Board:
             CeremonyError: as `BoardLog.append`.
         """
         task = asyncio.create_task(self._append(envelope))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._keep(task)
         return await asyncio.shield(task)  # an append is told to all, also if its caller left
 
     async def sync(self, member: str, request: SyncRequest) -> SyncAnswer:
@@ -109,8 +119,21 @@ class Board:
     async def _append(self, envelope: bytes) -> int:
         async with self._writing:
             position = await asyncio.to_thread(self._log.append, envelope)
-        await self._settle()
+        if self._proposal is None and not self._gathering:
+            self._gathering = True
+            self._keep(asyncio.create_task(self._propose_soon()))
         return position
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        """Hold on to a task until it is done; the loop itself does not."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _propose_soon(self) -> None:
+        """Propose a head once the entries that come together are all here."""
+        await asyncio.sleep(self._gather_seconds)
+        self._gathering = False
+        await self._settle()
 
     def _propose(self) -> None:
         """Propose a head over everything, unless one is on its way or all is covered."""

@@ -259,7 +259,9 @@ async def test_a_log_longer_than_one_answer_arrives_in_several(tmp_path, monkeyp
 async def test_the_host_counts_no_invalid_signature(tmp_path):
     async with house_of(tmp_path) as house:
         await house.board.submit(signed(1, PLAN))
+        proposed = await house.board.sync("op-03", SyncRequest(0, 1, 0))
         head = Head(0, 1, house.log.root())
+        assert proposed.proposal == head
         part = sign_head(PLAN, head, 1, key_of(1))
         for member, signature in (
             ("op-02", part.signature),
