@@ -14,16 +14,26 @@ _SOURCE = Path(__file__).parents[1] / "judge"
 
 
 @cache
-def program() -> Path:
-    """Return the judge, compiled once into the per-user cache (minutes the first time)."""
+def _release() -> Path:
+    """Return where judge and examples lie, compiled once per user (minutes the first time)."""
     cargo = tools.tool("cargo", "install Rust 1.91.1 or newer with rustup")
     target = tools.cache("judge")
     tools.run(
-        [cargo, "build", "--release"],
+        [cargo, "build", "--release", "--bins", "--examples"],
         cwd=_SOURCE,
         env={**os.environ, "CARGO_TARGET_DIR": str(target)},
     )
-    return target / "release" / "judge"
+    return target / "release"
+
+
+def program() -> Path:
+    """Return the judge."""
+    return _release() / "judge"
+
+
+def example(name: str) -> Path:
+    """Return a compiled example, which is a snippet of the README."""
+    return _release() / "examples" / name
 
 
 def check(parameters: str, directory: Path, ciphertexts: Path | None = None) -> dict[str, Any]:
