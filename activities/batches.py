@@ -42,6 +42,8 @@ class Batches:
         """Compute the share vector, serve it, and post its root."""
         with self.operator.lock(f"{key}"):
             context = self._context(key)
+            if not self.operator.log.read(lambda state: _takes_entries(state, key)):
+                return
             index = self.operator.index
             posted = self.operator.log.read(lambda state: _roots(state, key).get(index))
             if posted is not None and self.operator.blobs.has(posted):
@@ -79,6 +81,8 @@ class Batches:
         """Vouch for the opening and answer the challenge of every round, then store the shares."""
         with self.operator.lock(f"{key}"):
             context = self._context(key)
+            if not self.operator.log.read(lambda state: _takes_entries(state, key)):
+                return
             for turn in self.operator.log.wait_for(lambda state: _decoded_rounds(state, key)):
                 self._answer_round(key, context, turn)
 
@@ -254,6 +258,11 @@ class Batches:
             next_step="check the memory and the vault of this machine",
             runbook="contradicting-answers",
         )
+
+
+def _takes_entries(state: CeremonyState, key: BatchKey) -> bool:
+    """Tell whether a batch is not sealed: a late order finds its keys destroyed."""
+    return any(opening.rule.key == key for opening in state.openings)
 
 
 def _roots(state: CeremonyState, key: BatchKey) -> dict[int, bytes]:

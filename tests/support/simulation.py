@@ -118,10 +118,14 @@ class Party:
     def come_back(self) -> None:
         """Let the operator do what it does unasked, until it has nothing more to say."""
         presence = Presence(self.log, self.steps, ("127.0.0.1", self.index), failed=lambda: None)
-        size = -1
-        while size != len(self.ceremony.board.entries):
-            size = len(self.ceremony.board.entries)
+        before = None
+        while before != (before := self._situation()):
             presence.once()
+
+    def _situation(self) -> tuple[object, ...]:
+        state = self.log.state
+        given_up = self.index in state.members.absent | state.members.written_off
+        return (state.size, state.awaiting_v, given_up)
 
     def owed_entries(self, summons: int) -> tuple[bytes, ...]:
         wanted = set(self.log.state.members.summonses[summons].missing)
