@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 from activities.steps import Steps
 from mpc_core.protocol.entries import Entry
@@ -20,6 +21,8 @@ from mpc_core.protocol.errors import CeremonyError
 from workflows.contracts import BatchOrder, Draft, Endorsement, StepOrder
 
 __all__ = ["OperatorActivities", "batch_line", "statement_line", "step_line"]
+
+_log = structlog.get_logger()
 
 
 def batch_line(stage: str, batch: int) -> bytes:
@@ -39,11 +42,35 @@ def statement_line(body: bytes) -> bytes:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Let Temporal show the code and the sentence of an error, and nothing of the stack."""
+    """Let Temporal show the code and the sentence of an error, and nothing of the stack.
+
+    What nobody foresaw may quote a value: it goes to this operator's own log.
+    """
     try:
         yield
+    except FailureError:
+        raise
     except CeremonyError as error:
         raise ApplicationError(str(error), type=error.code) from None
+    except Exception as error:  # noqa: BLE001 - Temporal would publish its text
+        _log.exception("unforeseen")
+        sentence = f"RF-ORDER-003  {type(error).__name__}; the operator's own log says more"
+        raise ApplicationError(sentence, type="RF-ORDER-003") from None
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise CeremonyError(
+            "RF-ORDER-002",
+            "an order carries something that is no base64 text",
+            expected="the coordinator's signed order",
+            found=f"{len(text)} characters",
+            effect="nothing was done",
+            next_step="ask the coordinator who else can start activities",
+            runbook="order-refused",
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +121,7 @@ class OperatorActivities:
     def endorse(self, draft: Draft) -> Endorsement:
         """Sign a statement, or say why not."""
         with _explained():
-            body = base64.b64decode(draft.body)
+            body = _bytes(draft.body)
             self._check(draft.envelope, statement_line(body))
             index = self.steps.operator.index
             objection = self.steps.objection(self.read_statement(body))
@@ -108,7 +135,7 @@ class OperatorActivities:
         return (order.stage, order.batch)
 
     def _check(self, envelope: str, line: bytes) -> None:
-        found = self.open_order(base64.b64decode(envelope))
+        found = self.open_order(_bytes(envelope))
         if found != line:
             raise CeremonyError(
                 "RF-ORDER-001",

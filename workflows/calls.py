@@ -89,9 +89,10 @@ class Calls:
         """Gather n-t signatures for a statement and post it; return when the log covers it.
 
         A draft that is not due yet, or that too few operators endorse, is drawn up again: the
-        log may have moved meanwhile, and only the log decides.
+        log may have moved meanwhile, and only the log decides. The first n-t signatures are
+        posted without waiting for the others; should one of them be void, all are waited for.
         """
-        pause = _FIRST_PAUSE
+        pause, enough = _FIRST_PAUSE, self.ceremony.quorum
         while True:
             draft: Draft = await self.coordinator(
                 "draft_statement", Draft(kind=kind, subject=subject, state="draft"), Draft
@@ -99,16 +100,23 @@ class Calls:
             if draft.state == "done":
                 return draft
             if draft.state == "draft":
-                answers = await asyncio.gather(
-                    *(self.endorsement(index, draft) for index in draft.signers)
-                )
-                posted: Draft = await self.coordinator(
-                    "post_statement", [draft, list(answers)], Draft
-                )
+                answers = await self._endorsements(draft, enough)
+                posted: Draft = await self.coordinator("post_statement", [draft, answers], Draft)
                 if posted.state == "done":
                     return posted
+                enough = len(self.ceremony.operators)
             await workflow.sleep(timedelta(seconds=pause))
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _endorsements(self, draft: Draft, enough: int) -> list[Endorsement]:
+        """Ask all signers and return once this many have signed, or all have answered."""
+        answers: list[Endorsement] = []
+        asked = [asyncio.ensure_future(self.endorsement(at, draft)) for at in draft.signers]
+        for answer in workflow.as_completed(asked):
+            answers.append(await answer)
+            if sum(bool(given.signature) for given in answers) >= enough:
+                break
+        return answers
 
     async def write_off(self, index: int, *, summoned: bool) -> None:
         """Summon a silent operator, then write it off once n-t clocks have run out."""

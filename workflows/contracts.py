@@ -64,12 +64,17 @@ class CeremonyInput:
 
 @dataclass(frozen=True, slots=True)
 class StageInput:
-    """Batches `first` to `last` (exclusive) of one stage."""
+    """Batches `first` to `last` (exclusive) of one stage.
+
+    A batch costs a stage about ten events, and the server ends a history at 51,200: a run of the
+    workflow takes `batches_a_run` of them.
+    """
 
     ceremony: CeremonyInput
     stage: str
     first: int
     last: int
+    batches_a_run: int = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from temporalio import workflow
 
@@ -12,9 +13,6 @@ with workflow.unsafe.imports_passed_through():
 
 __all__ = ["StageWorkflow"]
 
-_BATCHES_A_RUN = 1000
-"""A batch costs a stage about ten events; the server ends a history at 51,200."""
-
 
 @workflow.defn
 class StageWorkflow:
@@ -23,7 +21,7 @@ class StageWorkflow:
     @workflow.run
     async def run(self, stage: StageInput) -> None:
         """Settle batches `first` to `last`; a long stage goes on in a fresh history."""
-        last = min(stage.last, stage.first + _BATCHES_A_RUN)
+        last = min(stage.last, stage.first + stage.batches_a_run)
         in_flight = asyncio.Semaphore(stage.ceremony.batches_in_flight)
 
         async def settle(batch: int) -> None:
@@ -36,6 +34,4 @@ class StageWorkflow:
 
         await asyncio.gather(*(settle(batch) for batch in range(stage.first, last)))
         if last < stage.last:
-            workflow.continue_as_new(
-                StageInput(stage.ceremony, stage.stage, first=last, last=stage.last)
-            )
+            workflow.continue_as_new(replace(stage, first=last))
