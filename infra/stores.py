@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.files import SECRET_FILE, disk_errors, make_directory, sync_directory, write_atomic
@@ -12,6 +11,7 @@ from mpc_core.protocol.merkle import chunk_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from infra.transport.outbox import Outbox
 
@@ -96,20 +96,17 @@ class BlobStore:
         """Return a copy, checked against its root.
 
         Raises:
-            CeremonyError: RF-DISK-011, when the copy is gone or damaged; it is removed, so that
-                the next attempt recomputes or fetches it.
+            CeremonyError: RF-DISK-011, when the copy is gone or damaged; the next attempt
+                recomputes or fetches it.
         """
-        path = self._outbox.find(root.hex())
-        data = b"" if path is None else path.read_bytes()
-        if path is None or chunk_root(data, self._leaf_bytes) != root:
-            if path is not None:
-                path.unlink()
+        data = self.read_if_here(root)
+        if data is None:
             raise CeremonyError(
                 "RF-DISK-011",
                 "a stored blob is damaged or gone",
                 expected=f"bytes with Merkle root {root.hex()}",
-                found="nothing" if path is None else "other bytes",
-                effect="the copy was removed and is made or fetched again",
+                found="none",
+                effect="a copy is made or fetched again",
                 next_step="if this comes back, check the disk",
                 runbook="disk-full",
             )
@@ -123,8 +120,15 @@ class BlobStore:
         return root
 
     def read_if_here(self, root: bytes) -> bytes | None:
-        """Return a copy, checked against its root, or None when there is none."""
-        return self.read(root) if self.has(root) else None
+        """Return a copy, checked against its root, or None; a damaged one is removed."""
+        path = self._outbox.find(root.hex())
+        if path is None:
+            return None
+        data = path.read_bytes()
+        if chunk_root(data, self._leaf_bytes) == root:
+            return data
+        path.unlink(missing_ok=True)
+        return None
 
     def path(self, root: bytes, label: str) -> Path:
         """Return where a blob with this root is kept."""

@@ -343,6 +343,6 @@ def _dead(directory: Path, found: str) -> CeremonyError:
         expected="a server that answers until it is stopped",
         found=f"{found}: {words}" if words else found,
         effect="no orders arrive; histories are in the database and nothing is lost",
-        next_step=f"read {log}, then start the same command again",
+        next_step=f"read {log}, then give the same command with --resume",
         runbook="temporal-died",
     )
