@@ -1,9 +1,7 @@
-import subprocess
-import sys
-
 import pytest
 
-from tests.support.simulation import SEED, Ceremony
+from tests.support.sandbox import run_ceremony, seeded
+from tests.support.simulation import Ceremony
 
 
 @pytest.fixture(scope="session")
@@ -15,11 +13,12 @@ def undisturbed():
 
 
 @pytest.fixture(scope="session")
-def announced(tmp_path_factory):
+def ceremony(tmp_path_factory):
+    """A ceremony of real processes in which nothing goes wrong."""
+    return run_ceremony(tmp_path_factory.mktemp("undisturbed"), "undisturbed", *seeded())
+
+
+@pytest.fixture(scope="session")
+def announced(ceremony):
     """The folder of a finished ceremony of real processes; copy it before changing anything."""
-    directory = tmp_path_factory.mktemp("ceremonies")
-    options = ["--dir", str(directory), "--id", "one", "--insecure-setup-seed", SEED]
-    subprocess.run(
-        [sys.executable, "-m", "infra.cli", "sandbox", *options], check=True, stdout=sys.stderr
-    )
-    return directory / "one"
+    return ceremony.folder.root
