@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["configure_logging"]
 
 BINARY = (bytes, bytearray, memoryview)
+
+
+_TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+"""Local variables may be shares and keys: a log shows none."""
 
 
 def configure_logging(process: str, level: int = logging.INFO) -> None:
@@ -32,7 +37,7 @@ def configure_logging(process: str, level: int = logging.INFO) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            _TRACEBACKS,
             _refuse_bytes,
             structlog.processors.JSONRenderer(),
         ],
