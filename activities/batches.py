@@ -7,6 +7,7 @@ the log prefix under a co-signed checkpoint.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -150,7 +151,7 @@ class Batches:
         size = self.operator.batch(key).opened_bytes
         chosen: dict[int, bytes] = {}
         refusals: list[CeremonyError] = []
-        for index in self._rotation(usable):
+        for index in self._sources(usable):
             if len(chosen) == needed:
                 break
             try:
@@ -173,10 +174,23 @@ class Batches:
             ) from (refusals[-1] if refusals else None)
         return chosen
 
-    def _rotation(self, roots: dict[int, bytes]) -> list[int]:
-        """Return the operators with a root, this one first, then those after it."""
+    def _sources(self, roots: dict[int, bytes]) -> list[int]:
+        """Return the operators with a root: this one, then whoever has the least to serve."""
         count, own = self.operator.plan.count, self.operator.index
-        return sorted(roots, key=lambda index: (index - own) % count)
+        load = self.operator.log.read(self._load)
+        return sorted(roots, key=lambda index: (index != own, load[index], (index - own) % count))
+
+    def _load(self, state: CeremonyState) -> Counter[int]:
+        """Return the bytes that each operator has to serve for the batches on the log so far."""
+        load: Counter[int] = Counter()
+        for opening in state.openings:
+            size = self.operator.batch(opening.rule.key).opened_bytes
+            for turn in opening.rounds:
+                load[turn.decoder] += (self.operator.plan.count - 1) * size
+                points = () if turn.decoded is None else turn.decoded.points
+                for index in {index for index, _ in points} - {turn.decoder}:
+                    load[index] += size
+        return load
 
     def _fetch(self, index: int, root: bytes, size: int, label: str) -> None:
         if self.operator.blobs.has(root):
