@@ -146,13 +146,7 @@ def test_who_comes_back_after_the_announcement_destroys_its_stage_keys(undisturb
 @pytest.mark.parametrize("milestone", ["M-0", "seal", "secure", "O-3"])
 def test_what_was_lost_with_work_is_rebuilt(undisturbed, milestone):
     ceremony = Ceremony()
-
-    def lose():
-        ceremony.stop(2)
-        ceremony.party(2).lose_work()
-        ceremony.restart(2)
-
-    ceremony.at[milestone] = lose
+    ceremony.at[milestone] = lambda: (ceremony.lose(2), ceremony.restart(2))
     assert ceremony.run() == undisturbed.digest()
     assert ceremony.refusals == []
     assert ceremony.party(2).steps.acceptance.digest() == undisturbed.digest()
@@ -166,6 +160,31 @@ def test_who_was_away_when_keys_were_acknowledged_derives_them_later(undisturbed
     ceremony.at[back] = lambda: ceremony.restart(1)
     assert ceremony.run() == undisturbed.digest()
     assert same_key(key_of(ceremony, (1, 4)), key_of(undisturbed, (1, 2)))
+
+
+@pytest.mark.parametrize(
+    "absences",
+    [
+        [("N-2", "announcement", 3)],
+        [("N-6", "N-9", 1), ("N-9", "M-0", 2)],
+        [("N-8", "N-12", 3), ("M-2", "O-7", 4), ("O-7", "announcement", 2)],
+    ],
+)
+def test_whoever_goes_and_loses_work_and_comes_back_makes_no_difference(undisturbed, absences):
+    ceremony = Ceremony()
+
+    def at(milestone, act):
+        before = ceremony.at.get(milestone, lambda: None)
+        ceremony.at[milestone] = lambda: (before(), act())
+
+    for gone, back, operator in absences:
+        at(gone, lambda index=operator: ceremony.lose(index))
+        at(back, lambda index=operator: ceremony.restart(index))
+    assert ceremony.run() == undisturbed.digest()
+    assert ceremony.refusals == []
+    for index, party in ceremony.parties.items():
+        assert party.vault.kept.keys() == undisturbed.party(index).vault.kept.keys()
+    assert same_key(key_of(ceremony, (3, 4)), key_of(undisturbed, (1, 2)))
 
 
 def test_who_does_not_contribute_is_replaced():

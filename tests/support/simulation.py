@@ -194,6 +194,11 @@ class Ceremony:
         for index in operators:
             self.parties[index].stop()
 
+    def lose(self, index: int) -> None:
+        """Stop an operator and empty its `work/`."""
+        self.parties[index].stop()
+        self.parties[index].lose_work()
+
     def restart(self, *operators: int) -> None:
         """Start operators again; they come back and get the orders that were meant for them."""
         for index in operators:
