@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.worker import Worker
 
 from activities.work.phases import list_for
@@ -263,14 +263,20 @@ async def _conduct(home: Home, temporal: str, ciphertext: bytes) -> None:
 async def _create(coordinator: Coordinator, client: Client) -> str:
     """Run the ceremony, or join it, and return the digest of its key set."""
     plan = coordinator.plan
-    handle = await client.start_workflow(
-        CeremonyWorkflow.run,
-        ceremony_input(plan),
-        id=_ceremony_workflow(plan),
-        task_queue=coordinator_queue(plan),
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-    )
+    workflow_id = _ceremony_workflow(plan)
+    try:
+        handle = await client.start_workflow(
+            CeremonyWorkflow.run,
+            ceremony_input(plan),
+            id=workflow_id,
+            task_queue=coordinator_queue(plan),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+        )
+    except (
+        WorkflowAlreadyStartedError
+    ):  # it has ended well, but this process's predecessor was not told
+        handle = client.get_workflow_handle_for(CeremonyWorkflow.run, workflow_id)
     result: CeremonyResult = await handle.result()
     return result.digest
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
+from infra.coordinator import process
 from infra.coordinator.process import stopped
+from tests.support.board import board_plan
 from tests.support.script import (
     EVERYONE,
     World,
@@ -216,3 +219,14 @@ async def test_a_coordinator_that_goes_away_and_comes_back_ends_the_stage(client
             await handle.result()
     assert world.settled == {("N", 0), ("N", 1)}
     assert sum(kind == "share" for kind, _, _ in world.orders) == 2 * len(EVERYONE)
+
+
+async def test_a_coordinator_that_was_not_told_of_the_end_gets_the_same_result(client, monkeypatch):
+    plan = board_plan()
+    ceremony, world = ceremony_input(plan.ceremony_id), World()
+    monkeypatch.setattr(process, "ceremony_input", lambda _: ceremony)
+    async with playing(client, ceremony, world):
+        first = await process._create(SimpleNamespace(plan=plan), client)
+        again = await process._create(SimpleNamespace(plan=plan), client)
+    assert first == again
+    assert [kind for kind, _ in world.statements].count("announcement") == 1
