@@ -159,6 +159,7 @@ class SealView:
         owing: operators that owe entries and are present.
         silent: operators that owe entries and are absent.
         summoned: silent operators whose current summons is on the log.
+        close: slot of answers whose deadline has passed and which makes who owes them absent.
     """
 
     version: int
@@ -167,6 +168,7 @@ class SealView:
     owing: list[int]
     silent: list[int]
     summoned: list[int]
+    close: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,11 +30,14 @@ class SealWorkflow:
             view: SealView = await calls.coordinator("observe_seal", version, SealView)
             if view.sealed:
                 return
+            asked -= set(view.silent)
             for index in sorted(set(view.owing) - asked):
                 calls.compute(index, "step", catch_up)
                 asked.add(index)
             if view.ready:
                 await calls.state("seal")
+            elif view.close:
+                await calls.state("close", view.close)
             elif view.silent and not view.owing:
                 await asyncio.gather(
                     *(

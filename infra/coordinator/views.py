@@ -99,13 +99,23 @@ def seal_view(state: CeremonyState, covered: Callable[[int], float]) -> SealView
         for operator in silent
         if operator in summoned or is_overdue(state, "summons", str(operator), covered)
     ]
+    close = next(
+        (
+            slot
+            for opening in state.openings
+            if (slot := overdue_slot(opening, state.members))
+            and is_overdue(state, "close", slot, covered)
+        ),
+        "",
+    )
     return SealView(
-        version=_version(ready, state.sealed is not None, present, overdue),
+        version=_version(ready, state.sealed is not None, present, overdue, close),
         ready=ready,
         sealed=state.sealed is not None,
         owing=present,
         silent=overdue,
         summoned=summoned,
+        close=close,
     )
 
 

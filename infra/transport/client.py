@@ -194,7 +194,7 @@ class PeerClient:
                 raise refusal(_as_ssl_error(error.certificate_error), peer=peer.name) from error
             except aiohttp.ClientConnectorSSLError as error:
                 raise refusal(_as_ssl_error(error.os_error), peer=peer.name) from error
-            except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
+            except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as error:
                 if number + 1 == self.patience.attempts:
                     raise _lost(peer, error, self.patience.attempts) from error
             await asyncio.sleep(self.patience.delay(number))

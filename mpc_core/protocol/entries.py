@@ -179,10 +179,14 @@ class Close:
 
     Slots: "contributions/<round>", "complaints", and per batch "roots/<context hex>",
     "round/<context hex>/<q>", "answers/<context hex>/<q>".
+
+    `serial` counts the valid closes of this very slot before: answers may have to be closed again,
+    and the same bytes stand in the log only once.
     """
 
     kind: ClassVar[str] = "close"
     slot: str
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,7 @@ class KeySetup:
 
     def post_kem_key(self, author: int, entry: KemKey) -> None:
         """Take an operator's KEM key; once contributions began, a new one voids its complaints."""
+        require(self.complaint_close is None, "all keys are fixed")
         if self.contributions:
             require(self.kem_keys[author] != entry.public_key, "the KEM key is not new")
             self.changed_keys[author] = entry.public_key

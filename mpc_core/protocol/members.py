@@ -30,6 +30,7 @@ class Members:
     excluded: set[int] = field(default_factory=set)
     written_off: set[int] = field(default_factory=set)
     returns: dict[int, int] = field(default_factory=dict)
+    returned_at: dict[int, int] = field(default_factory=dict)
     summonses: dict[int, Summons] = field(default_factory=dict)
 
     @property
@@ -52,11 +53,12 @@ class Members:
         """The word for how many are present."""
         return self.quorum.health(len(self.awaited))
 
-    def come_back(self, operator: int, entry: Return) -> None:
+    def come_back(self, operator: int, entry: Return, position: int) -> None:
         """Take note of a return."""
         require(operator in self.absent, "the operator is not absent")
         require(entry.serial > self.returns.get(operator, -1), "an older return has this serial")
         self.returns[operator] = entry.serial
+        self.returned_at[operator] = position
         self.absent.discard(operator)
 
     def summon(self, position: int, entry: Summons, owed: frozenset[str]) -> None:

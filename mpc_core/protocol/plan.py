@@ -58,7 +58,6 @@ class TestRules:
 
     __test__: ClassVar[bool] = False  # no test case, whatever its name says to a collector
 
-
     flood_bound_log2: int
     plaintexts: tuple[int, ...]
     decrypt_openings: int

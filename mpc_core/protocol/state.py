@@ -17,6 +17,8 @@ caller has to do anything for that: every look at the state settles it first.
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +58,11 @@ MOST_DIGITS = 9
 """Of a number in a slot; Python refuses to convert very long ones."""
 
 
+HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+MOST_HOST_CHARACTERS = 253
+MOST_PORTS = 1 << 16
+
+
 class CeremonyState:
     """The fold of a log prefix. Feed it with `apply`; everything else only looks.
 
@@ -93,6 +100,7 @@ class CeremonyState:
         self._addresses: dict[int, entries.Address] = {}
         self._voids: list[Void] = []
         self._blame_calls: list[LogEntry] = []
+        self._closes: dict[str, tuple[int, ...]] = {}
         self._guessed = False
         self._rules = self._table_of_rules()
 
@@ -190,12 +198,13 @@ class CeremonyState:
     # -- rules that touch more than one part ------------------------------------------------------
 
     def _address(self, log: LogEntry, entry: entries.Address) -> None:
+        require(_is_address(entry.host, entry.port), "nobody can be called there")
         known = self._addresses.get(log.author)
         require(known is None or entry.serial > known.serial, "a later address is known")
         self._addresses[log.author] = entry
 
     def _return(self, log: LogEntry, entry: entries.Return) -> None:
-        self._members.come_back(log.author, entry)
+        self._members.come_back(log.author, entry, log.position)
         self._batches.touch_all()
 
     def _write_off(self, _: LogEntry, entry: entries.WriteOff) -> None:
@@ -241,12 +250,19 @@ class CeremonyState:
         self._blame_calls.append(log)
 
     def _correct(self, log: LogEntry, entry: entries.Correction) -> None:
+        require(self._release.sealed is None, "it is sealed")
         self._batches.named(entry.batch, entry.context)
         self._blame_calls.append(log)
 
     def _close(self, log: LogEntry, entry: entries.Close) -> None:
-        step, *rest = entry.slot.split("/")
-        if entry.slot == "complaints":
+        before = self._closes.get(entry.slot, ())
+        require(entry.serial == len(before), "another close of this slot is the next one")
+        self._close_slot(log, entry.slot)
+        self._closes[entry.slot] = (*before, log.position)
+
+    def _close_slot(self, log: LogEntry, slot: str) -> None:
+        step, *rest = slot.split("/")
+        if slot == "complaints":
             self._setup.close_complaints(log.position)
             return
         if step == "contributions" and len(rest) == 1:
@@ -359,6 +375,11 @@ class CeremonyState:
         self._settle()
         return tuple(self._voids)
 
+    def closes(self, slot: str) -> tuple[int, ...]:
+        """Return the log positions of the valid closes of a slot."""
+        self._settle()
+        return self._closes.get(slot, ())
+
     @property
     def addresses(self) -> Mapping[int, entries.Address]:
         """The latest address of every operator that posted one."""
@@ -432,6 +453,16 @@ class CeremonyState:
         """Return how many batches of a stage stand where."""
         counts = Counter(self.status(key).state for key in self.batches if key[0] == stage)
         return {state: counts[state] for state in BatchState}
+
+
+def _is_address(host: str, port: int) -> bool:
+    """Tell whether this is an IP address or a name of the DNS, and a port."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if len(host) > MOST_HOST_CHARACTERS or not HOST_NAME.fullmatch(host):
+            return False
+    return 0 < port < MOST_PORTS
 
 
 def _number(text: str) -> int:

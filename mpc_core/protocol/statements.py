@@ -112,7 +112,9 @@ def overdue_slot(opening: Opening, members: Members) -> str:
     if opening.held is not None:
         owing = members.awaited - opening.rounds[opening.held].answers.keys()
         return f"answers/{context}/{opening.held}" if owing else ""
-    return f"round/{context}/{opening.rounds[-1].number}"
+    turn = opening.rounds[-1]
+    fails = turn.decoded is None or not opening.vouched(turn) or turn.verdict is Verdict.ODD_V
+    return f"round/{context}/{turn.number}" if fails else ""
 
 
 def _close(state: CeremonyState, slot: str) -> Verdicts:
@@ -122,14 +124,16 @@ def _close(state: CeremonyState, slot: str) -> Verdicts:
     if step == "complaints":
         return _close_complaints(state)
     opening = next((found for found in state.openings if found.context.hex() == rest[0]), None)
-    if opening is None:
+    if opening is None or overdue_slot(opening, state.members) != slot:
         return Done()
-    if overdue_slot(opening, state.members) != slot:
-        return Done()
+    serial = len(state.closes(slot))
     if step == "roots":
-        return Due(Close(slot), since=_last_root(state, opening))
+        return Due(Close(slot, serial), since=_last_root(state, opening))
     turn = opening.rounds[int(rest[1])]
-    return Due(Close(slot), since=_round_opened(state, opening, turn), repetition=turn.number)
+    since = (
+        _answers_awaited(state, turn) if step == "answers" else _round_opened(state, opening, turn)
+    )
+    return Due(Close(slot, serial), since=since, repetition=turn.number + serial)
 
 
 def _close_contributions(state: CeremonyState, number: int) -> Verdicts:
@@ -139,8 +143,8 @@ def _close_contributions(state: CeremonyState, number: int) -> Verdicts:
     if setup.phase is not SetupPhase.CONTRIBUTIONS:
         return NotYet("KEM keys are missing")
     waiting = any(setup.owes_contribution(operator) for operator in state.members.awaited)
-    entry = Close(f"contributions/{number}")
-    return Due(entry, since=_last_of(state, (KemKey, Close)) if waiting else -1)
+    begun = _contributions_begun(state, number)
+    return Due(Close(f"contributions/{number}"), since=begun if waiting else -1)
 
 
 def _close_complaints(state: CeremonyState) -> Verdicts:
@@ -150,20 +154,44 @@ def _close_complaints(state: CeremonyState) -> Verdicts:
     if setup.phase is not SetupPhase.COMPLAINTS:
         return NotYet("contributions are missing")
     waiting = not state.members.awaited <= setup.examined
-    return Due(Close("complaints"), since=_last_of(state, (Close,)) if waiting else -1)
+    begun = max(state.closes(f"contributions/{setup.closed - 1}"), default=0)
+    return Due(Close("complaints"), since=begun if waiting else -1)
 
 
-def _last_of(state: CeremonyState, kinds: tuple[type[Entry], ...]) -> int:
-    return max((log.position for log in state.log if isinstance(log.entry, kinds)), default=0)
+def _contributions_begun(state: CeremonyState, number: int) -> int:
+    """Return where a round of contributions began: with the last KEM key, or the close before.
+
+    Only the first entry of an author counts: nobody can push a deadline back by posting again.
+    """
+    if number:
+        return max(state.closes(f"contributions/{number - 1}"), default=0)
+    return max(_first_by_author(state, KemKey).values(), default=0)
+
+
+def _first_by_author(
+    state: CeremonyState, kind: type[KemKey | Root], context: bytes | None = None
+) -> dict[int, int]:
+    """Return the position of every author's first entry of a kind, in a context."""
+    first: dict[int, int] = {}
+    for log in state.log:
+        if isinstance(log.entry, kind) and (
+            context is None or getattr(log.entry, "context", None) == context
+        ):
+            first.setdefault(log.author, log.position)
+    return first
 
 
 def _last_root(state: CeremonyState, opening: Opening) -> int:
     """Return the position of the last root of a context: who is slower gets a full deadline."""
-    return max(
-        log.position
-        for log in state.log
-        if isinstance(log.entry, Root) and log.entry.context == opening.context
-    )
+    first = _first_by_author(state, Root, opening.context)
+    return max(first[operator] for operator in opening.roots)
+
+
+def _answers_awaited(state: CeremonyState, turn: Round) -> int:
+    """Return where the wait for answers began: at the decoder's entry, or at the last return."""
+    owing = state.members.awaited - turn.answers.keys()
+    returned = (state.members.returned_at.get(operator, 0) for operator in owing)
+    return max(turn.position, *returned, 0)
 
 
 def _round_opened(state: CeremonyState, opening: Opening, turn: Round) -> int:
@@ -172,15 +200,9 @@ def _round_opened(state: CeremonyState, opening: Opening, turn: Round) -> int:
         return -1
     if turn.decoded is not None:
         return turn.position
-    closes = {f"roots/{opening.context.hex()}"}
-    if turn.number:
-        closes = {f"round/{opening.context.hex()}/{turn.number - 1}"}
-    closed = (
-        log.position
-        for log in state.log
-        if isinstance(log.entry, Close) and log.entry.slot in closes
-    )
-    return max(closed, default=_last_root(state, opening))
+    context = opening.context.hex()
+    before = f"round/{context}/{turn.number - 1}" if turn.number else f"roots/{context}"
+    return max(state.closes(before), default=_last_root(state, opening))
 
 
 # -- the setup ------------------------------------------------------------------------------------
