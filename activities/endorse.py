@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from activities.work.phases import requested_list
 from mpc_core.protocol.entries import (
+    Acknowledgement,
     Announcement,
+    Answer,
     Close,
     DecryptionRequest,
     Entry,
@@ -21,6 +23,7 @@ from mpc_core.protocol.entries import (
     WriteOff,
 )
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.owed import slot_of
 from mpc_core.protocol.statements import Due, due_statement
 
 if TYPE_CHECKING:
@@ -87,13 +90,62 @@ class Endorser:
         silent = min(log.seconds_since_heard(entry.operator), since_summons) >= waiting
         if not silent and since_summons < _PATIENCE_WITH_TALKERS * waiting:
             return f"the waiting time of {waiting:.0f} s since the summons has not passed"
+        missing = log.read(lambda state: state.members.summonses[entry.summons].missing)
         try:
-            entries = self.operator.peers.owed_entries(entry.operator, entry.summons)
+            envelopes = self.operator.peers.owed_entries(entry.operator, missing)
         except CeremonyError:
             return ""  # it cannot be reached: that is what a write-off is for
-        for envelope in entries:
-            log.post_signed(envelope)
-        return "the operator answered a direct call" if entries else ""
+        owed = [envelope for envelope in envelopes if self._is_owed(entry, missing, envelope)]
+        refusals = [refusal for envelope in owed if (refusal := self._refusal(envelope))]
+        if not owed:
+            return ""
+        return "; ".join(["the operator answered a direct call", *refusals])
+
+    def _is_owed(self, entry: WriteOff, missing: tuple[str, ...], envelope: bytes) -> bool:
+        """Tell whether these bytes are what the summons asks for, and the log would take them.
+
+        Whatever else an operator answers is as if nothing had come: nobody may put off its own
+        write-off with words.
+        """
+        try:
+            found, signers = self.operator.log.opened(envelope)
+        except CeremonyError:
+            return False
+        return (
+            signers == (entry.operator,)
+            and slot_of(found) in missing
+            and self.operator.log.read(lambda state: _would_count(state, entry.operator, found))
+        )
+
+    def _refusal(self, envelope: bytes) -> str:
+        """Post what the operator answered; return why the host does not take it.
+
+        It was reached and gave what it owed: a host that refuses it is no reason to write it off.
+        """
+        try:
+            self.operator.log.post_signed(envelope)
+        except CeremonyError as refusal:
+            return str(refusal)
+        return ""
+
+
+def _would_count(state: CeremonyState, operator: int, entry: Entry) -> bool:
+    """Tell whether a message of this operator would be valid at the end of the log."""
+    posted = sum(log.signers == (operator,) for log in state.log)
+    if posted >= state.plan.limits.entries_per_operator:
+        return False
+    if isinstance(entry, Acknowledgement):
+        return entry.complaint_close == state.setup.complaint_close
+    if not isinstance(entry, Answer):
+        return False
+    opening = state.opening((entry.batch.stage, entry.batch.batch))
+    return (
+        opening is not None
+        and opening.context == entry.context
+        and 0 <= entry.round < len(opening.rounds)
+        and opening.rounds[entry.round].log_root == entry.log_root
+        and len(entry.values) == opening.rule.answer_bytes
+    )
 
 
 def _due(state: CeremonyState, entry: Entry) -> object:

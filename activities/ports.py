@@ -38,6 +38,14 @@ class Log(Protocol):
         """Hand over an entry that somebody else signed: whoever holds one may post it."""
         ...
 
+    def opened(self, envelope: bytes) -> tuple[Entry, tuple[int, ...]]:
+        """Return the entry and its signers, each of whose signatures is valid.
+
+        Raises:
+            CeremonyError: RF-LOG-001 to -005, when the bytes are no signed entry of this plan.
+        """
+        ...
+
     def endorse(self, body: bytes) -> bytes:
         """Return this operator's signature under the canonical body of a statement."""
         ...
@@ -82,8 +90,10 @@ class Peers(Protocol):
         """
         ...
 
-    def owed_entries(self, operator: int, summons: int) -> tuple[bytes, ...]:
-        """Ask an operator directly for its signed entries that a summons lists.
+    def owed_entries(self, operator: int, slots: tuple[str, ...]) -> tuple[bytes, ...]:
+        """Ask an operator directly for its signed entries of the slots of a summons.
+
+        What it answers is not checked yet. A call takes seconds, whatever the other side does.
 
         Raises:
             CeremonyError: RF-PEER-*, when the peer does not answer.

@@ -24,14 +24,14 @@ from temporalio.worker import Worker
 from activities.operator import Operator
 from activities.orders import OperatorActivities
 from activities.steps import Steps
-from infra.board import strict, wire
+from infra.board import wire
 from infra.board.client import HttpTransport, WitnessLoop
 from infra.board.copy import LogFile
 from infra.board.replica import Replica
 from infra.board.witness import FileVault, Witness
 from infra.homes import Home
 from infra.party.log import PartyLog
-from infra.party.peers import OWED_PATH, OwedAnswer, PeerBook
+from infra.party.peers import OWED_PATH, PeerBook, owed_answer
 from infra.party.presence import Presence
 from infra.party.queues import operator_queues
 from infra.party.rules import layout_of, state_of
@@ -45,7 +45,6 @@ from infra.transport.client import PeerClient
 from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox, make_app, serve
 from infra.transport.tls import Identity, Members
-from mpc_core.protocol.entries import Acknowledgement, Answer
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.tfhe.parameters import lookup
 
@@ -56,9 +55,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from infra.plan import SetupSeed
-    from mpc_core.protocol.entries import Entry
     from mpc_core.protocol.plan import Plan
-    from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["run_operator"]
 
@@ -201,24 +198,7 @@ class _Assembly:
 
     async def owed(self, request: web.Request) -> web.Response:
         """Answer a direct call for the entries that a summons lists."""
-        summons = int(request.match_info["summons"])
-        wanted = self.log.read(lambda state: _summoned_slots(state, summons))
-        found = [
-            envelope for entry, envelope in self.log.posted().items() if _slot(entry) in wanted
-        ]
-        return web.Response(body=strict.encode(OwedAnswer(tuple(found))))
-
-
-def _summoned_slots(state: CeremonyState, summons: int) -> frozenset[str]:
-    entry = state.members.summonses.get(summons)
-    return frozenset() if entry is None else frozenset(entry.missing)
-
-
-def _slot(entry: Entry) -> str:
-    """Return the name by which a summons lists an entry."""
-    if isinstance(entry, Answer):
-        return f"answer/{entry.context.hex()}/{entry.round}"
-    return "acknowledgement" if isinstance(entry, Acknowledgement) else ""
+        return web.Response(body=owed_answer(await request.read(), self.log.posted()))
 
 
 class _StageLedger(SentLedger):
@@ -238,7 +218,7 @@ async def _serve_operator(home: Home, temporal: str, board: tuple[str, int]) -> 
     parts = await asyncio.to_thread(_Assembly, home, _Seat.of(home), board)
     loop = asyncio.get_running_loop()
     app = make_app(parts.identity, parts.outbox)
-    app.router.add_get(OWED_PATH + r"{summons:\d{1,12}}", parts.owed)
+    app.router.add_post(OWED_PATH, parts.owed)
     async with AsyncExitStack() as stack:
         stack.callback(parts.client.close)
         stack.callback(parts.meter.save)

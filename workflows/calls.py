@@ -22,6 +22,9 @@ _UNTIL_ANSWERED = RetryPolicy(
 _A_LONG_TIME = timedelta(days=30)
 _COMPUTE_TIME = timedelta(hours=6)
 _COMPUTE_HEARTBEAT = timedelta(seconds=60)
+_ENDORSEMENT_TIME = timedelta(seconds=60)
+_ENDORSEMENT_TIMES = {"write-off": timedelta(seconds=180)}
+"""Before it signs a write-off, an operator calls the silent one and posts what that answers."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 60.0
 
 
@@ -77,7 +80,7 @@ class Calls:
                 task_queue=self.operator(index).control,
                 result_type=Endorsement,
                 schedule_to_start_timeout=timedelta(seconds=self.ceremony.timeouts.step),
-                start_to_close_timeout=timedelta(seconds=60),
+                start_to_close_timeout=_ENDORSEMENT_TIMES.get(draft.kind, _ENDORSEMENT_TIME),
                 heartbeat_timeout=timedelta(seconds=30),
                 retry_policy=RetryPolicy(maximum_attempts=2),
             )

@@ -129,6 +129,11 @@ class PartyLog:
         """Hand over an entry that somebody else signed."""
         self._submit(envelope)
 
+    def opened(self, envelope: bytes) -> tuple[Entry, tuple[int, ...]]:
+        """Return the entry and its signers, each of whose signatures is valid."""
+        signed = wire.decode(envelope, self._plan)
+        return signed.entry, signed.signers
+
     def endorse(self, body: bytes) -> bytes:
         """Return this operator's signature under the canonical body of a statement."""
         assert self._signer is not None, "a party without a seat endorses nothing"

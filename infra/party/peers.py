@@ -9,26 +9,69 @@ from infra.board import strict
 from infra.plan.keys import COORDINATOR
 from infra.transport.fetch import fetch_blob
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.owed import slot_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from infra.party.log import PartyLog
     from infra.stores import BlobStore
     from infra.transport.client import Peer, PeerClient
+    from mpc_core.protocol.entries import Entry
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["OWED_PATH", "OwedAnswer", "PeerBook"]
+__all__ = ["OWED_PATH", "PeerBook", "owed_answer"]
 
-OWED_PATH = "/owed/"
-_OWED_BYTES = 1 << 24
+OWED_PATH = "/owed"
+_OWED_BYTES = 1 << 20
+_DIRECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class OwedAnswer:
-    """An operator's signed entries that a summons lists."""
+class _OwedRequest:
+    """The slots that a summons lists."""
+
+    slots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _OwedAnswer:
+    """An operator's signed entries of these slots, as many as fit."""
 
     entries: tuple[bytes, ...]
+
+
+def owed_answer(request: bytes, posted: Mapping[Entry, bytes]) -> bytes:
+    """Answer a direct call with what this operator has signed of the slots that it names.
+
+    The caller says what is missing: this operator may not have seen the summons.
+
+    Args:
+        request: body of the call.
+        posted: the entries that this operator has signed, with their envelopes.
+
+    Raises:
+        CeremonyError: RF-PEER-017, when the call cannot be read.
+    """
+    try:
+        wanted = set(strict.decode(_OwedRequest, request[:_OWED_BYTES]).slots) - {""}
+    except strict.Malformed as error:
+        raise CeremonyError(
+            "RF-PEER-017",
+            "a direct call for missing entries cannot be read",
+            expected="the slots that a summons lists",
+            found=f"{len(request)} bytes: {error}",
+            effect="it is not answered",
+            next_step="run the version of ringforge that the plan names on both sides",
+            runbook="peer-sends-garbage",
+        ) from error
+    found: list[bytes] = []
+    room = _OWED_BYTES // 2
+    for entry, envelope in posted.items():
+        if slot_of(entry) in wanted and len(envelope) <= room:
+            found.append(envelope)
+            room -= len(envelope)
+    return strict.encode(_OwedAnswer(tuple(found)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +85,7 @@ class PeerBook:
     coordinator: tuple[str, int]
     tick: Callable[[], None]
     received: Callable[[str, int], None]
+    direct_seconds: float = _DIRECT_SECONDS
 
     def fetch(self, operator: int, root: bytes, size: int, label: str) -> None:
         """Fetch a blob of exactly this size into the own blobs; 0 is the coordinator."""
@@ -51,11 +95,18 @@ class PeerBook:
         self.received(label, size)
         self.log.wake()
 
-    def owed_entries(self, operator: int, summons: int) -> tuple[bytes, ...]:
-        """Ask an operator directly for its signed entries that a summons lists."""
-        data = self._peer(operator).request("GET", f"{OWED_PATH}{summons}", limit=_OWED_BYTES)
+    def owed_entries(self, operator: int, slots: tuple[str, ...]) -> tuple[bytes, ...]:
+        """Ask an operator directly, once, for its signed entries of the slots of a summons."""
+        data = self._peer(operator).ask_once(
+            "POST",
+            OWED_PATH,
+            strict.encode(_OwedRequest(slots)),
+            limit=_OWED_BYTES,
+            seconds=self.direct_seconds,
+            tick=self.tick,
+        )
         try:
-            return strict.decode(OwedAnswer, data).entries
+            return strict.decode(_OwedAnswer, data).entries
         except strict.Malformed as error:
             raise CeremonyError(
                 "RF-PEER-015",

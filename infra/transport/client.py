@@ -179,15 +179,18 @@ class PeerClient:
                 self._ledger.add(peer.name, "requests", len(body))
             yield response
 
-    async def persist(self, peer: Peer, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        """Repeat an attempt while connections get lost, as often as patience allows.
+    async def persist(
+        self, peer: Peer, attempt: Callable[[], Awaitable[_T]], attempts: int | None = None
+    ) -> _T:
+        """Repeat an attempt while connections get lost, by default as often as patience allows.
 
         Raises:
             CeremonyError: RF-PEER-001, -002, -003, -006, -009 if the peer is not who it should
                 be, RF-PEER-007 if all attempts lost their connection, RF-PEER-013 if the last one
                 took too long; whatever else the attempt raises.
         """
-        for number in range(self.patience.attempts):
+        most = self.patience.attempts if attempts is None else attempts
+        for number in range(most):
             try:
                 return await attempt()
             except aiohttp.ClientConnectorCertificateError as error:
@@ -195,8 +198,8 @@ class PeerClient:
             except aiohttp.ClientConnectorSSLError as error:
                 raise refusal(_as_ssl_error(error.os_error), peer=peer.name) from error
             except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as error:
-                if number + 1 == self.patience.attempts:
-                    raise _lost(peer, error, self.patience.attempts) from error
+                if number + 1 == most:
+                    raise _lost(peer, error, most) from error
             await asyncio.sleep(self.patience.delay(number))
         raise AssertionError("patience has at least one attempt")
 
@@ -228,6 +231,29 @@ class Peer:
         """
         return self.run(self._request(method, path, body, limit))
 
+    def ask_once(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        *,
+        limit: int,
+        seconds: float,
+        tick: Callable[[], None],
+    ) -> bytes:
+        """Send a request from a thread, once, and give up after so many seconds; as `request`.
+
+        Args:
+            method: the HTTP method.
+            path: path and query.
+            body: what is sent.
+            limit: most bytes the answer may have.
+            seconds: for connection and answer together.
+            tick: called about every second meanwhile; what it raises ends the wait.
+        """
+        attempt = self._attempt(method, path, body, limit, seconds)
+        return self.run(self.client.persist(self, attempt, attempts=1), tick)
+
     async def arequest(
         self, method: str, path: str, body: bytes | None = None, *, limit: int
     ) -> bytes:
@@ -241,7 +267,11 @@ class Peer:
 
     async def _request(self, method: str, path: str, body: bytes | None, limit: int) -> bytes:
         seconds = self.client.patience.seconds_for(limit + len(body or b""))
+        return await self.client.persist(self, self._attempt(method, path, body, limit, seconds))
 
+    def _attempt(
+        self, method: str, path: str, body: bytes | None, limit: int, seconds: float
+    ) -> Callable[[], Awaitable[bytes]]:
         async def attempt() -> bytes:
             async with (
                 asyncio.timeout(seconds),
@@ -252,7 +282,7 @@ class Peer:
                     raise RefusedRequestError(self.name, path, response.status, answer)
                 return answer
 
-        return await self.client.persist(self, attempt)
+        return attempt
 
 
 _REDIRECTION = 300

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mpc_core.protocol.context import BatchName  # noqa: TC001 - Temporal reads the hints
+from mpc_core.protocol.entries import Acknowledgement, Answer
 from mpc_core.protocol.key_setup import SetupPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from mpc_core.protocol.entries import Entry
     from mpc_core.protocol.key_setup import KeySetup
     from mpc_core.protocol.opening import Opening
 
-__all__ = ["Owed", "owed_by"]
+__all__ = ["Owed", "owed_by", "slot_of"]
 
 OwedKind = Literal[
     "kem-key", "contribution", "examined", "acknowledgement", "root", "decoded", "have", "answer"
@@ -58,6 +60,13 @@ def owed_by(operator: int, setup: KeySetup, openings: Iterable[Opening]) -> tupl
     for opening in openings:
         owed.extend(_owed_in_batch(operator, opening))
     return tuple(owed)
+
+
+def slot_of(entry: Entry) -> str:
+    """Return the name by which a summons lists this entry, "" if nobody is summoned for such."""
+    if isinstance(entry, Answer):
+        return f"answer/{entry.context.hex()}/{entry.round}"
+    return "acknowledgement" if isinstance(entry, Acknowledgement) else ""
 
 
 def _owed_in_setup(operator: int, setup: KeySetup) -> Iterator[Owed]:

@@ -110,6 +110,10 @@ class MemoryLog:
     def post_signed(self, envelope: bytes) -> None:
         self.board.submit(envelope)
 
+    def opened(self, envelope: bytes) -> tuple[Entry, tuple[int, ...]]:
+        signed = wire.decode(envelope, self.plan)
+        return signed.entry, signed.signers
+
     def endorse(self, body: bytes) -> bytes:
         assert self.signer is not None
         return wire.endorse(body, self.plan.hash, *self.signer).signature
@@ -166,8 +170,8 @@ class MemoryPeers:
         peer.blobs.sent[label] += size
         assert self.blobs.publish(data, label) == root
 
-    def owed_entries(self, operator: int, summons: int) -> tuple[bytes, ...]:
-        return self._peer(operator).owed_entries(summons)
+    def owed_entries(self, operator: int, slots: tuple[str, ...]) -> tuple[bytes, ...]:
+        return self._peer(operator).owed_entries(slots)
 
     def _peer(self, operator: int):
         peer = self.reach(operator)

@@ -22,8 +22,8 @@ from infra.party.presence import Presence
 from infra.party.rules import batch_counts, layout_of, state_of
 from infra.plan import COORDINATOR, SetupSeed
 from infra.plan.sandbox import sandbox_plan
-from mpc_core.protocol.entries import Acknowledgement, Answer
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.owed import slot_of
 from mpc_core.protocol.statements import Done, Due, due_statement
 from mpc_core.tfhe.keyset import bodies_of, key_set_digest, seed_of
 from mpc_core.tfhe.parameters import lookup
@@ -127,15 +127,8 @@ class Party:
         given_up = self.index in state.members.absent | state.members.written_off
         return (state.size, state.awaiting_v, given_up)
 
-    def owed_entries(self, summons: int) -> tuple[bytes, ...]:
-        wanted = set(self.log.state.members.summonses[summons].missing)
-        return tuple(env for entry, env in self.log.posted.items() if _slot(entry) in wanted)
-
-
-def _slot(entry) -> str:
-    if isinstance(entry, Answer):
-        return f"answer/{entry.context.hex()}/{entry.round}"
-    return "acknowledgement" if isinstance(entry, Acknowledgement) else ""
+    def owed_entries(self, slots: tuple[str, ...]) -> tuple[bytes, ...]:
+        return tuple(env for entry, env in self.log.posted.items() if slot_of(entry) in slots)
 
 
 class Ceremony:
