@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from activities.steps import Steps
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.owed import Owed
-    from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["CatchUp"]
 
@@ -40,7 +39,7 @@ class CatchUp:
     _refused: set[BatchKey] = field(default_factory=set)
 
     def run(self) -> None:
-        """Post whatever is owed and can be given now, then destroy what the log says is over.
+        """Post whatever is owed and can be given now, then do what else is due.
 
         Raises:
             CeremonyError: the first refusal, after everything else was tried.
@@ -54,9 +53,9 @@ class CatchUp:
             for item in owed:
                 tried.add(item)
                 self._pay(item)
-        for step in self.steps.operator.log.read(_duties):
+        for duty in self.steps.duties():
             with self._noting():
-                self.steps.step(step)
+                self.steps.step(duty)
         self._raise()
 
     def hold_openings(self) -> None:
@@ -118,10 +117,3 @@ class CatchUp:
     def _raise(self) -> None:
         if self._refusals:
             raise self._refusals[0]
-
-
-def _duties(state: CeremonyState) -> tuple[str, ...]:
-    """Return what an operator does to its own secrets after the seal and the announcement."""
-    if state.release.announcement is not None:
-        return ("conclude",)
-    return () if state.sealed is None else ("secure",)

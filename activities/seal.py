@@ -42,12 +42,28 @@ class Destruction:
         """
         with self.operator.lock("secure"):
             self.operator.log.wait_for(_is_sealed)
-            if all(self.operator.vault.read(stage_key_name(stage)) is None for stage in OFFLINE):
+            if self.is_secured():
                 return
-            for batch in self._offline():
-                self._secure(batch)
+            if self._has_keys():
+                for batch in self._offline():
+                    self._secure(batch)
             for stage in OFFLINE:
                 self.operator.vault.remove(stage_key_name(stage))
+            for name in self.operator.vault.names("setup"):
+                self.operator.vault.remove(name)
+
+    def is_secured(self) -> bool:
+        """Return whether nothing is left from which keys of N, S and M follow."""
+        return not self._has_keys() and not self.operator.vault.names("setup")
+
+    def is_concluded(self) -> bool:
+        """Return whether the final share of the key is in the vault, and no stage key."""
+        vault = self.operator.vault
+        return vault.read(KEY_SHARE) is not None and not vault.names("stage-keys")
+
+    def _has_keys(self) -> bool:
+        vault = self.operator.vault
+        return any(vault.read(stage_key_name(stage)) is not None for stage in OFFLINE)
 
     def conclude(self) -> None:
         """After the announcement: keep the final key share and the unused floods, nothing else."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from activities.ports import Meter
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.entries import Entry
+    from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Steps"]
 
@@ -80,6 +81,21 @@ class Steps:
         with self.meter.stage(key[0]):
             self.batches.answer(key)
 
+    def duties(self) -> tuple[str, ...]:
+        """Return the steps after the seal that are due and that this operator has not done.
+
+        Nobody has to order them: who was down when they were ordered finds them undone.
+        """
+        operator = self.operator
+        audit = next(batch for batch in operator.layout.assembly if batch.purpose == "audit")
+        due = operator.log.read(lambda state: _due(state, (audit.stage, audit.index)))
+        undone = {
+            "secure": not self.destruction.is_secured(),
+            "rebuild": self.acceptance.digest() is None,
+            "conclude": not self.destruction.is_concluded(),
+        }
+        return tuple(duty for duty in due if undone[duty])
+
     def objection(self, entry: Entry) -> str:
         """Return why this operator does not sign a statement, "" if it does."""
         return self.endorser.objection(entry)
@@ -98,7 +114,28 @@ class Steps:
             "contribute": (_KEYS, self.keys.contribute),
             "examine": (_KEYS, self.keys.examine),
             "acknowledge": (_KEYS, self.keys.acknowledge),
-            "secure": (_SEAL, self.destruction.secure),
+            "secure": (_SEAL, self._secure),
             "rebuild": (_ASSEMBLY, self.acceptance.rebuild),
-            "conclude": (_ASSEMBLY, self.destruction.conclude),
+            "conclude": (_ASSEMBLY, self._conclude),
         }
+
+    def _secure(self) -> None:
+        self.keys.settle()
+        self.destruction.secure()
+
+    def _conclude(self) -> None:
+        self.keys.settle()
+        self.destruction.conclude()
+
+
+def _due(state: CeremonyState, audit: BatchKey) -> tuple[str, ...]:
+    """Return what an operator does after the seal, after the bodies, and after the announcement.
+
+    The context of the zero audit is known once all bodies are opened.
+    """
+    if state.release.announcement is not None:
+        return ("conclude",)
+    if state.sealed is None:
+        return ()
+    opened = state.context(audit) is not None
+    return ("secure", "rebuild") if opened and state.release.key_set is None else ("secure",)

@@ -7,6 +7,8 @@ test decryptions -> announcement. Nothing of the assembly is opened before the s
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from typing import Any
 
 from temporalio import workflow
 
@@ -24,6 +26,8 @@ with workflow.unsafe.imports_passed_through():
 
 __all__ = ["CeremonyWorkflow"]
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""Seconds between two looks at who is present."""
 _SEED = 1
 """Assembly batch 0 opens the public seed, on which all others rest."""
 
@@ -81,10 +85,20 @@ class CeremonyWorkflow:
         await self._stage(ceremony, "O", first=ceremony.batches["bodies"])
 
     async def _everyone_present(self, calls: Calls, step: str) -> None:
-        """Order a step from whoever is present; n-t of them are enough to go on."""
+        """Order a step, once, from whoever is or becomes present; go on when n-t have done it."""
         order = await calls.step(step)
-        present: list[int] = await calls.coordinator("present_operators", None, list)
-        ordered = [calls.compute(index, "step", order) for index in present]
-        enough = min(len(present), calls.ceremony.quorum)
-        await workflow.wait_condition(lambda: sum(handle.done() for handle in ordered) >= enough)
-        await workflow.wait(ordered, timeout=calls.ceremony.timeouts.step)
+        ordered: dict[int, workflow.ActivityHandle[Any]] = {}
+
+        def is_done() -> bool:
+            return sum(handle.done() for handle in ordered.values()) >= calls.ceremony.quorum
+
+        pause = _FIRST_PAUSE
+        while not is_done():
+            present: list[int] = await calls.coordinator("present_operators", None, list)
+            for index in present:
+                if index not in ordered:
+                    ordered[index] = calls.compute(index, "step", order)
+            with suppress(TimeoutError):  # then somebody may be present who was not
+                await workflow.wait_condition(is_done, timeout=pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        await workflow.wait(ordered.values(), timeout=calls.ceremony.timeouts.step)

@@ -1,4 +1,7 @@
-"""What an operator does unasked: say where it is, come back after an absence, and catch up."""
+"""What an operator does unasked: say where it is, come back after an absence, and catch up.
+
+What is due after the seal it does also when no order comes: the order may have gone by unheard.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +69,9 @@ class Presence:
             self._come_back(index)
         elif self.log.read(_is_in_the_dark):
             self.steps.hold_openings()
+        elif duties := self.steps.duties():
+            for duty in duties:
+                self.steps.step(duty)
         else:
             self._wait(lambda state: _is_given_up(state, index) or _is_in_the_dark(state))
 

@@ -71,12 +71,14 @@ class Batch:
 class World:
     """The log as far as workflows see it.
 
-    `silent` never answer (give them no worker). `held` says whether a batch may settle.
+    `silent` never answer (give them no worker). `held` says whether a batch may settle. Pairs in
+    `deaf` are a step and who takes the order for it and never ends. Who is `away` is not present.
     """
 
     def __init__(self, *, silent=(), misfits=(), fails=(), held=lambda key: False):
         self.silent, self.misfits, self.fails = set(silent), set(misfits), set(fails)
         self.held = held
+        self.deaf, self.away = set(), set()
         self.absent, self.summoned, self.written_off = set(), set(), set()
         self.batches = {}
         self.settled = set()
@@ -236,7 +238,7 @@ class World:
 
     @activity.defn(name="present_operators")
     async def present_operators(self, _: None) -> list[int]:
-        return sorted(self.awaited)
+        return sorted(self.awaited - self.away)
 
     @activity.defn(name="draft_statement")
     async def draft_statement(self, wanted: Draft) -> Draft:
@@ -303,7 +305,9 @@ class Operator:
 
     @activity.defn(name="step")
     async def step(self, order: StepOrder) -> None:
-        self.world.orders.append((order.step, self.at, None))
+        if (order.step, self.at) in self.world.deaf:
+            await asyncio.Event().wait()
+        await self.world.change(lambda: self.world.orders.append((order.step, self.at, None)))
 
     @activity.defn(name="endorse")
     async def endorse(self, draft: Draft) -> Endorsement:

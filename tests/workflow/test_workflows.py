@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from types import SimpleNamespace
@@ -145,6 +146,35 @@ async def test_a_ceremony_that_loses_one_of_four_ends_with_an_announcement(clien
     assert opened.index(("O", 0)) < min(opened.index(("O", 1)), opened.index(("O", 2)))
     assert opened.index(("S", 0)) < opened.index(("M", 0))
     assert opened[-1] == ("O", 3)
+
+
+@pytest.mark.parametrize("step", ["secure", "rebuild", "conclude"])
+async def test_a_step_goes_on_with_who_comes_back_when_another_one_dies(client, step):
+    ceremony, world = ceremony_input(f"dies-{step}", step=0.1), World()
+    world.away, world.deaf = {4}, {(step, 3)}
+
+    async def back():
+        await world.until(lambda: {(step, at, None) for at in (1, 2)} <= set(world.orders))
+        await world.change(world.away.clear)
+
+    async with playing(client, ceremony, world), asyncio.TaskGroup() as group:
+        handle = await start(client, ceremony, CeremonyWorkflow.run, ceremony, "ceremony")
+        group.create_task(back())
+        await handle.result()
+        history = await handle.fetch_history()
+    assert {at for kind, at, _ in world.orders if kind == step} == {1, 2, 4}
+    ordered = [
+        event.activity_task_scheduled_event_attributes
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    queues = [
+        order.task_queue.name
+        for order in ordered
+        if order.activity_type.name == "step"
+        and f'"{step}"'.encode() in order.input.payloads[0].data
+    ]
+    assert sorted(queues) == sorted(set(queues)), "each is asked once"
 
 
 async def test_contradicting_answers_end_the_ceremony_and_nothing_is_announced(client):

@@ -1,0 +1,63 @@
+"""What an operator does by itself when the order for it went by while it was down."""
+
+import pytest
+
+from tests.support.key_check import key_of, same_key
+from tests.support.simulation import Ceremony
+
+LATE = 2
+
+
+def unheard(step):
+    """Return a ceremony in which an operator is down when a step is ordered, and not absent."""
+    ceremony = Ceremony()
+    ceremony.at[step] = lambda: ceremony.stop(LATE)
+    return ceremony
+
+
+def comes_back(ceremony):
+    """Start the operator again; no order is repeated."""
+    ceremony._queued[LATE].clear()
+    ceremony.restart(LATE)
+    assert LATE in ceremony.log.state.members.awaited
+
+
+def test_who_was_down_when_keys_were_to_be_destroyed_destroys_them_when_it_is_back(undisturbed):
+    ceremony = unheard("secure")
+    left = []
+
+    def back():
+        left.append(ceremony.party(LATE).vault.names("stage-keys"))
+        comes_back(ceremony)
+        left.append(ceremony.party(LATE).vault.names("stage-keys"))
+
+    ceremony.at["O-0"] = back
+    assert ceremony.run() == undisturbed.digest()
+    assert left == [tuple(f"stage-keys/{stage}" for stage in "MNOS"), ("stage-keys/O",)]
+
+
+def test_who_was_down_when_the_key_set_was_to_be_rebuilt_rebuilds_it_when_it_is_back(undisturbed):
+    ceremony = unheard("rebuild")
+    ceremony.at["key-set"] = lambda: comes_back(ceremony)
+    assert ceremony.run() == undisturbed.digest()
+    assert ceremony.party(LATE).steps.acceptance.digest() == undisturbed.digest()
+
+
+def test_who_was_down_at_the_end_keeps_only_its_share_when_it_is_back(undisturbed):
+    ceremony = unheard("conclude")
+    assert ceremony.run() == undisturbed.digest()
+    assert ceremony.party(LATE).vault.names("stage-keys")
+    comes_back(ceremony)
+    assert ceremony.party(LATE).vault.kept.keys() == undisturbed.party(LATE).vault.kept.keys()
+    assert same_key(key_of(ceremony, (1, LATE)), key_of(undisturbed, (1, 2)))
+
+
+@pytest.mark.parametrize("back", ["secure", "O-0", "conclude"])
+def test_what_keys_were_made_of_is_destroyed_also_by_who_never_used_its_keys(undisturbed, back):
+    ceremony = Ceremony()
+    ceremony.at["acknowledge"] = lambda: ceremony.stop(LATE)
+    ceremony.at[back] = lambda: ceremony.restart(LATE)
+    assert ceremony.run() == undisturbed.digest()
+    assert not ceremony.party(LATE).vault.names("setup")
+    assert ceremony.party(LATE).vault.kept.keys() == undisturbed.party(LATE).vault.kept.keys()
+    assert same_key(key_of(ceremony, (1, LATE)), key_of(undisturbed, (1, 2)))
