@@ -56,11 +56,12 @@ class Batches:
                 identifier = context.identifier(self.operator.plan.hash)
                 self.operator.log.post(Root(context.name, identifier, root))
 
-    def decode(self, key: BatchKey) -> None:
-        """Open the batch and post the decoder's entry, if it is this operator's turn."""
+    def decode(self, key: BatchKey, number: int) -> None:
+        """Open the batch and post the decoder's entry, if that round is this operator's turn."""
+        self.operator.log.wait_for(lambda state: _round(state, key, number))
         with self.operator.lock(f"{key}"):
             context = self._context(key)
-            turn = self.operator.log.wait_for(lambda state: _latest_round(state, key))
+            turn = self.operator.log.wait_for(lambda state: _round(state, key, number))
             if turn.decoder != self.operator.index or turn.decoded is not None or turn.closed:
                 return
             work = self._work(key, context)
@@ -78,13 +79,15 @@ class Batches:
                 )
             )
 
-    def answer(self, key: BatchKey) -> None:
-        """Vouch for the opening and answer the challenge of every round, then store the shares."""
+    def answer(self, key: BatchKey, number: int) -> None:
+        """Vouch for the opening and answer every challenge up to a round, then store the shares."""
+        log = self.operator.log
+        log.wait_for(lambda state: _decoded(state, key, number))
         with self.operator.lock(f"{key}"):
             context = self._context(key)
-            if not self.operator.log.read(lambda state: _takes_entries(state, key)):
+            if not log.read(lambda state: _takes_entries(state, key)):
                 return
-            for turn in self.operator.log.wait_for(lambda state: _decoded_rounds(state, key)):
+            for turn in log.wait_for(lambda state: _decoded(state, key, number)):
                 self._answer_round(key, context, turn)
 
     # -- what later batches build on ------------------------------------------------------------
@@ -300,16 +303,27 @@ def _usable_roots(state: CeremonyState, key: BatchKey) -> tuple[dict[int, bytes]
     return usable, opening.rule.points(opening.quorum)
 
 
-def _latest_round(state: CeremonyState, key: BatchKey) -> Round | None:
+def _round(state: CeremonyState, key: BatchKey, number: int) -> Round | None:
+    """Return a round, or the one that holds; None while this log does not show the round."""
     opening = state.opening(key)
-    return None if opening is None or not opening.rounds else opening.rounds[-1]
+    if opening is None or not opening.rounds:
+        return None
+    if opening.held is not None:
+        return opening.rounds[opening.held]
+    return opening.rounds[number] if number < len(opening.rounds) else None
 
 
-def _decoded_rounds(state: CeremonyState, key: BatchKey) -> tuple[Round, ...] | None:
-    """Return the rounds that have a decoder's entry, None before there is one."""
+def _decoded(state: CeremonyState, key: BatchKey, number: int) -> tuple[Round, ...] | None:
+    """Return the rounds with a decoder's entry, None while this log does not show that round's.
+
+    A round that is closed gets no entry any more.
+    """
+    awaited = _round(state, key, number)
+    if awaited is None or (awaited.decoded is None and not awaited.closed):
+        return None
     opening = state.opening(key)
     rounds = () if opening is None else opening.rounds
-    return tuple(turn for turn in rounds if turn.decoded is not None) or None
+    return tuple(turn for turn in rounds if turn.decoded is not None)
 
 
 def _unjudged_rounds(state: CeremonyState, key: BatchKey) -> tuple[Round, ...]:

@@ -100,10 +100,14 @@ class CatchUp:
         key = (item.batch.stage, item.batch.batch)
         if key in self._refused:
             return
-        act = {"root": self.steps.share, "decoded": self.steps.decode}.get(item.kind)
         before = len(self._refusals)
         with self._noting():
-            (act or self.steps.answer)(key)
+            if item.kind == "root":
+                self.steps.share(key)
+            elif item.kind == "decoded":
+                self.steps.decode(key, item.round)
+            else:
+                self.steps.answer(key, item.round)
         if len(self._refusals) > before:
             self._refused.add(key)
 

@@ -97,15 +97,15 @@ class OperatorActivities:
 
     @activity.defn(name="decode")
     def decode(self, order: BatchOrder) -> None:
-        """Open a batch, if this operator is the decoder of its current round."""
+        """Open a batch, if this operator is the decoder of the round that the order names."""
         with _explained():
-            self.steps.decode(self._batch(order))
+            self.steps.decode(self._batch(order), order.round)
 
     @activity.defn(name="answer")
     def answer(self, order: BatchOrder) -> None:
         """Vouch for the opening of a batch and answer its challenges."""
         with _explained():
-            self.steps.answer(self._batch(order))
+            self.steps.answer(self._batch(order), order.round)
 
     @activity.defn(name="step")
     def step(self, order: StepOrder) -> None:

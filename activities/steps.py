@@ -71,15 +71,15 @@ class Steps:
             self.keys.settle()
             self.batches.share(key)
 
-    def decode(self, key: BatchKey) -> None:
-        """Open a batch, if this operator is the decoder of its current round."""
+    def decode(self, key: BatchKey, number: int) -> None:
+        """Open a batch, if this operator is the decoder of that round."""
         with self.meter.stage(key[0]):
-            self.batches.decode(key)
+            self.batches.decode(key, number)
 
-    def answer(self, key: BatchKey) -> None:
-        """Vouch for the opening of a batch and answer its challenges."""
+    def answer(self, key: BatchKey, number: int) -> None:
+        """Vouch for the opening of a batch and answer its challenges up to that round."""
         with self.meter.stage(key[0]):
-            self.batches.answer(key)
+            self.batches.answer(key, number)
 
     def duties(self) -> tuple[str, ...]:
         """Return the steps after the seal that are due and that this operator has not done.

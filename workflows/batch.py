@@ -7,6 +7,7 @@ operators close; the batch is then settled without it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from temporalio import workflow
@@ -67,4 +68,4 @@ class BatchWorkflow:
     def _once(self, calls: Calls, step: str, index: int, round_: int, order: BatchOrder) -> None:
         key = (step, index, round_)
         if key not in self._ordered:
-            self._ordered[key] = calls.compute(index, step, order)
+            self._ordered[key] = calls.compute(index, step, replace(order, round=round_))

@@ -88,11 +88,16 @@ class BatchInput:
 
 @dataclass(frozen=True, slots=True)
 class BatchOrder:
-    """A batch that operators are told to work on: the coordinator's signed order, base64."""
+    """A batch that operators are told to work on: the coordinator's signed order, base64.
+
+    `round` is the decoder round to decode or to answer: an operator whose log is behind waits for
+    it. The signed order is to work on the batch; it names no round.
+    """
 
     stage: str
     batch: int
     envelope: str
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,11 @@ class Recorder:
     def share(self, key):
         self._note("share", key)
 
-    def decode(self, key):
-        self._note("decode", key)
+    def decode(self, key, number):
+        self._note("decode", key, number)
 
-    def answer(self, key):
-        self._note("answer", key)
+    def answer(self, key, number):
+        self._note("answer", key, number)
 
     def step(self, name):
         self._note("step", name)
@@ -78,8 +78,8 @@ def orders(sign):
     """Return every activity's name and argument, with an envelope that `sign` makes of its line."""
     return {
         "share": BatchOrder("N", 7, sign(batch_line("N", 7))),
-        "decode": BatchOrder("N", 7, sign(batch_line("N", 7))),
-        "answer": BatchOrder("N", 7, sign(batch_line("N", 7))),
+        "decode": BatchOrder("N", 7, sign(batch_line("N", 7)), 2),
+        "answer": BatchOrder("N", 7, sign(batch_line("N", 7)), 3),
         "step": StepOrder("secure", sign(step_line("secure"))),
         "endorse": Draft(
             "close",
@@ -111,6 +111,8 @@ def test_an_order_of_the_coordinator_is_carried_out(name):
     steps = Recorder()
     run(name, orders(envelope)[name], steps)
     expected = {
+        "decode": [("decode", ("N", 7), 2)],
+        "answer": [("answer", ("N", 7), 3)],
         "step": [("step", "secure")],
         "endorse": [("asked", Close("complaints")), ("signed", BODY)],
     }

@@ -267,7 +267,8 @@ class Ceremony:
             for step, index, round_ in _orders(view):
                 if (step, index, round_) not in ordered:
                     ordered.add((step, index, round_))
-                    self._order([index], lambda p, s=step: getattr(p.steps, s)(key))
+                    numbers = () if step == "share" else (round_,)
+                    self._order([index], lambda p, s=step, q=numbers: getattr(p.steps, s)(key, *q))
             if view.close:
                 self.state("close", view.close)
             if len(self.board.entries) == size:
