@@ -15,6 +15,7 @@ from activities.shares import keep_shares, stored_shares
 from activities.work import work_of
 from mpc_core.protocol.entries import Answer, Decoded, Have, Root
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.merkle import chunk_root
 from mpc_core.sharing.challenge import answer as answer_to
 from mpc_core.sharing.challenge import challenge
 from mpc_core.sharing.opening import decode_double, decode_single
@@ -45,16 +46,12 @@ class Batches:
             context = self._context(key)
             if not self.operator.log.read(lambda state: _takes_entries(state, key)):
                 return
-            index = self.operator.index
+            index, identifier = self.operator.index, context.identifier(self.operator.plan.hash)
             posted = self.operator.log.read(lambda state: _roots(state, key).get(index))
-            if posted is not None and self.operator.blobs.has(posted):
-                return
-            root = self._publish_vector(key, context)
-            if posted is not None and posted != root:
-                raise self._own_vector_differs(key)
-            if posted is None:
-                identifier = context.identifier(self.operator.plan.hash)
-                self.operator.log.post(Root(context.name, identifier, root))
+            if posted is None or not self._is_answered(key):
+                root = self._publish_vector(key, context, posted)
+                if posted is None:
+                    self.operator.log.post(Root(context.name, identifier, root))
 
     def decode(self, key: BatchKey, number: int) -> None:
         """Open the batch and post the decoder's entry, if that round is this operator's turn."""
@@ -140,9 +137,31 @@ class Batches:
     def _work(self, key: BatchKey, context: BatchContext) -> BatchWork:
         return work_of(self.operator, self.operator.batch(key), context, self)
 
-    def _publish_vector(self, key: BatchKey, context: BatchContext) -> bytes:
+    def _is_answered(self, key: BatchKey) -> bool:
+        """Tell whether the batch has a value that holds and this operator has answered for it."""
+        index = self.operator.index
+        return self.operator.log.read(lambda state: _is_answered(state, key, index))
+
+    def _publish_vector(self, key: BatchKey, context: BatchContext, posted: bytes | None) -> bytes:
+        """Have the own share vector in the outbox; return its root.
+
+        A root is noted durably before anybody sees it: until the log covers it, only the note says
+        which root this operator has signed.
+
+        Security: whoever published two vectors for one context would show a value and its masks
+            twice. A vector that differs from the posted or noted one is never published.
+        """
+        name = f"roots/{context.identifier(self.operator.plan.hash).hex()}"
+        promised = posted or self.operator.work.read(name)
+        if promised is not None and self.operator.blobs.has(promised):
+            return promised
         work = self._work(key, context)
-        return self.operator.blobs.publish(work.encode(work.share_vector()), key[0])
+        data = work.encode(work.share_vector())
+        root = chunk_root(data, self.operator.plan.layout.leaf_bytes)
+        if promised is not None and promised != root:
+            raise self._own_vector_differs(key)
+        self.operator.work.write(name, root)
+        return self.operator.blobs.publish(data, key[0])
 
     def _choose_vectors(self, key: BatchKey) -> dict[int, bytes]:
         """Fetch the vectors of enough operators, its own first; who does not serve is passed over.
@@ -250,9 +269,7 @@ class Batches:
         """Return the share vector that the posted root names, recomputed when it was lost."""
         index = self.operator.index
         posted = self.operator.log.wait_for(lambda state: _roots(state, key).get(index))
-        if not self.operator.blobs.has(posted) and self._publish_vector(key, context) != posted:
-            raise self._own_vector_differs(key)
-        return self.operator.blobs.read(posted)
+        return self.operator.blobs.read(self._publish_vector(key, context, posted))
 
     def _keep(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
         """Store the shares that follow from the v of a round."""
@@ -266,7 +283,7 @@ class Batches:
     def _own_vector_differs(self, key: BatchKey) -> CeremonyError:
         return CeremonyError(
             "RF-BATCH-011",
-            "the recomputed share vector differs from the one whose root is on the log",
+            "the recomputed share vector differs from the one whose root was signed",
             operator=self.operator.name,
             stage=key[0],
             expected="the same bytes from the same keys",
@@ -280,6 +297,15 @@ class Batches:
 def _takes_entries(state: CeremonyState, key: BatchKey) -> bool:
     """Tell whether a batch is not sealed: a late order finds its keys destroyed."""
     return any(opening.rule.key == key for opening in state.openings)
+
+
+def _is_answered(state: CeremonyState, key: BatchKey, operator: int) -> bool:
+    opening = state.opening(key)
+    return (
+        opening is not None
+        and opening.held is not None
+        and all(operator in turn.answers for turn in opening.rounds if turn.decoded is not None)
+    )
 
 
 def _roots(state: CeremonyState, key: BatchKey) -> dict[int, bytes]:

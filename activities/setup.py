@@ -101,9 +101,10 @@ class KeySteps:
             self.operator.log.post(Acknowledgement(position, self._keep_stage_keys(setup)))
 
     def settle(self) -> None:
-        """Once the setup is sealed, check the own keys and forget what they were made of.
+        """Once the setup is sealed, check the kept keys and forget what they were made of.
 
-        Who was written off before it acknowledged derives its keys only now.
+        Who was written off before it acknowledged derives its keys only now. What counts is what
+        the vault holds, not what was acknowledged: that is what share vectors will be made of.
 
         Raises:
             CeremonyError: RF-SETUP-003, when a stage key is not the reference value.
@@ -114,11 +115,12 @@ class KeySteps:
             setup = self.operator.log.wait_for(
                 lambda state: state.setup if state.setup.phase is SetupPhase.SEALED else None
             )
-            acknowledged = setup.acknowledgements.get(self.operator.index)
-            if (acknowledged or self._keep_stage_keys(setup)) != self._references(setup):
+            if len(self.operator.vault.names("stage-keys")) < len(STAGES):
+                self._keep_stage_keys(setup)
+            if self._kept_references() != self._references(setup):
                 raise CeremonyError(
                     "RF-SETUP-003",
-                    "a stage key of this operator is not the one that the others hold",
+                    "a stage key in this operator's vault is not the one that the others hold",
                     operator=self.operator.name,
                     stage="keys",
                     expected="the reference value on the log",
@@ -138,6 +140,17 @@ class KeySteps:
         for stage in STAGES:
             keys = b"".join(children[members][stage] for members in sorted(children))
             self.operator.vault.write(stage_key_name(stage), keys)
+        return references(self.operator.plan.hash, children)
+
+    def _kept_references(self) -> tuple[bytes, ...]:
+        """Return the references of the stage keys that the vault holds."""
+        children: dict[AccessSet, dict[str, bytes]] = {
+            members: {} for members in self.operator.own_sets()
+        }
+        for stage in STAGES:
+            keys = self.operator.stage_keys(stage)
+            for members, child in zip(keys.sets, keys.children, strict=True):
+                children[members][stage] = child
         return references(self.operator.plan.hash, children)
 
     def _references(self, setup: KeySetup) -> tuple[bytes, ...]:

@@ -1,0 +1,96 @@
+"""An operator whose machine computes something else than before contradicts itself nowhere."""
+
+import pytest
+
+from mpc_core.protocol.entries import Root
+from mpc_core.protocol.errors import CeremonyError
+from tests.support.simulation import Ceremony
+
+KEY = ("N", 0)
+FAULTY = 2
+
+
+@pytest.fixture
+def ceremony():
+    ceremony = Ceremony()
+    for party in ceremony.parties.values():
+        party.start()
+        party.come_back()
+    ceremony.keys()
+    return ceremony
+
+
+def flip_a_stage_key(party, stage="N"):
+    name = f"stage-keys/{stage}"
+    kept = party.vault.read(name)
+    party.vault.write(name, bytes([kept[0] ^ 1]) + kept[1:])
+
+
+@pytest.mark.parametrize("step", ["share", "answer"])
+def test_a_vector_that_differs_from_the_posted_root_is_never_served(ceremony, step):
+    party = ceremony.party(FAULTY)
+    for other in ceremony.parties.values():
+        other.steps.share(KEY)
+    ceremony.party(1).steps.decode(KEY, 0)
+    party.blobs.kept.clear()
+    flip_a_stage_key(party)
+    with pytest.raises(CeremonyError, match="RF-BATCH-011"):
+        party.steps.share(KEY) if step == "share" else party.steps.answer(KEY, 0)
+    opened = ceremony.log.state.opening(KEY).rounds[0].decoded.root
+    assert party.blobs.kept.keys() <= {opened}
+
+
+def posts_that_get_lost(party):
+    posted = []
+    party.log.post = posted.append
+    return posted
+
+
+def test_a_root_that_the_log_does_not_cover_yet_is_the_only_one_that_is_signed(ceremony):
+    party = ceremony.party(FAULTY)
+    posted = posts_that_get_lost(party)
+    party.steps.share(KEY)
+    party.stop()
+    party.blobs.kept.clear()
+    flip_a_stage_key(party)
+    party.start()
+    posted += posts_that_get_lost(party)
+    with pytest.raises(CeremonyError, match="RF-BATCH-011"):
+        party.steps.share(KEY)
+    assert len(posted) == 1
+    assert not party.blobs.kept
+    flip_a_stage_key(party)
+    again = posts_that_get_lost(party)
+    party.steps.share(KEY)
+    assert again == posted
+    assert isinstance(again[0], Root)
+
+
+def test_a_root_is_noted_before_it_is_served_or_posted(ceremony):
+    party = ceremony.party(FAULTY)
+    before = []
+    publish = party.blobs.publish
+    party.blobs.publish = lambda data, label: (
+        before.append(party.work.names("roots")) or publish(data, label)
+    )
+    party.steps.share(KEY)
+    assert len(before[0]) == 1
+
+
+@pytest.mark.parametrize("stage", "NSMO")
+def test_the_keys_in_the_vault_must_be_those_that_were_acknowledged(ceremony, stage):
+    party = ceremony.party(FAULTY)
+    flip_a_stage_key(party, stage)
+    with pytest.raises(CeremonyError, match="RF-SETUP-003"):
+        party.steps.share(KEY)
+    assert FAULTY not in ceremony.log.state.opening(KEY).roots
+    assert party.vault.names("setup")
+
+
+def test_keys_of_which_some_were_not_written_are_derived_again(ceremony):
+    party = ceremony.party(FAULTY)
+    kept = party.vault.read("stage-keys/O")
+    party.vault.remove("stage-keys/O")
+    party.steps.share(KEY)
+    assert party.vault.read("stage-keys/O") == kept
+    assert not party.vault.names("setup")
