@@ -62,7 +62,7 @@ class Batches:
             if turn.decoder != self.operator.index or turn.decoded is not None or turn.closed:
                 return
             work = self._work(key, context)
-            points = self._choose_vectors(key)
+            points = self._choose_vectors(key, context)
             opening = self._interpolate(work, points)
             work.check_opening(opening)
             root = self.operator.blobs.publish(work.encode(opening), key[0])
@@ -129,6 +129,22 @@ class Batches:
             for turn in self.operator.log.read(lambda state: _unjudged_rounds(state, key)):
                 self._hold(key, turn)
 
+    def unopened(self) -> tuple[BatchKey, ...]:
+        """Return the batches that others may still need this operator's share vector for."""
+        index = self.operator.index
+        return self.operator.log.read(
+            lambda state: tuple(
+                opening.rule.key
+                for opening in state.openings
+                if index in opening.roots and opening.held is None
+            )
+        )
+
+    def serve_again(self, key: BatchKey) -> None:
+        """Have the share vector here whose root is on the log; it may be lost with `work/`."""
+        with self.operator.lock(f"{key}"):
+            self._own_vector(key, self._context(key))
+
     # -- inside -----------------------------------------------------------------------------------
 
     def _context(self, key: BatchKey) -> BatchContext:
@@ -153,7 +169,7 @@ class Batches:
         """
         name = f"roots/{context.identifier(self.operator.plan.hash).hex()}"
         promised = posted or self.operator.work.read(name)
-        if promised is not None and self.operator.blobs.has(promised):
+        if promised is not None and self.operator.blobs.read_if_here(promised) is not None:
             return promised
         work = self._work(key, context)
         data = work.encode(work.share_vector())
@@ -163,7 +179,7 @@ class Batches:
         self.operator.work.write(name, root)
         return self.operator.blobs.publish(data, key[0])
 
-    def _choose_vectors(self, key: BatchKey) -> dict[int, bytes]:
+    def _choose_vectors(self, key: BatchKey, context: BatchContext) -> dict[int, bytes]:
         """Fetch the vectors of enough operators, its own first; who does not serve is passed over.
 
         Raises:
@@ -177,7 +193,10 @@ class Batches:
             if len(chosen) == needed:
                 break
             try:
-                self._fetch(index, usable[index], size, key[0])
+                if index == self.operator.index:
+                    self._own_vector(key, context)
+                else:
+                    self._fetch(index, usable[index], size, key[0])
             except CeremonyError as refusal:
                 refusals.append(refusal)
             else:

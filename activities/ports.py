@@ -70,6 +70,10 @@ class Blobs(Protocol):
         """Return a copy, checked against its root."""
         ...
 
+    def read_if_here(self, root: bytes) -> bytes | None:
+        """Return a copy, checked against its root, or None; a damaged one counts as absent."""
+        ...
+
     def publish(self, data: bytes, label: str) -> bytes:
         """Keep and serve these bytes; returns their root. `label` is the stage that pays."""
         ...

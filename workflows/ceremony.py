@@ -53,7 +53,7 @@ class CeremonyWorkflow:
         await self._stage(ceremony, "O", first=_SEED, last=ceremony.batches["bodies"])
         await self._accept(calls, ceremony)
         announced: Draft = await calls.state("announcement")
-        await self._everyone_present(calls, "conclude")
+        await self._everyone_present(calls, "conclude", patience=ceremony.timeouts.waiting)
         result: CeremonyResult = await calls.coordinator(
             "publish", announced.subject, CeremonyResult
         )
@@ -84,8 +84,14 @@ class CeremonyWorkflow:
         await calls.state("key-set")
         await self._stage(ceremony, "O", first=ceremony.batches["bodies"])
 
-    async def _everyone_present(self, calls: Calls, step: str) -> None:
-        """Order a step, once, from whoever is or becomes present; go on when n-t have done it."""
+    async def _everyone_present(
+        self, calls: Calls, step: str, *, patience: float | None = None
+    ) -> None:
+        """Order a step, once, from whoever is or becomes present; go on when n-t have done it.
+
+        The others get the time of a step, or as long as `patience`: nothing comes after the last
+        step, in which everybody makes its key share, and a slow operator must not miss it.
+        """
         order = await calls.step(step)
         ordered: dict[int, workflow.ActivityHandle[Any]] = {}
 
@@ -101,4 +107,4 @@ class CeremonyWorkflow:
             with suppress(TimeoutError):  # then somebody may be present who was not
                 await workflow.wait_condition(is_done, timeout=pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        await workflow.wait(ordered.values(), timeout=calls.ceremony.timeouts.step)
+        await workflow.wait(ordered.values(), timeout=patience or calls.ceremony.timeouts.step)

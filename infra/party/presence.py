@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -47,15 +48,20 @@ class Presence:
     def run(self) -> None:
         """Work until the process ends; what fails is reported and tried again."""
         try:
+            for key in self.steps.batches.unopened():
+                self._try(partial(self.steps.batches.serve_again, key))
             while not self._stop.is_set():
-                try:
-                    self.once()
-                except CeremonyError as error:
-                    _log.warning("presence", **{k: v for k, v in error.as_dict().items() if v})
-                    self._stop.wait(_PATIENCE_SECONDS)
+                self._try(self.once)
         except BaseException:
             self.failed()
             raise
+
+    def _try(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except CeremonyError as error:
+            _log.warning("presence", **{k: v for k, v in error.as_dict().items() if v})
+            self._stop.wait(_PATIENCE_SECONDS)
 
     def once(self) -> None:
         """Do what is missing on the log from this operator, else wait for a while."""
