@@ -48,7 +48,7 @@ class Batches:
                 return
             index, identifier = self.operator.index, context.identifier(self.operator.plan.hash)
             posted = self.operator.log.read(lambda state: _roots(state, key).get(index))
-            if posted is None or not self._is_answered(key):
+            if posted is None or not self.is_answered(key):
                 root = self._publish_vector(key, context, posted)
                 if posted is None:
                     self.operator.log.post(Root(context.name, identifier, root))
@@ -129,6 +129,14 @@ class Batches:
             for turn in self.operator.log.read(lambda state: _unjudged_rounds(state, key)):
                 self._hold(key, turn)
 
+    def is_answered(self, key: BatchKey) -> bool:
+        """Tell whether a batch has a value that holds and this operator has answered for it.
+
+        Then nobody needs its share vector any more.
+        """
+        index = self.operator.index
+        return self.operator.log.read(lambda state: _is_answered(state, key, index))
+
     def unopened(self) -> tuple[BatchKey, ...]:
         """Return the batches that others may still need this operator's share vector for."""
         index = self.operator.index
@@ -152,11 +160,6 @@ class Batches:
 
     def _work(self, key: BatchKey, context: BatchContext) -> BatchWork:
         return work_of(self.operator, self.operator.batch(key), context, self)
-
-    def _is_answered(self, key: BatchKey) -> bool:
-        """Tell whether the batch has a value that holds and this operator has answered for it."""
-        index = self.operator.index
-        return self.operator.log.read(lambda state: _is_answered(state, key, index))
 
     def _publish_vector(self, key: BatchKey, context: BatchContext, posted: bytes | None) -> bytes:
         """Have the own share vector in the outbox; return its root.

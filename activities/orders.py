@@ -7,6 +7,8 @@ orders, and the line must be exactly the one that belongs to the activity and it
 from __future__ import annotations
 
 import base64
+import contextvars
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from workflows.contracts import BatchOrder, Draft, Endorsement, StepOrder
 
 __all__ = ["OperatorActivities", "batch_line", "statement_line", "step_line"]
 
+_BEAT_SECONDS = 5.0
 _log = structlog.get_logger()
 
 
@@ -41,13 +44,33 @@ def statement_line(body: bytes) -> bytes:
 
 
 @contextmanager
+def _beating() -> Iterator[None]:
+    """Beat from a second thread while a step runs: what computes for minutes cannot by itself."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(_BEAT_SECONDS):
+            activity.heartbeat()
+
+    run = contextvars.copy_context().run
+    thread = threading.Thread(target=run, args=(beat,), name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
 def _explained() -> Iterator[None]:
     """Let Temporal show the code and the sentence of an error, and nothing of the stack.
 
     What nobody foresaw may quote a value: it goes to this operator's own log.
     """
     try:
-        yield
+        with _beating():
+            yield
     except FailureError:
         raise
     except CeremonyError as error:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["KEY_SHARE", "Destruction"]
 
 OFFLINE = ("N", "S", "M")
+_SEED_BATCH = ("O", 0)
 KEY_SHARE = "key-share.json"
 """Vault file that says what the operator's final share of the key consists of."""
 
@@ -51,6 +52,20 @@ class Destruction:
                 self.operator.vault.remove(stage_key_name(stage))
             for name in self.operator.vault.names("setup"):
                 self.operator.vault.remove(name)
+
+    def forget_seed_key(self) -> None:
+        """Once the public seed is opened and answered for: destroy the keys of stage O.
+
+        Nothing but the seed is made from them.
+        """
+        with self.operator.lock("secure"):
+            if self.batches.is_answered(_SEED_BATCH):
+                self.operator.vault.remove(stage_key_name("O"))
+
+    def needs_no_seed_key(self) -> bool:
+        """Return whether keys of stage O are here that nothing needs any more."""
+        kept = self.operator.vault.read(stage_key_name("O")) is not None
+        return kept and self.batches.is_answered(_SEED_BATCH)
 
     def is_secured(self) -> bool:
         """Return whether nothing is left from which keys of N, S and M follow."""

@@ -69,6 +69,8 @@ class Steps:
         """Compute a share vector and post its root."""
         with self.meter.stage(key[0]):
             self.keys.settle()
+            if key[0] == _ASSEMBLY:
+                self.destruction.forget_seed_key()
             self.batches.share(key)
 
     def decode(self, key: BatchKey, number: int) -> None:
@@ -91,6 +93,7 @@ class Steps:
         due = operator.log.read(lambda state: _due(state, (audit.stage, audit.index)))
         undone = {
             "secure": not self.destruction.is_secured(),
+            "forget_seed_key": self.destruction.needs_no_seed_key(),
             "rebuild": self.acceptance.digest() is None,
             "conclude": not self.destruction.is_concluded(),
         }
@@ -115,6 +118,7 @@ class Steps:
             "examine": (_KEYS, self.keys.examine),
             "acknowledge": (_KEYS, self.keys.acknowledge),
             "secure": (_SEAL, self._secure),
+            "forget_seed_key": (_ASSEMBLY, self.destruction.forget_seed_key),
             "rebuild": (_ASSEMBLY, self.acceptance.rebuild),
             "conclude": (_ASSEMBLY, self._conclude),
         }
@@ -138,4 +142,5 @@ def _due(state: CeremonyState, audit: BatchKey) -> tuple[str, ...]:
     if state.sealed is None:
         return ()
     opened = state.context(audit) is not None
-    return ("secure", "rebuild") if opened and state.release.key_set is None else ("secure",)
+    after_seal = ("secure", "forget_seed_key")
+    return (*after_seal, "rebuild") if opened and state.release.key_set is None else after_seal

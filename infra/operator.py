@@ -143,6 +143,8 @@ class _Assembly:
 
     def __init__(self, home: Home, seat: _Seat, board: tuple[str, int]) -> None:
         plan = seat.plan
+        vault = FileStore(home.vault)
+        vault.sweep()
         layout = layout_of(plan)
         self.plan, self.seat = plan, seat
         self.meter = MetricsRecorder(home.metrics_file, home.name)
@@ -173,7 +175,7 @@ class _Assembly:
             peers=PeerBook(
                 plan, self.client, blobs, self.log, board, _heartbeat, self.meter.received
             ),
-            vault=FileStore(home.vault),
+            vault=vault,
             work=FileStore(home.work / "steps"),
             random=seat.random,
         )

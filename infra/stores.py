@@ -52,8 +52,10 @@ class FileStore:
             vault stands for storage whose keys can be destroyed (SECURITY.md).
         """
         path = self._path(name)
-        if not path.exists():
-            return
+        if path.exists():
+            self._destroy(path)
+
+    def _destroy(self, path: Path) -> None:
         with disk_errors(path):
             with path.open("r+b") as file:
                 file.write(bytes(path.stat().st_size))
@@ -61,6 +63,14 @@ class FileStore:
                 os.fsync(file.fileno())
             path.unlink()
             sync_directory(path.parent)
+
+    def sweep(self) -> None:
+        """Overwrite and remove what writes left that a crash broke off.
+
+        Call it before anything is written: a write that goes on loses its file.
+        """
+        for path in sorted(self._folder.rglob(".*.tmp")):
+            self._destroy(path)
 
     def names(self, prefix: str) -> tuple[str, ...]:
         """Return the stored names below a prefix, sorted."""

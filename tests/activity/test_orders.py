@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import threading
 
 import pytest
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import ActivityEnvironment
 
+from activities import orders as orders_module
 from activities.orders import OperatorActivities, batch_line, statement_line, step_line
 from infra.board import wire
 from mpc_core.protocol.entries import Close
@@ -183,6 +185,17 @@ def test_a_signed_order_for_one_statement_endorses_no_other():
     other = wire.body_of(Close("contributions/0"))
     draft = dataclasses.replace(orders(envelope)["endorse"], body=base64.b64encode(other).decode())
     assert refused("endorse", draft).type == "RF-ORDER-001"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_that_computes_for_long_is_heard_of_and_is_silent_when_it_ends(name, monkeypatch):
+    monkeypatch.setattr(orders_module, "_BEAT_SECONDS", 0.01)
+    heard, environment, steps = threading.Event(), ActivityEnvironment(), Recorder()
+    environment.on_heartbeat = lambda *_: heard.set()
+    steps._note = lambda *_: steps.done.append(heard.wait(10))
+    environment.run(getattr(offered(steps), name), orders(envelope)[name])
+    assert steps.done[0] is True
+    assert "heartbeat" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_an_objection_is_an_answer_and_no_signature():

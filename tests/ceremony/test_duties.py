@@ -2,6 +2,7 @@
 
 import pytest
 
+from activities.seal import KEY_SHARE
 from tests.support.key_check import key_of, same_key
 from tests.support.simulation import Ceremony
 
@@ -36,6 +37,50 @@ def test_who_was_down_when_keys_were_to_be_destroyed_destroys_them_when_it_is_ba
     assert left == [tuple(f"stage-keys/{stage}" for stage in "MNOS"), ("stage-keys/O",)]
 
 
+def test_the_key_of_the_seed_is_destroyed_once_the_seed_is_opened(undisturbed):
+    ceremony = Ceremony()
+    left = {}
+
+    def look(milestone):
+        left[milestone] = [party.vault.names("stage-keys") for party in ceremony.running]
+
+    ceremony.at["O-0"] = lambda: look("O-0")
+    ceremony.at["O-2"] = lambda: look("O-2")
+    assert ceremony.run() == undisturbed.digest()
+    assert left == {"O-0": [("stage-keys/O",)] * 4, "O-2": [()] * 4}
+
+
+def test_who_has_not_answered_for_the_seed_keeps_its_key_and_answers_later(undisturbed):
+    ceremony = Ceremony()
+    left = []
+    ceremony.at["O-0"] = lambda: ceremony.stop(LATE)
+
+    def back():
+        left.append(ceremony.party(LATE).vault.names("stage-keys"))
+        ceremony.party(LATE).lose_work()
+        ceremony.restart(LATE)
+        left.append(ceremony.party(LATE).vault.names("stage-keys"))
+
+    ceremony.at["O-3"] = back
+    assert ceremony.run() == undisturbed.digest()
+    assert left == [("stage-keys/O",), ()]
+    assert LATE in ceremony.log.state.opening(("O", 0)).rounds[0].answers
+
+
+def test_a_late_order_for_the_seed_does_nothing_when_its_key_is_gone(undisturbed):
+    ceremony = Ceremony()
+
+    def late():
+        ceremony.lose(LATE)
+        ceremony.restart(LATE)
+        ceremony.party(LATE).steps.share(("O", 0))
+        ceremony.party(LATE).steps.answer(("O", 0), 0)
+
+    ceremony.at["O-3"] = late
+    assert ceremony.run() == undisturbed.digest()
+    assert ceremony.refusals == []
+
+
 def test_who_was_down_when_the_key_set_was_to_be_rebuilt_rebuilds_it_when_it_is_back(undisturbed):
     ceremony = unheard("rebuild")
     ceremony.at["key-set"] = lambda: comes_back(ceremony)
@@ -46,7 +91,7 @@ def test_who_was_down_when_the_key_set_was_to_be_rebuilt_rebuilds_it_when_it_is_
 def test_who_was_down_at_the_end_keeps_only_its_share_when_it_is_back(undisturbed):
     ceremony = unheard("conclude")
     assert ceremony.run() == undisturbed.digest()
-    assert ceremony.party(LATE).vault.names("stage-keys")
+    assert ceremony.party(LATE).vault.read(KEY_SHARE) is None
     comes_back(ceremony)
     assert ceremony.party(LATE).vault.kept.keys() == undisturbed.party(LATE).vault.kept.keys()
     assert same_key(key_of(ceremony, (1, LATE)), key_of(undisturbed, (1, 2)))

@@ -136,7 +136,7 @@ def test_who_was_written_off_and_comes_back_late_has_the_same_share(undisturbed)
 
 def test_who_comes_back_after_the_announcement_destroys_its_stage_keys(undisturbed):
     ceremony = Ceremony()
-    ceremony.at["O-2"] = lambda: ceremony.stop(3)
+    ceremony.at["O-0"] = lambda: ceremony.stop(3)
     assert ceremony.run() == undisturbed.digest()
     assert ceremony.party(3).vault.names("stage-keys") == ("stage-keys/O",)
     ceremony.restart(3)

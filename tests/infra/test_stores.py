@@ -1,6 +1,6 @@
 import pytest
 
-from infra.stores import BlobStore
+from infra.stores import BlobStore, FileStore
 from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox
 from mpc_core.protocol.errors import CeremonyError
@@ -30,3 +30,18 @@ def test_a_damaged_blob_counts_as_absent_and_is_removed(blobs, damage):
         blobs.read(root)
     assert blobs.publish(DATA, "N") == root
     assert blobs.read(root) == DATA
+
+
+def test_secrets_in_writes_that_a_crash_broke_off_are_overwritten_at_the_next_start(tmp_path):
+    vault = FileStore(tmp_path / "vault")
+    vault.write("stage-keys/N", b"kept")
+    left = [tmp_path / "vault" / ".a.x1.tmp", tmp_path / "vault" / "stage-keys" / ".N.x2.tmp"]
+    for path in left:
+        path.write_bytes(b"secret")
+    seen = [path.open("rb") for path in left]
+    vault.sweep()
+    for path, file in zip(left, seen, strict=True):
+        with file:
+            assert file.read() == bytes(len(b"secret"))
+        assert not path.exists()
+    assert vault.read("stage-keys/N") == b"kept"
