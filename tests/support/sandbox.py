@@ -128,7 +128,12 @@ class Sandbox:
         )
 
     def until_said(self, words: str) -> str:
-        return self.until(lambda said: words in said.text).text
+        """Return the text with these words, said already or still to come.
+
+        The two outputs of a process are read side by side, so a text may overtake an event.
+        """
+        before = next((text for text in self.texts() if words in text), "")
+        return before or self.until(lambda said: words in said.text).text
 
     def finish(self) -> int:
         """Wait for the end; return the exit code."""
