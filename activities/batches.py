@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from activities.decoding import open_vectors
 from activities.shares import keep_shares, stored_shares
 from activities.work import work_of
 from mpc_core.protocol.entries import Answer, Decoded, Have, Root
@@ -18,9 +19,10 @@ from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.merkle import chunk_root
 from mpc_core.sharing.challenge import answer as answer_to
 from mpc_core.sharing.challenge import challenge
-from mpc_core.sharing.opening import decode_double, decode_single
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from activities.operator import Operator
     from activities.work import BatchWork
     from mpc_core.protocol.batch import BatchKey
@@ -62,9 +64,7 @@ class Batches:
             if turn.decoder != self.operator.index or turn.decoded is not None or turn.closed:
                 return
             work = self._work(key, context)
-            points = self._choose_vectors(key, context)
-            opening = self._interpolate(work, points)
-            work.check_opening(opening)
+            points, opening = self._open(key, work)
             root = self.operator.blobs.publish(work.encode(opening), key[0])
             self.operator.log.post(
                 Decoded(
@@ -182,41 +182,51 @@ class Batches:
         self.operator.work.write(name, root)
         return self.operator.blobs.publish(data, key[0])
 
-    def _choose_vectors(self, key: BatchKey, context: BatchContext) -> dict[int, bytes]:
-        """Fetch the vectors of enough operators, its own first; who does not serve is passed over.
+    def _open(self, key: BatchKey, work: BatchWork) -> tuple[dict[int, bytes], RingArray]:
+        """Open the batch, from its own vector and whoever else serves; return the roots used.
 
         Raises:
-            CeremonyError: RF-BATCH-010, when too few vectors can be had now.
+            CeremonyError: RF-BATCH-010, when the vectors that can be had now give no opening.
         """
         usable, needed = self.operator.log.read(lambda state: _usable_roots(state, key))
-        size = self.operator.batch(key).opened_bytes
-        chosen: dict[int, bytes] = {}
         refusals: list[CeremonyError] = []
-        for index in self._sources(usable):
-            if len(chosen) == needed:
-                break
-            try:
-                if index == self.operator.index:
-                    self._own_vector(key, context)
-                else:
-                    self._fetch(index, usable[index], size, key[0])
-            except CeremonyError as refusal:
-                refusals.append(refusal)
-            else:
-                chosen[index] = usable[index]
-        if len(chosen) < needed:
+        vectors = self._vectors(key, work, usable, refusals)
+        opened = open_vectors(self.operator.plan, work, vectors, needed)
+        if opened is None:
             raise CeremonyError(
                 "RF-BATCH-010",
-                "too few share vectors can be fetched to open the batch",
+                "the share vectors that can be fetched do not open the batch",
                 operator=self.operator.name,
                 stage=key[0],
-                expected=f"{needed} vectors",
-                found=f"{len(chosen)}; " + "; ".join(str(refusal) for refusal in refusals),
+                expected=f"{needed} vectors that fit one another",
+                found=f"{len(usable) - len(refusals)} vectors; "
+                + "; ".join(str(refusal) for refusal in refusals),
                 effect="the decoder tries again, then the round is closed and the next one decodes",
                 next_step="look at the named operators",
                 runbook="an-operator-is-down",
             ) from (refusals[-1] if refusals else None)
-        return chosen
+        chosen, opening = opened
+        return {index: usable[index] for index in chosen}, opening
+
+    def _vectors(
+        self,
+        key: BatchKey,
+        work: BatchWork,
+        usable: dict[int, bytes],
+        refusals: list[CeremonyError],
+    ) -> Iterator[tuple[int, RingArray]]:
+        """Fetch vectors as they are asked for; who serves none, or none that decodes, is noted."""
+        for index in self._sources(usable):
+            try:
+                if index == self.operator.index:
+                    vector = work.decode(self._own_vector(key, work.context))
+                else:
+                    self._fetch(index, usable[index], work.batch.opened_bytes, key[0])
+                    vector = work.decode(self.operator.blobs.read(usable[index]))
+            except CeremonyError as refusal:
+                refusals.append(refusal)
+            else:
+                yield index, vector
 
     def _sources(self, roots: dict[int, bytes]) -> list[int]:
         """Return the operators with a root: this one, then whoever has the least to serve."""
@@ -240,15 +250,6 @@ class Batches:
         if self.operator.blobs.has(root):
             return
         self.operator.peers.fetch(index, root, size, label)
-
-    def _interpolate(self, work: BatchWork, points: dict[int, bytes]) -> RingArray:
-        vectors = {
-            index: work.decode(self.operator.blobs.read(root)) for index, root in points.items()
-        }
-        plan = self.operator.plan
-        if work.batch.opening == "double":
-            return decode_double(vectors, plan.threshold, work.batch.element_groups, work.ring)
-        return decode_single(vectors, plan.threshold, plan.quorum, work.ring)
 
     def _hold(self, key: BatchKey, turn: Round) -> None:
         """Have the v of a round here, from its decoder or from whoever vouched for it."""

@@ -62,10 +62,10 @@ def test_a_decoder_that_has_not_seen_its_round_open_waits_and_decodes():
 class WrongDecoder(Batches):
     """Opens batches to something else."""
 
-    def _interpolate(self, work, points):
-        opening = super()._interpolate(work, points)
+    def _open(self, key, work):
+        points, opening = super()._open(key, work)
         opening[0] += np.uint64(2)
-        return opening
+        return points, opening
 
 
 def test_an_operator_that_has_seen_only_an_earlier_round_waits_and_answers_the_later_one():
