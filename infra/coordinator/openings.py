@@ -37,6 +37,7 @@ class Openings:
         self._layout = layout
         self._fetching = threading.Lock()
         self._served: Counter[int] = Counter()
+        self._failed: Counter[int] = Counter()
 
     def fetch_unknown(self) -> None:
         """Fetch every opened value that a verdict waits for; one thread at a time does it."""
@@ -72,22 +73,26 @@ class Openings:
         return [self._blobs.read(root) for root in self.log.read(rejected_roots)]
 
     def _fetch(self, key: BatchKey) -> None:
-        """Ask whoever has it; who does not answer is passed over, and asked again next time."""
+        """Ask whoever has it; who does not answer is passed over, and from then on asked last."""
         size = self._size(key)
         for wanted in self.log.read(lambda state: _wanted(state, key)):
             if self._blobs.has(wanted.root):
                 continue
             self._note_load(wanted, size)
-            for operator in sorted(
-                wanted.holders, key=lambda holder: (self._served[holder], holder)
-            ):
+            for operator in sorted(wanted.holders, key=self._rank):
                 try:
                     self._peers.fetch(operator, wanted.root, size, key[0])
                 except CeremonyError as error:
                     _log.info("opening not served", operator=operator, reason=str(error))
+                    self._failed[operator] += 1
                 else:
+                    self._failed[operator] = 0
                     self._served[operator] += size
                     break
+
+    def _rank(self, operator: int) -> tuple[int, int, int]:
+        """Return what decides who is asked first: a call in vain takes a minute."""
+        return (self._failed[operator], self._served[operator], operator)
 
     def _note_load(self, wanted: _Wanted, size: int) -> None:
         """Count what operators send one another: who sent most is asked last."""
