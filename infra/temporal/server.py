@@ -145,7 +145,8 @@ class OwnServer:
         command = [
             *(str(program), "server", "start-dev", "--headless"),
             *("--ip", HOST, "--port", str(chosen), "--namespace", NAMESPACE),
-            *("--db-filename", str(_database(directory)), "--log-format", "json"),
+            # The server works in its folder, so that a path relative to ours would lead elsewhere.
+            *("--db-filename", _database(directory).name, "--log-format", "json"),
             *("--log-level", "warn"),
         ]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}

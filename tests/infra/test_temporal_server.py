@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -42,6 +43,15 @@ def test_a_workflow_survives_a_restart_of_the_server_on_the_same_port(program, t
     with OwnServer.start(program, tmp_path, report=print) as server:
         assert server.address == first
         assert asyncio.run(finish(server.address)) == "hello, world"
+
+
+def test_a_folder_may_be_named_relative_to_where_the_command_was_given(
+    program, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with OwnServer.start(program, Path("ceremonies/one"), report=print) as server:
+        server.check()
+    assert (tmp_path / "ceremonies" / "one" / "temporal.sqlite").is_file()
 
 
 STARTER = """
