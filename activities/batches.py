@@ -7,11 +7,11 @@ the log prefix under a co-signed checkpoint.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from activities.decoding import open_vectors
+from activities.serving import decoding_load
 from activities.shares import keep_shares, stored_shares
 from activities.work import work_of
 from mpc_core.protocol.entries import Answer, Decoded, Have, Root
@@ -21,6 +21,7 @@ from mpc_core.sharing.challenge import answer as answer_to
 from mpc_core.sharing.challenge import challenge
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
 
     from activities.operator import Operator
@@ -235,12 +236,11 @@ class Batches:
         return sorted(roots, key=lambda index: (index != own, load[index], (index - own) % count))
 
     def _load(self, state: CeremonyState) -> Counter[int]:
-        """Return the bytes that each operator has to serve for the batches on the log so far."""
-        load: Counter[int] = Counter()
+        """Return the bytes that each operator has to serve: as decoder, and of vectors so far."""
+        load = decoding_load(self.operator.layout, self.operator.plan.count)
         for opening in state.openings:
             size = self.operator.batch(opening.rule.key).opened_bytes
             for turn in opening.rounds:
-                load[turn.decoder] += (self.operator.plan.count - 1) * size
                 points = () if turn.decoded is None else turn.decoded.points
                 for index in {index for index, _ in points} - {turn.decoder}:
                     load[index] += size

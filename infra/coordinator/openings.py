@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from activities.serving import decoding_load
 from infra.publish import rejected_roots
 from mpc_core.protocol.errors import CeremonyError
 
@@ -95,8 +96,9 @@ class Openings:
         return (self._failed[operator], self._served[operator], operator)
 
     def _note_load(self, wanted: _Wanted, size: int) -> None:
-        """Count what operators send one another: who sent most is asked last."""
-        self._served[wanted.decoder] += (wanted.count - 1) * size
+        """Count what operators send one another: who sends most is asked last."""
+        if not self._served:
+            self._served = decoding_load(self._layout, wanted.count)
         for operator in wanted.points:
             if operator != wanted.decoder:
                 self._served[operator] += size

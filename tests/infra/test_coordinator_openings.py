@@ -41,7 +41,7 @@ def openings_of(off):
     blobs = set()
     peers = Peers(blobs, off)
     batch = SimpleNamespace(opened_bytes=SIZE)
-    log, layout = Log([]), SimpleNamespace(assembly=(), batch=lambda *_: batch)
+    log, layout = Log([]), SimpleNamespace(assembly=(), batch=lambda *_: batch, stage=lambda _: ())
     found = Openings(log, SimpleNamespace(has=blobs.__contains__), peers, layout)
 
     def ask(number):
