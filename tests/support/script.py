@@ -230,7 +230,9 @@ class World:
                     await self._changed.wait_for(lambda: view().version != known)
             except TimeoutError:
                 activity.logger.debug("nothing new")
-            return view()
+            seen = view()
+            self._changed.notify_all()  # a look may be what settles a batch
+            return seen
 
     @activity.defn(name="sign_step")
     async def sign_step(self, step: str) -> StepOrder:
