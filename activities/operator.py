@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
     from mpc_core.tfhe.parameters import Parameters
 
-__all__ = ["Operator", "StageKeys"]
+__all__ = ["Operator", "StageKeys", "batch_layout"]
 
 _STAGE_KEY_BYTES = 32
 
@@ -91,12 +91,7 @@ class Operator:
 
     def batch(self, key: BatchKey) -> BatchLayout:
         """Return a batch of the layout, or that of a decryption request on the log."""
-        stage, index = key
-        later = index - len(self.layout.assembly)
-        if stage != "O" or later < 0:
-            return self.layout.batch(stage, index)
-        request = self.log.read(lambda state: state.release.requests[later])
-        return self.layout.decryption(later, request.first_flood, request.openings)
+        return batch_layout(self.layout, self.log, key)
 
     def lock(self, name: str) -> threading.RLock:
         """Return the lock of a batch or step, so that it runs once at a time in this process."""
@@ -133,6 +128,16 @@ class Operator:
                 for start in range(0, len(stored), _STAGE_KEY_BYTES)
             ),
         )
+
+
+def batch_layout(layout: CeremonyLayout, log: Log, key: BatchKey) -> BatchLayout:
+    """Return a batch of a layout, or that of a decryption request on a party's log."""
+    stage, index = key
+    later = index - len(layout.assembly)
+    if stage != "O" or later < 0:
+        return layout.batch(stage, index)
+    request = log.read(lambda state: state.release.requests[later])
+    return layout.decryption(later, request.first_flood, request.openings)
 
 
 def stage_key_name(stage: str) -> str:

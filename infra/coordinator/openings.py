@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from activities.operator import batch_layout
 from activities.serving import decoding_load
 from infra.publish import rejected_roots
 from mpc_core.protocol.errors import CeremonyError
@@ -75,7 +76,7 @@ class Openings:
 
     def _fetch(self, key: BatchKey) -> None:
         """Ask whoever has it; who does not answer is passed over, and from then on asked last."""
-        size = self._size(key)
+        size = batch_layout(self._layout, self.log, key).opened_bytes
         for wanted in self.log.read(lambda state: _wanted(state, key)):
             if self._blobs.has(wanted.root):
                 continue
@@ -102,15 +103,6 @@ class Openings:
         for operator in wanted.points:
             if operator != wanted.decoder:
                 self._served[operator] += size
-
-    def _size(self, key: BatchKey) -> int:
-        stage, index = key
-        later = index - len(self._layout.assembly)
-        if stage != "O" or later < 0:
-            return self._layout.batch(stage, index).opened_bytes
-        request = self.log.read(lambda state: state.release.requests[later])
-        layout = self._layout.decryption(later, request.first_flood, request.openings)
-        return layout.opened_bytes
 
 
 def _root(state: CeremonyState, key: BatchKey) -> bytes | None:

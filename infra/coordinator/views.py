@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpc_core.protocol.batch import BatchState, next_step
 from mpc_core.protocol.key_setup import SetupPhase
-from mpc_core.protocol.statements import Due, due_statement, overdue_slot
+from mpc_core.protocol.statements import Due, current_summons, due_statement, overdue_slot
 from workflows.contracts import BatchView, SealView, SetupView
 
 if TYPE_CHECKING:
@@ -72,9 +72,12 @@ def setup_view(state: CeremonyState, covered: Callable[[int], float]) -> SetupVi
         if not ready
         and setup.phase is SetupPhase.ACKNOWLEDGEMENTS
         and operator not in setup.acknowledgements
-        and (_is_summoned(state, operator) or is_overdue(state, "summons", str(operator), covered))
+        and (
+            current_summons(state, operator) is not None
+            or is_overdue(state, "summons", str(operator), covered)
+        )
     ]
-    summoned = [operator for operator in silent if _is_summoned(state, operator)]
+    summoned = [operator for operator in silent if current_summons(state, operator) is not None]
     return SetupView(
         version=_version(str(setup.phase), slot, ready, silent),
         phase=str(setup.phase),
@@ -93,7 +96,7 @@ def seal_view(state: CeremonyState, covered: Callable[[int], float]) -> SealView
     owing = {operator for operator in state.members.accountable if state.summonable(operator)}
     silent = sorted(owing - state.members.awaited)
     present = sorted(owing & state.members.awaited)
-    summoned = [operator for operator in silent if _is_summoned(state, operator)]
+    summoned = [operator for operator in silent if current_summons(state, operator) is not None]
     overdue = [
         operator
         for operator in silent
@@ -116,13 +119,4 @@ def seal_view(state: CeremonyState, covered: Callable[[int], float]) -> SealView
         silent=overdue,
         summoned=summoned,
         close=close,
-    )
-
-
-def _is_summoned(state: CeremonyState, operator: int) -> bool:
-    """Tell whether a summons is out of which nothing has come yet."""
-    owed = state.summonable(operator)
-    return any(
-        summons.operator == operator and owed.issuperset(summons.missing)
-        for summons in state.members.summonses.values()
     )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.opening import Opening, Round
     from mpc_core.protocol.state import CeremonyState
 
-__all__ = ["Done", "Due", "NotYet", "due_statement", "overdue_slot"]
+__all__ = ["Done", "Due", "NotYet", "current_summons", "due_statement", "overdue_slot"]
 
 OFFLINE = ("N", "S", "M")
 
@@ -229,7 +229,7 @@ def _summons(state: CeremonyState, subject: str) -> Verdicts:
     members = state.members
     if operator not in members.accountable or not owed:
         return Done()
-    if _current_summons(state, operator) is not None:
+    if current_summons(state, operator) is not None:
         return Done()
     since = -1
     if operator in members.awaited:
@@ -247,7 +247,7 @@ def _is_overdue_with_its_keys(state: CeremonyState, operator: int) -> bool:
     return setup.phase is SetupPhase.ACKNOWLEDGEMENTS and operator not in setup.acknowledgements
 
 
-def _current_summons(state: CeremonyState, operator: int) -> int | None:
+def current_summons(state: CeremonyState, operator: int) -> int | None:
     """Return the position of a summons of which nothing has come yet."""
     owed = state.summonable(operator)
     return next(
@@ -267,7 +267,7 @@ def _write_off(state: CeremonyState, subject: str) -> Verdicts:
         return Done()
     if operator in members.awaited and not _is_overdue_with_its_keys(state, operator):
         return Done("returned")
-    summons = _current_summons(state, operator)
+    summons = current_summons(state, operator)
     if summons is None:
         return Done("answered")
     if members.losses >= state.quorum.threshold:
