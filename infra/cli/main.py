@@ -46,6 +46,10 @@ def sandbox(
         int | None, typer.Option(help="How many may crash or lie. [default: 1]")
     ] = None,
     parameters: Annotated[str | None, typer.Option(help="Parameter set. [default: test]")] = None,
+    scale: Annotated[
+        int | None,
+        typer.Option(help="INSECURE: divide the set's dimensions by this power of two."),
+    ] = None,
     identifier: Annotated[
         str | None, typer.Option("--id", help="Name of the ceremony's folder. [default: the time]")
     ] = None,
@@ -83,6 +87,7 @@ def sandbox(
         operators=operators,
         threshold=threshold,
         parameters=parameters,
+        scale=scale,
         waiting_seconds=waiting_time,
         setup_seed=insecure_setup_seed,
         resume=resume,

@@ -77,6 +77,7 @@ def _facts(plan: Plan, digest: str) -> CeremonyFacts:
         keyset_digest=digest,
         parameters=plan.parameters,
         insecure_parameters=parameters.insecure,
+        scaled_parameters=parameters.scaled,
         insecure=plan.insecure,
         operators=plan.count,
         threshold=plan.threshold,

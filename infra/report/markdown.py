@@ -63,6 +63,8 @@ def _warnings(report: Report) -> list[str]:
     warnings = []
     if facts.insecure_parameters:
         warnings.append(f"The parameter set `{facts.parameters}` protects nothing.")
+    if facts.scaled_parameters:
+        warnings.append("It is scaled: all objects, fewer dimensions; tfhe-rs has no such set.")
     if facts.insecure:
         warnings.append(f"Insecure shortcuts: {', '.join(facts.insecure)}.")
     missing = [party.name for party in report.operators if party.incomplete]

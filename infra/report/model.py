@@ -20,6 +20,7 @@ class CeremonyFacts:
     keyset_digest: str
     parameters: str
     insecure_parameters: bool
+    scaled_parameters: bool
     insecure: tuple[str, ...]
     operators: int
     threshold: int

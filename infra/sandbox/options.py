@@ -11,6 +11,7 @@ from infra.plan.keys import SetupSeed, write_identity, write_setup_seed
 from infra.plan.sandbox import sandbox_plan
 from infra.plan.signing import load_signed_plan, write_signed_plan
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.tfhe.parameters import scaled_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,7 @@ class SandboxOptions:
         operators: n.
         threshold: t.
         parameters: name of the parameter set.
+        scale: what the dimensions of that set are divided by.
         waiting_seconds: the plan's waiting time before an operator may be written off.
         setup_seed: hex digits that replace all randomness.
         resume: whether to continue a ceremony instead of making one.
@@ -47,10 +49,18 @@ class SandboxOptions:
     operators: int | None = None
     threshold: int | None = None
     parameters: str | None = None
+    scale: int | None = None
     waiting_seconds: float | None = None
     setup_seed: str | None = None
     resume: bool = False
     restart_operators: bool = False
+
+    @property
+    def parameter_set(self) -> str | None:
+        """Name of the set that the ceremony is to have, scaled if that is asked for."""
+        if self.scale is None:
+            return self.parameters
+        return scaled_name(_given(self.parameters, DEFAULT_PARAMETERS), self.scale)
 
 
 def open_ceremony(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
@@ -70,7 +80,7 @@ def _made(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
     parties = sandbox_plan(
         operators=_given(options.operators, DEFAULT_OPERATORS),
         threshold=_given(options.threshold, DEFAULT_THRESHOLD),
-        parameters=_given(options.parameters, DEFAULT_PARAMETERS),
+        parameters=_given(options.parameter_set, DEFAULT_PARAMETERS),
         waiting_seconds=_given(options.waiting_seconds, DEFAULT_WAITING_SECONDS),
         seed=SetupSeed.parse(options.setup_seed) if options.setup_seed is not None else None,
     )
@@ -99,7 +109,7 @@ def _resumed(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
     facts = {
         "--operators": (options.operators, plan.count),
         "--threshold": (options.threshold, plan.threshold),
-        "--parameters": (options.parameters, plan.parameters),
+        "--parameters": (options.parameter_set, plan.parameters),
         "--waiting-time": (options.waiting_seconds, plan.deadlines.waiting_seconds),
         "the ceremony id of the seed": (seed and seed.ceremony_id(), plan.ceremony_id),
     }

@@ -9,6 +9,7 @@ from infra.report.timeline import Timeline
 from infra.sandbox.faults import stopped
 from infra.sandbox.options import open_ceremony
 from infra.sandbox.stopping import signals_as_interrupt
+from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,8 @@ def _run(
     from infra.sandbox.supervisor import Supervisor  # noqa: PLC0415  # loads the Temporal SDK
 
     display.say(f"ceremony {folder.root}, plan {plan.hash.hex()}")
+    if lookup(plan.parameters).scaled:
+        display.say(f"parameter set {plan.parameters} is scaled: insecure, and unknown to tfhe-rs")
     timeline = Timeline(folder.coordinator.work / "timeline.json")
 
     def note(event: dict[str, object]) -> None:

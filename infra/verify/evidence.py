@@ -137,6 +137,8 @@ def read_plan(evidence: Evidence, plan_hash: str | None) -> tuple[Rules, str]:
         )
     pinned = "not pinned by --plan-hash" if plan_hash is None else "as pinned"
     kind = ", ".join(("sandbox", *plan.insecure)) if plan.sandbox else "no sandbox"
+    if rules.parameters.scaled:
+        kind += f"; {plan.parameters}, a scaled set that protects nothing"
     signers = f"signed by {plan.count} operators and the coordinator"
     return rules, f"hash {plan.hash.hex()}, {pinned}; {signers}; {kind}"
 

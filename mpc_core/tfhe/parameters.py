@@ -3,11 +3,17 @@
 Noise is always TUniform; a bound b below stands for TUniform(b) on [-2^b, 2^b]. Moduli are native
 (2^64; 2^128 for noise squashing), the encryption key is the big one, and the atomic pattern is key
 switch, then bootstrap. A missing `Drift` means centred-mean noise reduction, which needs no key.
+
+A *scaled* set, such as `mainnet-scaled-16`, has every object, ring width, noise bound and gadget of
+the set it comes from and a fraction of its dimensions: for rehearsals of what the real set does to
+machines and networks. It protects nothing, and no tfhe-rs set has its dimensions.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -27,6 +33,7 @@ __all__ = [
     "NoiseSquashingCompression",
     "Parameters",
     "lookup",
+    "scaled_name",
 ]
 
 MESSAGE_MODULUS = 4
@@ -34,6 +41,11 @@ CARRY_MODULUS = 4
 MAX_NOISE_LEVEL = 5
 MAX_DEGREE = MESSAGE_MODULUS * CARRY_MODULUS - CARRY_MODULUS
 """Degree bound that tfhe-rs demands of a radix server key, (m c - 1) - (c - 1)."""
+
+LEAST_POLYNOMIAL = 4
+"""Smallest polynomial size of a scaled set."""
+
+SCALED_NAME = re.compile("(?P<origin>.+)-scaled-(?P<scale>[1-9][0-9]{0,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +153,11 @@ class Parameters:
     squashing_compression: NoiseSquashingCompression
     rerandomization: Decomposition | None
     oprf: bool
+
+    @property
+    def scaled(self) -> bool:
+        """Whether its dimensions are a fraction of those of another set."""
+        return SCALED_NAME.fullmatch(self.name) is not None
 
 
 _TEST = Parameters(
@@ -262,11 +279,14 @@ PARAMETER_SETS: Mapping[str, Parameters] = MappingProxyType(
 
 
 def lookup(name: str) -> Parameters:
-    """Return the parameter set of that name.
+    """Return the parameter set of that name, or scale the one that a scaled name comes from.
 
     Raises:
-        CeremonyError: RF-PLAN-001 if there is none.
+        CeremonyError: RF-PLAN-001 if there is none, RF-PLAN-016 if it cannot be scaled so far.
     """
+    match = SCALED_NAME.fullmatch(name)
+    if match and match["origin"] in PARAMETER_SETS:
+        return _scaled(match["origin"], int(match["scale"]))
     try:
         return PARAMETER_SETS[name]
     except KeyError:
@@ -279,3 +299,59 @@ def lookup(name: str) -> Parameters:
             next_step="choose one of the sets with --parameters",
             runbook="start",
         ) from None
+
+
+def scaled_name(origin: str, scale: int) -> str:
+    """Return the name of a set whose dimensions are those of `origin` divided by `scale`."""
+    return f"{origin}-scaled-{scale}"
+
+
+@cache
+def _scaled(origin: str, scale: int) -> Parameters:
+    """Divide the dimensions of a set; what rounds down to nothing stays 1.
+
+    GLWE dimensions stay, so that every object keeps its number of polynomials; polynomial sizes
+    and the dimension of the compact key stay powers of two.
+    """
+    whole = PARAMETER_SETS[origin]
+    compute, squashing = whole.compute, whole.squashing
+    compression, packing = whole.compression, whole.squashing_compression
+    _check_scale(whole, scale)
+    return replace(
+        whole,
+        name=scaled_name(origin, scale),
+        insecure=True,
+        tfhe_name=f"(no name: {whole.tfhe_name} with dimensions divided by {scale})",
+        compute=replace(
+            compute,
+            lwe_dimension=max(1, compute.lwe_dimension // scale),
+            polynomial_size=compute.polynomial_size // scale,
+        ),
+        compact=replace(whole.compact, lwe_dimension=whole.compact.lwe_dimension // scale),
+        compression=replace(
+            compression,
+            polynomial_size=compression.polynomial_size // scale,
+            lwe_per_glwe=max(1, compression.lwe_per_glwe // scale),
+        ),
+        squashing=replace(squashing, polynomial_size=squashing.polynomial_size // scale),
+        squashing_compression=replace(
+            packing,
+            polynomial_size=packing.polynomial_size // scale,
+            lwe_per_glwe=max(1, packing.lwe_per_glwe // scale),
+        ),
+    )
+
+
+def _check_scale(whole: Parameters, scale: int) -> None:
+    blocks = (whole.compute, whole.compression, whole.squashing, whole.squashing_compression)
+    most = min(block.polynomial_size for block in blocks) // LEAST_POLYNOMIAL
+    if scale.bit_count() != 1 or not 1 < scale <= most:
+        raise CeremonyError(
+            "RF-PLAN-016",
+            f"the parameter set {whole.name} cannot be scaled like this",
+            expected=f"a power of two from 2 to {most}",
+            found=str(scale),
+            effect="nothing was started",
+            next_step="choose another --scale, or leave it out for the whole set",
+            runbook="network-shaped-runs",
+        )

@@ -3,7 +3,7 @@ import resource
 import subprocess
 import sys
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -217,6 +217,13 @@ def test_the_report_says_whose_account_is_missing(tmp_path):
     assert "No full account of op-03" in text
     assert "protects nothing" in text
     assert "setup-seed" in text
+
+
+def test_the_report_of_a_scaled_set_says_so(tmp_path):
+    _, report = _report(tmp_path)
+    assert "scaled" not in render_markdown(report)
+    facts = replace(report.ceremony, parameters="mainnet-scaled-16", scaled_parameters=True)
+    assert "It is scaled" in render_markdown(replace(report, ceremony=facts))
 
 
 def test_both_files_of_the_report_say_the_same(tmp_path):

@@ -47,6 +47,14 @@ def test_a_new_ceremony_gives_everybody_an_identity_and_the_signed_plan(tmp_path
         assert (home.path / "plan.sig").exists()
 
 
+def test_a_scaled_set_is_named_in_the_plan_and_resumes_as_it_is_named(tmp_path):
+    scaled = {"parameters": "mainnet", "scale": 64}
+    assert _plan(tmp_path, **scaled).parameters == "mainnet-scaled-64"
+    assert _plan(tmp_path, resume=True, **scaled).parameters == "mainnet-scaled-64"
+    with pytest.raises(CeremonyError, match="RF-RUN-005"):
+        _plan(tmp_path, resume=True, parameters="mainnet", scale=32)
+
+
 def test_two_sandboxes_with_one_seed_have_one_plan(tmp_path):
     first, second = (_plan(tmp_path, identifier=name, setup_seed="00ff") for name in ("one", "two"))
     assert first == second
