@@ -1,0 +1,119 @@
+"""What work costs on a machine: the measured figures that the model multiplies with counts.
+
+`kernels` measures `Costs` with the functions that operators call. `Overheads` is what a batch costs
+beside its arithmetic and its bytes; it is a small table because it is measured by whole ceremonies
+(`ringforge estimate --calibrate`). All times are CPU seconds of one thread unless they say wall.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["OVERHEADS", "Costs", "ElementCosts", "Machine", "Overheads"]
+
+
+@dataclass(frozen=True, slots=True)
+class ElementCosts:
+    """Seconds for each packed element of a batch.
+
+    Attributes:
+        share: the share vector, encoded; 0 where it is counted by rows.
+        open: of interpolating v from as many vectors as an opening takes, at the decoder.
+        check: of refusing a v that cannot be right.
+        answer: of one sum over a vector or v that answers a challenge.
+        keep: of the shares that follow from v; 0 where nothing is kept.
+    """
+
+    share: float
+    open: float
+    check: float
+    answer: float
+    keep: float
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the steps cost on one core of a machine.
+
+    Attributes:
+        elements: by purpose of the batch ("noise", "bits", "products", "bodies") and K.
+        rows: seconds for the shares of one row of bodies, by number of the public object.
+        hash_byte: of the Merkle tree over a vector.
+        write_byte: of writing a file.
+        send_byte: of serving a byte over TLS.
+        receive_byte: of fetching one: TLS, hash and file.
+        export_byte: of a byte of key files, rebuilt and hashed.
+        setup: seconds of one operator for the key setup.
+    """
+
+    elements: Mapping[tuple[str, int], ElementCosts]
+    rows: Mapping[int, float]
+    hash_byte: float
+    write_byte: float
+    send_byte: float
+    receive_byte: float
+    export_byte: float
+    setup: float
+
+
+@dataclass(frozen=True, slots=True)
+class Overheads:
+    """What comes on top of arithmetic and bytes.
+
+    Attributes:
+        start_operator: seconds from the start of the process to "ready".
+        start_coordinator: the same of the coordinator.
+        entry_operator: for each entry of the log at each operator: it is fetched, verified, covered
+            by checkpoints and folded into the state.
+        entry_coordinator: the same at the coordinator, which hosts the log.
+        order_operator: for each order that an operator follows.
+        order_coordinator: for each order, workflow and look at the log included.
+        order_server: for each order at the Temporal server.
+        idle_seconds: wall seconds of a run in which nothing computes: the start and end of
+            processes, pauses between looks.
+    """
+
+    start_operator: float
+    start_coordinator: float
+    entry_operator: float
+    entry_coordinator: float
+    order_operator: float
+    order_coordinator: float
+    order_server: float
+    idle_seconds: float
+
+
+OVERHEADS = Overheads(
+    start_operator=1.6,
+    start_coordinator=2.2,
+    entry_operator=0.003,
+    entry_coordinator=0.006,
+    order_operator=0.012,
+    order_coordinator=0.010,
+    order_server=0.045,
+    idle_seconds=8.0,
+)
+"""Of a machine with two cores at about 4 GHz; `ringforge estimate --calibrate` measures yours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where it will run.
+
+    Attributes:
+        bandwidth: bits a second that a machine's link carries in each direction; 0 for no limit.
+        rtt: seconds from an operator to another or to the coordinator and back.
+        cores: cores of each machine.
+        operators: operators that share a machine and its link.
+        sandbox: whether coordinator and Temporal server are on it too.
+    """
+
+    bandwidth: float
+    rtt: float
+    cores: int
+    operators: int = 1
+    sandbox: bool = False

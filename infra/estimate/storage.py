@@ -1,0 +1,118 @@
+"""How much memory and disk a ceremony takes, from what is held at a time and what is kept.
+
+Vectors and opened values are files that are mapped while they are read, so they count as memory of
+the process while a step works on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infra.estimate.log import decoder_of, log_entries, points_of
+from infra.estimate.work import kept_bytes, key_set_bytes
+from mpc_core.protocol.context import STAGES
+from mpc_core.tfhe.objects import public_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mpc_core.preprocessing.batches import BatchLayout
+    from mpc_core.preprocessing.layout import CeremonyLayout
+    from mpc_core.protocol.quorum import Quorum
+    from mpc_core.tfhe.parameters import Parameters
+
+__all__ = ["Storage", "storage_of"]
+
+PROCESS_BYTES = 300_000_000
+"""Of an operator that has loaded everything and computes nothing: reports of the set `test`."""
+PIECES_BYTES = 8 << 20
+"""Buffers of a step that streams its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What parties hold, in bytes.
+
+    Attributes:
+        operator_memory: of an operator's process at its peak.
+        coordinator_memory: of the coordinator's.
+        openings: opened values; on a machine of several parties they are there once.
+        shares: what one operator keeps of all batches.
+        vectors: own and fetched share vectors that one operator holds at a time.
+        log: one copy of the log.
+        result: key set; transcripts share the files of the openings.
+    """
+
+    operator_memory: int
+    coordinator_memory: int
+    openings: int
+    shares: int
+    vectors: int
+    log: int
+    result: int
+
+    @property
+    def operator_disk(self) -> int:
+        """Disk of an operator on a machine of its own."""
+        return self.openings + self.shares + self.vectors + self.log
+
+    @property
+    def coordinator_disk(self) -> int:
+        """Disk of a coordinator on a machine of its own, with the published result."""
+        return self.openings + self.log + self.result
+
+    def machine_disk(self, operators: int) -> int:
+        """Disk of a machine with so many operators and the coordinator."""
+        each = self.shares + self.vectors + self.log
+        return self.openings + operators * each + self.log + self.result
+
+    def machine_memory(self, operators: int) -> int:
+        """Memory of a machine with so many operators and the coordinator."""
+        return operators * self.operator_memory + self.coordinator_memory
+
+
+def storage_of(
+    parameters: Parameters, layout: CeremonyLayout, quorum: Quorum, in_flight: int
+) -> Storage:
+    """Return what an undisturbed ceremony holds and keeps.
+
+    Args:
+        parameters: the parameter set.
+        layout: its batches.
+        quorum: n and t.
+        in_flight: batches that an operator works on at a time.
+    """
+    batches = [batch for stage in STAGES for batch in layout.stage(stage)]
+    largest = sorted((batch.opened_bytes for batch in batches), reverse=True)[:in_flight]
+    bodies = sum(item.bodies * item.word_bits // 8 for item in public_objects(parameters))
+    working = max(
+        _most_at_a_time(list(_working_sets(layout.stage(stage), quorum)), in_flight)
+        for stage in STAGES
+    )
+    points = max(points_of(batch, quorum) for batch in batches)
+    return Storage(
+        operator_memory=PROCESS_BYTES + max(working, 2 * bodies),
+        coordinator_memory=PROCESS_BYTES + max(sum(largest), 2 * bodies),
+        openings=sum(batch.opened_bytes for batch in batches),
+        shares=sum(kept_bytes(batch) for batch in batches),
+        vectors=sum(largest) + -(-in_flight // quorum.count) * points * largest[0],
+        log=sum(posted.size for posted in log_entries(layout, quorum)),
+        result=key_set_bytes(parameters),
+    )
+
+
+def _working_sets(batches: Sequence[BatchLayout], quorum: Quorum) -> Iterator[int]:
+    """Yield what a step on each batch holds at operator 1, which decodes one in n batches."""
+    for batch in batches:
+        if batch.purpose == "bodies":
+            yield PIECES_BYTES + 2 * (batch.degree + 1) * batch.opened_bytes
+        elif decoder_of(batch, quorum) == 1:
+            yield PIECES_BYTES + (points_of(batch, quorum) + 1) * batch.opened_bytes
+        else:
+            yield PIECES_BYTES + 2 * batch.opened_bytes + kept_bytes(batch)
+
+
+def _most_at_a_time(sizes: Sequence[int], count: int) -> int:
+    """Return the largest sum of so many neighbours."""
+    return max(sum(sizes[start : start + count]) for start in range(len(sizes)))
