@@ -50,12 +50,12 @@ class Acceptance:
                 return "a test decryption gave another plaintext than the plan's"
         return ""
 
-    def _test_values(self, batch: BatchLayout, opening: bytes) -> tuple[int | bool, ...]:
+    def _test_values(self, batch: BatchLayout, opening: memoryview) -> tuple[int | bool, ...]:
         plan, parameters = self.operator.plan, self.operator.parameters
         lists = acceptance_ciphertexts(plan, parameters, self.operator.layout, self._online)
         return decode_phases(plan, parameters, batch, opening, lists)
 
-    def _online(self, index: int) -> bytes:
+    def _online(self, index: int) -> memoryview:
         return self.batches.opening(("O", index))
 
     def _digest(self) -> bytes:

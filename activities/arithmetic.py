@@ -1,8 +1,14 @@
-"""The arithmetic that the state machine asks for, over the openings that this party holds."""
+"""The arithmetic that the state machine asks for, and the opened values it is about.
+
+What the answers to a challenge must have at 0, sum rho v, takes a pass over a whole opened value. A
+party of a ceremony makes that pass once, when the value arrives, outside its log (`KnownValues`);
+whoever reads a transcript makes it when it is asked for (`RingArithmetic`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mpc_core.ring.exact import ExactRing
@@ -14,23 +20,106 @@ from mpc_core.sharing.opening import decode_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from activities.ports import Store
+    from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.batch import BatchRule
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["OpenedValues", "RingArithmetic"]
+__all__ = ["KnownValues", "LearnedArithmetic", "OpenedValues", "Question", "RingArithmetic"]
+
+_DIGEST = 32
+
+
+class _Polynomials:
+    """Answers as points of polynomials over GR(2^K, d) (PROTOCOL.md, "Opening a batch")."""
+
+    __slots__ = ()
+
+    def on_one_polynomial(self, answers: Mapping[int, bytes], degree: int, rule: BatchRule) -> bool:
+        """Tell whether all answers lie on one polynomial of at most this degree."""
+        return answers_on_polynomial(answers, degree, ExactRing(rule.word_bits, rule.ring_degree))
+
+    def value_at_zero(self, answers: Mapping[int, bytes], degree: int, rule: BatchRule) -> bytes:
+        """Return the value at 0 of answers that lie on one polynomial, encoded as an answer."""
+        return value_of_answers(answers, degree, ExactRing(rule.word_bits, rule.ring_degree))
+
+
+# -- a party of the ceremony --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What names a challenge of an opened value: context, round, log prefix, root of v."""
+
+    context: bytes
+    round: int
+    log_root: bytes
+    v_root: bytes
+
+    @property
+    def name(self) -> str:
+        """Return a name for a store."""
+        return f"expected/{self.context.hex()}-{self.round}"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownValues:
+    """sum rho v of the opened values that this party has held, kept across restarts."""
+
+    plan_hash: bytes
+    store: Store
+    _values: dict[Question, bytes] = field(default_factory=dict)
+
+    def find(self, question: Question) -> bytes | None:
+        """Return sum rho v, encoded as an answer, or None while this party never held this v."""
+        if question not in self._values:
+            kept = self.store.read(question.name)
+            bound = question.log_root + question.v_root
+            if kept is None or not kept.startswith(bound):
+                return None
+            value = kept[len(bound) : -_DIGEST]
+            if kept[-_DIGEST:] != hashlib.sha256(bound + value).digest():
+                return None
+            self._values[question] = value
+        return self._values[question]
+
+    def learn(self, question: Question, batch: BatchLayout, v: bytes | memoryview) -> None:
+        """Compute sum rho v of a value whose root was checked, and remember it."""
+        if self.find(question) is not None:
+            return
+        ring = Ring(batch.word_bits, batch.degree)
+        drawn = challenge(self.plan_hash, question.context, question.round, question.log_root)
+        groups = batch.element_groups
+        value = expected_value(drawn, decode_words(v, groups, ring), groups, ring)
+        kept = question.log_root + question.v_root + value
+        self.store.write(question.name, kept + hashlib.sha256(kept).digest(), durable=False)
+        self._values[question] = value
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedArithmetic(_Polynomials):
+    """The arithmetic of a party: a look at its log never computes or waits."""
+
+    known: KnownValues
+
+    def expected(
+        self, rule: BatchRule, context_id: bytes, round_number: int, log_root: bytes, v_root: bytes
+    ) -> bytes | None:
+        """Return sum rho v, encoded as an answer, or None while this party has not learned it."""
+        del rule
+        return self.known.find(Question(context_id, round_number, log_root, v_root))
+
+
+# -- a reader of the transcript -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedValues:
-    """Where this party looks for an opened value: its blobs, by Merkle root.
-
-    `read` returns None while the value is not here. It never fetches: a look at the state must not
-    wait for the network.
-    """
+    """Where a reader looks for an opened value: by Merkle root; None when it is not here."""
 
     layout: CeremonyLayout
-    read: Callable[[bytes], bytes | None]
+    read: Callable[[bytes], bytes | memoryview | None]
 
     def groups(self, rule: BatchRule, size: int) -> tuple[tuple[int, int], ...]:
         """Return (weight, elements) of an opening; later decryptions are as long as they are."""
@@ -41,24 +130,16 @@ class OpenedValues:
 
 
 @dataclass(frozen=True, slots=True)
-class RingArithmetic:
-    """Polynomials over GR(2^K, d), and expected values (PROTOCOL.md, "Opening a batch")."""
+class RingArithmetic(_Polynomials):
+    """The arithmetic of a reader: it computes sum rho v when it is asked."""
 
     plan: Plan
     opened: OpenedValues
 
-    def on_one_polynomial(self, answers: Mapping[int, bytes], degree: int, rule: BatchRule) -> bool:
-        """Tell whether all answers lie on one polynomial of at most this degree."""
-        return answers_on_polynomial(answers, degree, ExactRing(rule.word_bits, rule.ring_degree))
-
-    def value_at_zero(self, answers: Mapping[int, bytes], degree: int, rule: BatchRule) -> bytes:
-        """Return the value at 0 of answers that lie on one polynomial, encoded as an answer."""
-        return value_of_answers(answers, degree, ExactRing(rule.word_bits, rule.ring_degree))
-
     def expected(
         self, rule: BatchRule, context_id: bytes, round_number: int, log_root: bytes, v_root: bytes
     ) -> bytes | None:
-        """Return sum rho v, encoded as an answer, or None while this party does not hold this v."""
+        """Return sum rho v, encoded as an answer, or None while this reader does not hold v."""
         data = self.opened.read(v_root)
         if data is None:
             return None

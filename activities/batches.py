@@ -7,32 +7,35 @@ the log prefix under a co-signed checkpoint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from activities.arithmetic import Question
 from activities.decoding import open_vectors
 from activities.serving import decoding_load
 from activities.shares import keep_shares, stored_shares
 from activities.work import work_of
 from mpc_core.protocol.entries import Answer, Decoded, Have, Root
 from mpc_core.protocol.errors import CeremonyError
-from mpc_core.protocol.merkle import chunk_root
-from mpc_core.sharing.challenge import answer as answer_to
 from mpc_core.sharing.challenge import challenge
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Iterator
 
     from activities.operator import Operator
+    from activities.ports import StagedBlob
     from activities.work import BatchWork
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.context import BatchContext
-    from mpc_core.protocol.opening import Round
+    from mpc_core.protocol.opening import Opening, Round
     from mpc_core.protocol.state import CeremonyState
     from mpc_core.ring.galois import RingArray
+    from mpc_core.sharing.opening import Buffer
 
 __all__ = ["Batches"]
+
+_OFFLINE = frozenset({"N", "S", "M"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Batches:
     """The batches of a ceremony as one operator works on them."""
 
     operator: Operator
+    _tidied: set[BatchKey] = field(default_factory=set)
+    _decoding: Counter[int] = field(default_factory=Counter)
 
     # -- the three steps of an opening --------------------------------------------------------
 
@@ -51,6 +56,7 @@ class Batches:
                 return
             index, identifier = self.operator.index, context.identifier(self.operator.plan.hash)
             posted = self.operator.log.read(lambda state: _roots(state, key).get(index))
+            self.tidy()
             if posted is None or not self.is_answered(key):
                 root = self._publish_vector(key, context, posted)
                 if posted is None:
@@ -66,14 +72,14 @@ class Batches:
                 return
             work = self._work(key, context)
             points, opening = self._open(key, work)
-            root = self.operator.blobs.publish(work.encode(opening), key[0])
+            opening.keep(key[0], shared=True)
             self.operator.log.post(
                 Decoded(
                     context.name,
                     context.identifier(self.operator.plan.hash),
                     turn.number,
                     tuple(sorted(points.items())),
-                    root,
+                    opening.root,
                 )
             )
 
@@ -117,7 +123,7 @@ class Batches:
                 )
             return kept
 
-    def opening(self, key: BatchKey) -> bytes:
+    def opening(self, key: BatchKey) -> memoryview:
         """Return the public opening of a batch; fetched when it is not here."""
         turn = self.operator.log.wait_for(lambda state: _held_round(state, key))
         self._hold(key, turn)
@@ -127,8 +133,10 @@ class Batches:
     def hold(self, key: BatchKey) -> None:
         """Have the opened values here that the verdicts of a batch wait for."""
         with self.operator.lock(f"{key}"):
+            context = self._context(key)
             for turn in self.operator.log.read(lambda state: _unjudged_rounds(state, key)):
                 self._hold(key, turn)
+                self._learn(key, context, turn)
 
     def is_answered(self, key: BatchKey) -> bool:
         """Tell whether a batch has a value that holds and this operator has answered for it.
@@ -138,21 +146,44 @@ class Batches:
         index = self.operator.index
         return self.operator.log.read(lambda state: _is_answered(state, key, index))
 
-    def unopened(self) -> tuple[BatchKey, ...]:
-        """Return the batches that others may still need this operator's share vector for."""
+    def unserved(self) -> tuple[BatchKey, ...]:
+        """Return the unopened batches whose share vector others may need and this one lacks."""
         index = self.operator.index
-        return self.operator.log.read(
-            lambda state: tuple(
-                opening.rule.key
+        posted = self.operator.log.read(
+            lambda state: [
+                (opening.rule.key, opening.roots[index])
                 for opening in state.openings
                 if index in opening.roots and opening.held is None
-            )
+            ]
         )
+        return tuple(key for key, root in posted if not self.operator.blobs.has(root))
 
     def serve_again(self, key: BatchKey) -> None:
         """Have the share vector here whose root is on the log; it may be lost with `work/`."""
         with self.operator.lock(f"{key}"):
             self._own_vector(key, self._context(key))
+            self._tidied.discard(key)
+
+    def tidy(self) -> None:
+        """Drop the share vectors that nobody needs any more: this one's could be made again."""
+        index = self.operator.index
+        settled = self.operator.log.read(
+            lambda state: [
+                (opening.rule.key, tuple(opening.roots.values()))
+                for opening in state.openings
+                if opening.rule.key not in self._tidied and _is_settled(opening, index)
+            ]
+        )
+        for key, roots in settled:
+            with self.operator.lock(f"{key}"):
+                for root in roots:
+                    self.operator.blobs.remove(root)
+            self._tidied.add(key)
+
+    def forget_openings(self) -> None:
+        """Drop the opened values of the preprocessing: nobody needs them once all is over."""
+        for root in self.operator.log.read(_offline_roots):
+            self.operator.blobs.remove(root)
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -175,15 +206,15 @@ class Batches:
         promised = posted or self.operator.work.read(name)
         if promised is not None and self.operator.blobs.read_if_here(promised) is not None:
             return promised
-        work = self._work(key, context)
-        data = work.encode(work.share_vector())
-        root = chunk_root(data, self.operator.plan.layout.leaf_bytes)
-        if promised is not None and promised != root:
+        vector = self.operator.blobs.stage(self._work(key, context).share_pieces())
+        if promised is not None and promised != vector.root:
+            vector.discard()
             raise self._own_vector_differs(key)
-        self.operator.work.write(name, root)
-        return self.operator.blobs.publish(data, key[0])
+        self.operator.work.write(name, vector.root)
+        vector.keep(key[0])
+        return vector.root
 
-    def _open(self, key: BatchKey, work: BatchWork) -> tuple[dict[int, bytes], RingArray]:
+    def _open(self, key: BatchKey, work: BatchWork) -> tuple[dict[int, bytes], StagedBlob]:
         """Open the batch, from its own vector and whoever else serves; return the roots used.
 
         Raises:
@@ -192,7 +223,7 @@ class Batches:
         usable, needed = self.operator.log.read(lambda state: _usable_roots(state, key))
         refusals: list[CeremonyError] = []
         vectors = self._vectors(key, work, usable, refusals)
-        opened = open_vectors(self.operator.plan, work, vectors, needed)
+        opened = open_vectors(self.operator, work, vectors, needed)
         if opened is None:
             raise CeremonyError(
                 "RF-BATCH-010",
@@ -215,15 +246,15 @@ class Batches:
         work: BatchWork,
         usable: dict[int, bytes],
         refusals: list[CeremonyError],
-    ) -> Iterator[tuple[int, RingArray]]:
-        """Fetch vectors as they are asked for; who serves none, or none that decodes, is noted."""
+    ) -> Iterator[tuple[int, Buffer]]:
+        """Fetch vectors as they are asked for; who serves none is noted."""
         for index in self._sources(usable):
             try:
                 if index == self.operator.index:
-                    vector = work.decode(self._own_vector(key, work.context))
+                    vector = self._own_vector(key, work.context)
                 else:
                     self._fetch(index, usable[index], work.batch.opened_bytes, key[0])
-                    vector = work.decode(self.operator.blobs.read(usable[index]))
+                    vector = self.operator.blobs.read(usable[index])
             except CeremonyError as refusal:
                 refusals.append(refusal)
             else:
@@ -237,7 +268,9 @@ class Batches:
 
     def _load(self, state: CeremonyState) -> Counter[int]:
         """Return the bytes that each operator has to serve: as decoder, and of vectors so far."""
-        load = decoding_load(self.operator.layout, self.operator.plan.count)
+        if not self._decoding:
+            self._decoding.update(decoding_load(self.operator.layout, self.operator.plan.count))
+        load = self._decoding.copy()
         for opening in state.openings:
             size = self.operator.batch(opening.rule.key).opened_bytes
             for turn in opening.rounds:
@@ -246,10 +279,12 @@ class Batches:
                     load[index] += size
         return load
 
-    def _fetch(self, index: int, root: bytes, size: int, label: str) -> None:
+    def _fetch(
+        self, index: int, root: bytes, size: int, label: str, *, shared: bool = False
+    ) -> None:
         if self.operator.blobs.has(root):
             return
-        self.operator.peers.fetch(index, root, size, label)
+        self.operator.peers.fetch(index, root, size, label, shared=shared)
 
     def _hold(self, key: BatchKey, turn: Round) -> None:
         """Have the v of a round here, from its decoder or from whoever vouched for it."""
@@ -262,7 +297,7 @@ class Batches:
         sources = [turn.decoder, *sorted(holders - {turn.decoder, self.operator.index})]
         for position, index in enumerate(sources):
             try:
-                self._fetch(index, root, size, key[0])
+                self._fetch(index, root, size, key[0], shared=True)
             except CeremonyError:
                 if position == len(sources) - 1:
                     raise
@@ -276,30 +311,41 @@ class Batches:
         root = turn.decoded.root
         if not turn.closed:
             self._hold(key, turn)
-            work.check_opening(work.decode(operator.blobs.read(root)))
+            work.check_opening(operator.blobs.read(root))
             if operator.index not in operator.log.read(lambda state: _holders(state, key, root)):
                 operator.log.post(Have(context.name, identifier, root))
+            self._learn(key, context, turn)
             if stored_shares(operator, context.name, root, work.ring) is None:
                 self._keep(key, context, turn)
         if operator.index in turn.answers:
             return
         drawn = challenge(operator.plan.hash, identifier, turn.number, turn.log_root)
-        vector = work.decode(self._own_vector(key, context))
-        values = answer_to(drawn, vector, work.batch.element_groups, work.ring)
+        values = work.answer(drawn, self._own_vector(key, context))
         operator.log.post(Answer(context.name, identifier, turn.number, turn.log_root, values))
 
-    def _own_vector(self, key: BatchKey, context: BatchContext) -> bytes:
+    def _own_vector(self, key: BatchKey, context: BatchContext) -> memoryview:
         """Return the share vector that the posted root names, recomputed when it was lost."""
         index = self.operator.index
         posted = self.operator.log.wait_for(lambda state: _roots(state, key).get(index))
         return self.operator.blobs.read(self._publish_vector(key, context, posted))
 
-    def _keep(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
-        """Store the shares that follow from the v of a round."""
+    def _learn(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
+        """Compute what the answers must have at 0, once, so that the log can be judged."""
         assert turn.decoded is not None
+        identifier, root = context.identifier(self.operator.plan.hash), turn.decoded.root
+        question = Question(identifier, turn.number, turn.log_root, root)
+        if self.operator.known.find(question) is None:
+            batch = self.operator.batch(key)
+            self.operator.known.learn(question, batch, self.operator.blobs.read(root))
+            self.operator.log.wake()
+
+    def _keep(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
+        """Store the shares that follow from the v of a round; without keys v is of no use."""
+        assert turn.decoded is not None
+        if key[0] in _OFFLINE:
+            self.operator.stage_keys(key[0])
         self._hold(key, turn)
-        work = self._work(key, context)
-        shares = work.shares(work.decode(self.operator.blobs.read(turn.decoded.root)))
+        shares = self._work(key, context).shares(self.operator.blobs.read(turn.decoded.root))
         if shares is not None:
             keep_shares(self.operator, context.name, turn.decoded.root, shares)
 
@@ -324,11 +370,25 @@ def _takes_entries(state: CeremonyState, key: BatchKey) -> bool:
 
 def _is_answered(state: CeremonyState, key: BatchKey, operator: int) -> bool:
     opening = state.opening(key)
-    return (
-        opening is not None
-        and opening.held is not None
-        and all(operator in turn.answers for turn in opening.rounds if turn.decoded is not None)
+    return opening is not None and _is_settled(opening, operator)
+
+
+def _is_settled(opening: Opening, operator: int) -> bool:
+    """Tell whether a batch has a value that holds and this operator has answered for it."""
+    return opening.held is not None and all(
+        operator in turn.answers for turn in opening.rounds if turn.decoded is not None
     )
+
+
+def _offline_roots(state: CeremonyState) -> list[bytes]:
+    """Return the roots of all opened values of N, S and M, also of those that were refuted."""
+    return [
+        turn.decoded.root
+        for key in state.batches
+        if key[0] in _OFFLINE and (opening := state.opening(key)) is not None
+        for turn in opening.rounds
+        if turn.decoded is not None
+    ]
 
 
 def _roots(state: CeremonyState, key: BatchKey) -> dict[int, bytes]:

@@ -10,94 +10,80 @@ from itertools import combinations, islice
 from typing import TYPE_CHECKING
 
 from mpc_core.protocol.errors import CeremonyError
-from mpc_core.sharing.opening import decode_double, decode_single, fitting_operators
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from activities.operator import Operator
+    from activities.ports import StagedBlob
     from activities.work import BatchWork
-    from mpc_core.protocol.plan import Plan
-    from mpc_core.ring.galois import RingArray
+    from mpc_core.sharing.opening import Buffer
 
 __all__ = ["Opened", "open_vectors"]
 
 _MOST_SUBSETS = 64
 """Subsets that are tried at degree 2t each time a further vector is at hand."""
 
-Opened = tuple[tuple[int, ...], "RingArray"]
+_OWN_DISK = "RF-DISK-"
+"""Codes of errors that are no vector's fault."""
+
+Opened = tuple[tuple[int, ...], "StagedBlob"]
 """The operators whose vectors an opening is made of, and the opening."""
 
 
 def open_vectors(
-    plan: Plan, work: BatchWork, vectors: Iterable[tuple[int, RingArray]], needed: int
+    operator: Operator, work: BatchWork, vectors: Iterable[tuple[int, Buffer]], needed: int
 ) -> Opened | None:
     """Open a batch from the first vectors that give an opening which can be right.
 
     Args:
-        plan: the plan.
+        operator: the decoder.
         work: the batch.
         vectors: operators and their vectors, fetched as they are asked for.
         needed: how many an opening is made of.
 
     Returns:
-        The opening, or None when no vectors give one.
+        The opening, not served yet, or None when no vectors give one.
     """
-    held: dict[int, RingArray] = {}
+    held: dict[int, Buffer] = {}
     for index, vector in vectors:
         held[index] = vector
         if len(held) < needed:
             continue
-        opened = (
-            _open_double(plan, work, held, needed)
-            if work.batch.opening == "double"
-            else _open_single(plan, work, held, needed)
-        )
-        if opened is not None:
-            return opened
+        for chosen in _choices(work, held, needed):
+            opening = _opened(operator, work, {index: held[index] for index in chosen})
+            if opening is not None:
+                return chosen, opening
     return None
 
 
-def _open_double(
-    plan: Plan, work: BatchWork, held: Mapping[int, RingArray], needed: int
-) -> Opened | None:
-    """Try the subsets with the newest vector; nothing tells which one of an odd v is wrong."""
-    *older, newest = held
-    for others in islice(combinations(older, needed - 1), _MOST_SUBSETS):
-        chosen = (*others, newest)
-        opening = decode_double(
-            {index: held[index] for index in chosen},
-            plan.threshold,
-            work.batch.element_groups,
-            work.ring,
-        )
-        if _can_be_right(work, opening):
-            return chosen, opening
-    return None
-
-
-def _open_single(
-    plan: Plan, work: BatchWork, held: Mapping[int, RingArray], needed: int
-) -> Opened | None:
-    """Open from vectors of the one polynomial that n-t of them fit."""
+def _choices(work: BatchWork, held: Mapping[int, Buffer], needed: int) -> Iterator[tuple[int, ...]]:
+    """Return the subsets to try now that a further vector is at hand."""
+    if work.batch.opening == "double":
+        # nothing tells which vector of an odd v is wrong: try the subsets with the newest one
+        *older, newest = held
+        for others in islice(combinations(older, needed - 1), _MOST_SUBSETS):
+            yield (*others, newest)
+        return
     fitting: tuple[int, ...] = tuple(held)
     if len(held) > needed:
-        found = fitting_operators(held, plan.threshold, plan.quorum, work.ring)
+        found = work.fitting(held)
         fitting = tuple(index for index in held if index in found)
-    if len(fitting) < needed:
+    if len(fitting) >= needed:
+        yield fitting[:needed]
+
+
+def _opened(operator: Operator, work: BatchWork, chosen: Mapping[int, Buffer]) -> StagedBlob | None:
+    """Return the opening of these vectors, or None when it cannot be right."""
+    try:
+        opening = operator.blobs.stage(work.open_pieces(chosen))
+    except CeremonyError as refusal:
+        if refusal.code.startswith(_OWN_DISK):
+            raise
         return None
-    chosen = fitting[:needed]
     try:
-        opening = decode_single(
-            {index: held[index] for index in chosen}, plan.threshold, plan.quorum, work.ring
-        )
+        work.check_opening(opening.read())
     except CeremonyError:
-        return None  # not all of the first n-t lie on one polynomial
-    return (chosen, opening) if _can_be_right(work, opening) else None
-
-
-def _can_be_right(work: BatchWork, opening: RingArray) -> bool:
-    try:
-        work.check_opening(opening)
-    except CeremonyError:
-        return False
-    return True
+        opening.discard()
+        return None
+    return opening

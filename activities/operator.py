@@ -16,6 +16,7 @@ from mpc_core.tfhe.objects import SecretKeySpec, secret_keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from activities.arithmetic import KnownValues
     from activities.ports import Blobs, Log, Peers, Store
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.preprocessing.layout import CeremonyLayout
@@ -58,6 +59,7 @@ class Operator:
     parameters: Parameters
     layout: CeremonyLayout
     log: Log
+    known: KnownValues
     blobs: Blobs
     peers: Peers
     vault: Store

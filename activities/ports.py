@@ -5,16 +5,17 @@ infra implements these over TLS and files; tests implement them in memory. A ste
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     from mpc_core.protocol.entries import Entry
     from mpc_core.protocol.state import CeremonyState
+    from mpc_core.sharing.opening import Buffer
 
-__all__ = ["Blobs", "Log", "Meter", "Peers", "Store"]
+__all__ = ["Blobs", "Log", "Meter", "Peers", "StagedBlob", "Store"]
 
 Answer = TypeVar("Answer")
 
@@ -28,6 +29,10 @@ class Log(Protocol):
 
     def wait_for(self, question: Callable[[CeremonyState], Answer | None]) -> Answer:
         """Return the first answer that is not None; raises when the step is cancelled."""
+        ...
+
+    def wake(self) -> None:
+        """Let everybody who waits ask again: an opened value was learned."""
         ...
 
     def post(self, entry: Entry) -> None:
@@ -59,6 +64,32 @@ class Log(Protocol):
         ...
 
 
+class StagedBlob(Protocol):
+    """A blob that is whole but not served yet."""
+
+    @property
+    def root(self) -> bytes:
+        """Its Merkle root."""
+        ...
+
+    def read(self) -> memoryview:
+        """Return its bytes."""
+        ...
+
+    def keep(self, label: str, *, shared: bool = False) -> None:
+        """Keep and serve it.
+
+        Args:
+            label: the stage that pays for the bytes.
+            shared: whether other parties on this machine may use this copy: never a share.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Drop it."""
+        ...
+
+
 class Blobs(Protocol):
     """Share vectors and openings, named by their Merkle root and served to peers."""
 
@@ -66,16 +97,16 @@ class Blobs(Protocol):
         """Return whether a verified copy is here."""
         ...
 
-    def read(self, root: bytes) -> bytes:
-        """Return a copy, checked against its root."""
+    def read(self, root: bytes) -> memoryview:
+        """Return the bytes, checked against their root."""
         ...
 
-    def read_if_here(self, root: bytes) -> bytes | None:
-        """Return a copy, checked against its root, or None; a damaged one counts as absent."""
+    def read_if_here(self, root: bytes) -> memoryview | None:
+        """Return the bytes, checked against their root, or None; damaged ones count as absent."""
         ...
 
-    def publish(self, data: bytes, label: str) -> bytes:
-        """Keep and serve these bytes; returns their root. `label` is the stage that pays."""
+    def stage(self, pieces: Iterable[Buffer]) -> StagedBlob:
+        """Take in a blob piece by piece; nobody sees it before it is kept."""
         ...
 
     def remove(self, root: bytes) -> None:
@@ -86,8 +117,17 @@ class Blobs(Protocol):
 class Peers(Protocol):
     """The other operators, over mutual TLS."""
 
-    def fetch(self, operator: int, root: bytes, size: int, label: str) -> None:
+    def fetch(
+        self, operator: int, root: bytes, size: int, label: str, *, shared: bool = False
+    ) -> None:
         """Fetch a blob of exactly this size into the own blobs.
+
+        Args:
+            operator: who is asked.
+            root: Merkle root of the blob.
+            size: its length in bytes.
+            label: the stage that pays.
+            shared: whether other parties on this machine may use this copy.
 
         Raises:
             CeremonyError: RF-PEER-*, when the peer is away or serves something else.
@@ -106,14 +146,22 @@ class Peers(Protocol):
 
 
 class Store(Protocol):
-    """Named byte strings, written atomically and durably."""
+    """Named byte strings, written atomically."""
 
     def read(self, name: str) -> bytes | None:
         """Return what is stored, or None."""
         ...
 
-    def write(self, name: str, data: bytes) -> None:
-        """Store or replace."""
+    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
+        """Store or replace; what can be made again need not survive a power loss."""
+        ...
+
+    def take(self, other: Self, name: str) -> None:
+        """Move what another store keeps under a name here, durably."""
+        ...
+
+    def discard(self, name: str) -> None:
+        """Remove what is no secret any more; nothing happens when the name is unknown."""
         ...
 
     def remove(self, name: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from activities.operator import stage_key_name
-from activities.shares import forget_shares, move_to_vault
+from activities.shares import forget_passing_shares, keep_for_good, move_to_vault
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.errors import CeremonyError
 
@@ -88,11 +88,10 @@ class Destruction:
             self.operator.vault.remove(stage_key_name("O"))
             kept: dict[str, list[str]] = {"bits": [], "flood": []}
             for batch in self._offline():
-                name = BatchName(batch.stage, batch.index)
                 if batch.purpose in kept:
-                    kept[batch.purpose].append(str(name))
-                else:
-                    forget_shares(self.operator, name)
+                    kept[batch.purpose].append(self._keep_for_good(batch))
+            forget_passing_shares(self.operator)
+            self.batches.forget_openings()
             manifest = {
                 "ceremony_id": self.operator.plan.ceremony_id,
                 "plan_hash": self.operator.plan.hash.hex(),
@@ -105,12 +104,22 @@ class Destruction:
     def _offline(self) -> list[BatchLayout]:
         return [batch for stage in OFFLINE for batch in self.operator.layout.stage(stage)]
 
+    def _keep_for_good(self, batch: BatchLayout) -> str:
+        """Store what stays of the key itself; return the batch's name."""
+        key = (batch.stage, batch.index)
+        root = self.operator.log.read(lambda state: state.status(key).v_root)
+        name = BatchName(batch.stage, batch.index)
+        shares = self.batches.shares(key)
+        keep_for_good(self.operator, name, bytes.fromhex(root), shares)
+        return str(name)
+
     def _secure(self, batch: BatchLayout) -> None:
         key = (batch.stage, batch.index)
         self.batches.shares(key)
         root = self.operator.log.read(lambda state: state.status(key).v_root)
         name = BatchName(batch.stage, batch.index)
-        if not move_to_vault(self.operator, name, bytes.fromhex(root)):
+        ring = self.operator.ring(batch.word_bits)
+        if not move_to_vault(self.operator, name, bytes.fromhex(root), ring):
             raise CeremonyError(
                 "RF-SEAL-001",
                 "the shares of a batch cannot be secured",

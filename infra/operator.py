@@ -21,6 +21,7 @@ from aiohttp import web
 from temporalio import activity
 from temporalio.worker import Worker
 
+from activities.arithmetic import KnownValues
 from activities.operator import Operator
 from activities.orders import OperatorActivities
 from activities.steps import Steps
@@ -34,7 +35,7 @@ from infra.party.log import PartyLog
 from infra.party.peers import OWED_PATH, PeerBook, owed_answer
 from infra.party.presence import Presence
 from infra.party.queues import operator_queues
-from infra.party.rules import layout_of, state_of
+from infra.party.rules import layout_of, party_state
 from infra.plan import COORDINATOR, load_identity, load_setup_seed, load_signed_plan
 from infra.report.metrics import MetricsRecorder
 from infra.stores import BlobStore, FileStore
@@ -153,14 +154,15 @@ class _Assembly:
         self.client = PeerClient(self.identity, ledger=self.ledger)
         self.outbox = Outbox(home.outbox, self.ledger)
         blobs = BlobStore(self.outbox, plan.layout.leaf_bytes, arrived=self._wake)
-        state = state_of(plan, layout, blobs.read_if_here)
+        work = FileStore(home.work / "steps")
+        known = KnownValues(plan.hash, work)
         self.replica = Replica(plan, LogFile(home.work / "log"))
         host = self.client.peer(COORDINATOR, *board)
         self.transport = HttpTransport(host, plan.limits.entry_bytes)
         self.log = PartyLog(
             plan,
             self.replica,
-            state,
+            party_state(plan, layout, known),
             submit=lambda envelope: host.run(self.transport.submit(envelope), _heartbeat),
             tick=_heartbeat,
             signer=(seat.index, seat.key),
@@ -171,12 +173,13 @@ class _Assembly:
             parameters=lookup(plan.parameters),
             layout=layout,
             log=self.log,
+            known=known,
             blobs=blobs,
             peers=PeerBook(
                 plan, self.client, blobs, self.log, board, _heartbeat, self.meter.received
             ),
             vault=vault,
-            work=FileStore(home.work / "steps"),
+            work=work,
             random=seat.random,
         )
         self.steps = Steps.of(operator, self.meter)

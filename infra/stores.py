@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
-from infra.files import SECRET_FILE, disk_errors, make_directory, sync_directory, write_atomic
+from infra.files import (
+    SECRET_FILE,
+    disk_errors,
+    make_directory,
+    replace_durably,
+    sync_directory,
+    write_atomic,
+)
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.merkle import chunk_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from infra.transport.outbox import Outbox
+    from mpc_core.sharing.opening import Buffer
 
 __all__ = ["BlobStore", "FileStore"]
 
@@ -39,11 +48,31 @@ class FileStore:
         with disk_errors(path):
             return path.read_bytes()
 
-    def write(self, name: str, data: bytes) -> None:
-        """Store or replace."""
+    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
+        """Store or replace; what can be made again need not survive a power loss."""
         path = self._path(name)
         make_directory(path.parent)
-        write_atomic(path, data, SECRET_FILE)
+        write_atomic(path, data, SECRET_FILE, durable=durable)
+
+    def take(self, other: Self, name: str) -> None:
+        """Move what another store keeps under a name here, durably.
+
+        Raises:
+            CeremonyError: RF-DISK-001 or RF-DISK-002.
+        """
+        source, target = other._path(name), self._path(name)
+        make_directory(target.parent)
+        if source.stat().st_dev == target.parent.stat().st_dev:
+            replace_durably(source, target)
+        else:
+            write_atomic(target, source.read_bytes(), SECRET_FILE)
+            other.discard(name)
+
+    def discard(self, name: str) -> None:
+        """Remove what is no secret any more; nothing happens when the name is unknown."""
+        path = self._path(name)
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         """Overwrite and remove.
@@ -81,6 +110,32 @@ class FileStore:
         return tuple(sorted(path.relative_to(self._folder).as_posix() for path in found))
 
 
+@dataclass(slots=True)
+class _Staged:
+    """A blob that is whole but not served yet."""
+
+    store: BlobStore
+    data: bytes
+
+    @property
+    def root(self) -> bytes:
+        """Its Merkle root."""
+        return chunk_root(self.data, self.store.leaf_bytes)
+
+    def read(self) -> memoryview:
+        """Return its bytes."""
+        return memoryview(self.data)
+
+    def keep(self, label: str, *, shared: bool = False) -> None:
+        """Keep and serve it."""
+        del shared
+        self.store.publish(self.data, label)
+
+    def discard(self) -> None:
+        """Drop it."""
+        self.data = b""
+
+
 class BlobStore:
     """Share vectors and openings in the outbox, named by their Merkle root."""
 
@@ -95,14 +150,14 @@ class BlobStore:
             arrived: called when a new one is here.
         """
         self._outbox = outbox
-        self._leaf_bytes = leaf_bytes
+        self.leaf_bytes = leaf_bytes
         self._arrived = arrived
 
     def has(self, root: bytes) -> bool:
         """Return whether a copy is here."""
         return self._outbox.find(root.hex()) is not None
 
-    def read(self, root: bytes) -> bytes:
+    def read(self, root: bytes) -> memoryview:
         """Return a copy, checked against its root.
 
         Raises:
@@ -122,21 +177,25 @@ class BlobStore:
             )
         return data
 
+    def stage(self, pieces: Iterable[Buffer]) -> _Staged:
+        """Take in a blob piece by piece; nobody sees it before it is kept."""
+        return _Staged(self, b"".join(pieces))
+
     def publish(self, data: bytes, label: str) -> bytes:
         """Keep and serve these bytes; returns their root."""
-        root = chunk_root(data, self._leaf_bytes)
+        root = chunk_root(data, self.leaf_bytes)
         self._outbox.publish(root, data, label)
         self._arrived()
         return root
 
-    def read_if_here(self, root: bytes) -> bytes | None:
+    def read_if_here(self, root: bytes) -> memoryview | None:
         """Return a copy, checked against its root, or None; a damaged one is removed."""
         path = self._outbox.find(root.hex())
         if path is None:
             return None
         data = path.read_bytes()
-        if chunk_root(data, self._leaf_bytes) == root:
-            return data
+        if chunk_root(data, self.leaf_bytes) == root:
+            return memoryview(data)
         path.unlink(missing_ok=True)
         return None
 

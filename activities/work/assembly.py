@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from activities.work.base import BatchWork
+from activities.work.base import WholeWork
 from mpc_core.sharing.challenge import challenge, combinations
 from mpc_core.sharing.opening import decode_words
 from mpc_core.sharing.prss import prss_share
@@ -27,7 +27,7 @@ __all__ = ["AuditWork", "BodiesWork", "SeedWork"]
 _SEED_BATCH = ("O", 0)
 
 
-class SeedWork(BatchWork):
+class SeedWork(WholeWork):
     """The public seed: one pseudo-random value that nobody can influence after the setup."""
 
     def share_vector(self) -> RingArray:
@@ -35,7 +35,7 @@ class SeedWork(BatchWork):
         return prss_share(self.keys("seed"), self.operator.index, 1, self.ring)
 
 
-class _BodyShares(BatchWork):
+class _BodyShares(WholeWork):
     """Shares of bodies, packed as they are opened."""
 
     def _packed(self, segment: Segment) -> RingArray:

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mpc_core.sharing.opening import decode_words, encode_words
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.sharing.challenge import answer
+from mpc_core.sharing.opening import (
+    decode_double,
+    decode_single,
+    decode_words,
+    encode_words,
+    fitting_operators,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from activities.operator import Operator
     from mpc_core.preprocessing.batches import BatchLayout, Place
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.context import BatchContext
     from mpc_core.ring.galois import Ring, RingArray
+    from mpc_core.sharing.challenge import Challenge
+    from mpc_core.sharing.opening import Buffer, Pieces
     from mpc_core.sharing.prss import StreamKey
 
-__all__ = ["BatchWork", "Earlier"]
+__all__ = ["BatchWork", "Earlier", "WholeWork"]
 
 
 class Earlier(Protocol):
@@ -31,14 +42,18 @@ class Earlier(Protocol):
         """Return this operator's stored shares of a batch; recomputed when they are missing."""
         ...
 
-    def opening(self, key: BatchKey) -> bytes:
+    def opening(self, key: BatchKey) -> memoryview:
         """Return the public opening of a batch; fetched when it is not here."""
         ...
 
 
 @dataclass
 class BatchWork(ABC):
-    """One operator's work on one batch under one context."""
+    """One operator's work on one batch under one context.
+
+    Share vectors and openings are handled in their canonical encoding, which may be much larger
+    than a cache or, in all, than the memory: they come and go in pieces or as mapped files.
+    """
 
     operator: Operator
     batch: BatchLayout
@@ -65,14 +80,6 @@ class BatchWork(ABC):
         stage_keys = self.operator.stage_keys(self.batch.stage)
         return stage_keys.batch_keys(self.context_bytes, stream, self.batch.word_bits)
 
-    def encode(self, values: RingArray) -> bytes:
-        """Encode a share vector or opening canonically."""
-        return encode_words(values, self.batch.element_groups, self.ring)
-
-    def decode(self, data: bytes) -> RingArray:
-        """Decode a share vector or opening; refuses anything that is not canonical."""
-        return decode_words(data, self.batch.element_groups, self.ring)
-
     def gather(self, stage: str, places: Iterable[Place], per_position: int = 1) -> RingArray:
         """Join the stored shares of some runs; a position is `per_position` elements long."""
         parts = [
@@ -92,12 +99,63 @@ class BatchWork(ABC):
         }
 
     @abstractmethod
-    def share_vector(self) -> RingArray:
-        """Compute this operator's share vector."""
+    def share_pieces(self) -> Pieces:
+        """Compute this operator's share vector, piece by piece."""
 
-    def check_opening(self, opening: RingArray) -> None:  # noqa: B027 - most have no such rule
-        """Refuse an opening that cannot be right, whoever computed it."""
+    def open_pieces(self, vectors: Mapping[int, Buffer]) -> Pieces:
+        """Interpolate the opened value from share vectors by operator, piece by piece.
 
-    def shares(self, opening: RingArray) -> RingArray | None:  # noqa: ARG002 - most keep nothing
+        Raises:
+            CeremonyError: RF-BATCH-002 to -006, when a vector is not canonical or, at degree t,
+                they do not lie on one polynomial.
+        """
+        plan, groups = self.operator.plan, self.batch.element_groups
+        decoded = {index: decode_words(data, groups, self.ring) for index, data in vectors.items()}
+        if self.batch.opening == "double":
+            opened = decode_double(decoded, plan.threshold, groups, self.ring)
+        else:
+            opened = decode_single(decoded, plan.threshold, plan.quorum, self.ring)
+        return self._encoded(opened)
+
+    def fitting(self, vectors: Mapping[int, Buffer]) -> tuple[int, ...]:
+        """Return whose vectors of a degree-t opening lie on the polynomial that n-t of them fit.
+
+        A vector that is not canonical lies on none.
+        """
+        plan, decoded = self.operator.plan, {}
+        for index, data in vectors.items():
+            with suppress(CeremonyError):
+                decoded[index] = decode_words(data, self.batch.element_groups, self.ring)
+        return fitting_operators(decoded, plan.threshold, plan.quorum, self.ring)
+
+    def answer(self, drawn: Challenge, vector: Buffer) -> bytes:
+        """Return Y_i of this operator's share vector."""
+        groups = self.batch.element_groups
+        return answer(drawn, decode_words(vector, groups, self.ring), groups, self.ring)
+
+    def check_opening(self, opening: Buffer) -> None:
+        """Refuse an opening that cannot be right, whoever computed it.
+
+        Raises:
+            CeremonyError: RF-BATCH-002 or -003, when it is not canonical; what the purpose adds.
+        """
+        decode_words(opening, self.batch.element_groups, self.ring)
+
+    def shares(self, opening: Buffer) -> RingArray | None:  # noqa: ARG002 - most keep nothing
         """Return what this operator keeps of the opened batch: nothing where v is the result."""
         return None
+
+    def _encoded(self, values: RingArray) -> Iterator[Buffer]:
+        yield encode_words(values, self.batch.element_groups, self.ring)
+
+
+class WholeWork(BatchWork):
+    """Work on a batch whose share vector is small enough to be computed at once."""
+
+    def share_pieces(self) -> Pieces:
+        """Compute this operator's share vector; it is one piece."""
+        return self._encoded(self.share_vector())
+
+    @abstractmethod
+    def share_vector(self) -> RingArray:
+        """Compute this operator's share vector."""

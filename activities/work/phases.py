@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from activities.work.base import BatchWork
+from activities.work.base import WholeWork
 from mpc_core.preprocessing.batches import FLOOD
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.galois import Ring
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
     from mpc_core.protocol.state import CeremonyState
     from mpc_core.ring.galois import RingArray
+    from mpc_core.sharing.opening import Buffer
     from mpc_core.tfhe.ciphertexts import CompactList
     from mpc_core.tfhe.parameters import Parameters
 
@@ -59,7 +60,7 @@ _ONE_BLOCK = 2
 """Size in bits of an acceptance plaintext: one block."""
 
 
-class _FloodedPhases(BatchWork):
+class _FloodedPhases(WholeWork):
     """Shares of phases plus floods, packed."""
 
     def _flooded(self, lists: list[CompactList], first_flood: int) -> RingArray:
@@ -111,7 +112,7 @@ def requested_list(operator: Operator, request: DecryptionRequest) -> CompactLis
         raise _described_wrongly(f"at most {LIST_LIMIT} bytes", f"{request.size}")
     if not operator.blobs.has(request.ciphertext):
         operator.peers.fetch(0, request.ciphertext, request.size, "O")
-    data = operator.blobs.read(request.ciphertext)
+    data = bytes(operator.blobs.read(request.ciphertext))
     ciphertexts = list_for(operator.parameters, operator.tag, data)
     if ciphertexts.count != request.openings:
         raise _described_wrongly(f"{ciphertexts.count} openings", f"{request.openings}")
@@ -160,7 +161,7 @@ def acceptance_ciphertexts(
     plan: Plan,
     parameters: Parameters,
     layout: CeremonyLayout,
-    opening: Callable[[int], bytes],
+    opening: Callable[[int], Buffer],
 ) -> list[CompactList]:
     """Return the acceptance's ciphertexts: plaintexts of the plan, randomness from the seed.
 
@@ -190,7 +191,7 @@ def decode_phases(
     plan: Plan,
     parameters: Parameters,
     batch: BatchLayout,
-    opening: bytes,
+    opening: Buffer,
     lists: list[CompactList],
 ) -> tuple[int | bool, ...]:
     """Return the values of ciphertext lists from their opened, flooded phases.
@@ -208,7 +209,7 @@ def decode_phases(
     return tuple(values)
 
 
-def _phases(batch: BatchLayout, opening: bytes) -> NDArray[np.uint64]:
+def _phases(batch: BatchLayout, opening: Buffer) -> NDArray[np.uint64]:
     ring = Ring(batch.word_bits, batch.degree)
     elements = decode_words(opening, batch.element_groups, ring)
     return unpack(elements, elements.shape[0] * elements.shape[1])

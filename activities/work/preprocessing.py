@@ -8,12 +8,14 @@ from activities.work.base import BatchWork
 from mpc_core.preprocessing.bits import bit_share_vector, bit_shares, check_parity
 from mpc_core.preprocessing.noise import noise_shares
 from mpc_core.preprocessing.products import ProductRun, product_share_vector, product_shares
+from mpc_core.sharing.opening import decode_words
 from mpc_core.tfhe.objects import public_object
 from mpc_core.tfhe.words import reduce_to_64
 
 if TYPE_CHECKING:
     from mpc_core.preprocessing.batches import Place, Segment
     from mpc_core.ring.galois import RingArray
+    from mpc_core.sharing.opening import Buffer, Pieces
 
 __all__ = ["BitsWork", "ProductsWork"]
 
@@ -23,24 +25,29 @@ NARROW = 64
 class BitsWork(BatchWork):
     """Random bits: of the noise (only the share of E is kept) and of the secret keys."""
 
-    def share_vector(self) -> RingArray:
+    def share_pieces(self) -> Pieces:
         """Return masked x^2 + x, packed by weight (PROTOCOL.md, "Preprocessing")."""
-        return bit_share_vector(
+        vector = bit_share_vector(
             self.keys("bits"),
             self.keys("zero"),
             self.operator.index,
             self.batch.groups,
             self.ring,
         )
+        return self._encoded(vector)
 
-    def check_opening(self, opening: RingArray) -> None:
+    def check_opening(self, opening: Buffer) -> None:
         """Refuse an odd v: x^2 + x is even."""
-        check_parity(opening, self.ring)
+        check_parity(decode_words(opening, self.batch.element_groups, self.ring), self.ring)
 
-    def shares(self, opening: RingArray) -> RingArray:
+    def shares(self, opening: Buffer) -> RingArray:
         """Return the shares of the bits, or of the noise they add up to."""
         shares = bit_shares(
-            self.keys("bits"), self.operator.index, self.batch.groups, opening, self.ring
+            self.keys("bits"),
+            self.operator.index,
+            self.batch.groups,
+            decode_words(opening, self.batch.element_groups, self.ring),
+            self.ring,
         )
         if self.batch.stage == "N":
             return noise_shares(shares, self.batch.segments, self.ring)
@@ -50,19 +57,21 @@ class BitsWork(BatchWork):
 class ProductsWork(BatchWork):
     """Products of key bits, kept packed as the bodies will be."""
 
-    def share_vector(self) -> RingArray:
+    def share_pieces(self) -> Pieces:
         """Return masked products s_i S_j plus the pseudo-random P, packed row by row."""
-        return product_share_vector(
+        vector = product_share_vector(
             self.keys("product"),
             self.keys("zero"),
             self.operator.index,
             [self._run(segment) for segment in self.batch.segments],
             self.ring,
         )
+        return self._encoded(vector)
 
-    def shares(self, opening: RingArray) -> RingArray:
+    def shares(self, opening: Buffer) -> RingArray:
         """Return the packed shares of the products, w - P."""
-        return product_shares(self.keys("product"), self.operator.index, opening, self.ring)
+        w = decode_words(opening, self.batch.element_groups, self.ring)
+        return product_shares(self.keys("product"), self.operator.index, w, self.ring)
 
     def _run(self, segment: Segment) -> ProductRun:
         """Return the operands of a run of rows: the input bits it needs, and the target key."""

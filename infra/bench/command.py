@@ -20,7 +20,8 @@ from infra.bench.machine import this_machine
 from infra.bench.model import BenchReport, OpenedBytes, Sizes
 from infra.bench.table import render
 from infra.bench.timing import aes_speed
-from infra.plan.sandbox import LAYOUT, TESTS
+from infra.plan.layouts import cut_of
+from infra.plan.sandbox import TESTS
 from infra.sandbox.warm import cache_folder, warm_kernels
 from mpc_core.preprocessing.layout import build_layout
 from mpc_core.protocol.plan import Layout, TestRules
@@ -34,14 +35,17 @@ if TYPE_CHECKING:
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.tfhe.parameters import Parameters
 
+
 __all__ = ["FULL", "bench_command", "measure"]
+
+_LAYOUT = cut_of(lookup("test")).layout
 
 FULL = Sizes(
     committees=((4, 1), (13, 4)),
     parameters="mainnet",
     counted=tuple(PARAMETER_SETS),
-    bits=LAYOUT.bits_per_batch,
-    products=LAYOUT.products_per_batch,
+    bits=_LAYOUT.bits_per_batch,
+    products=_LAYOUT.products_per_batch,
     repetitions=5,
     assembly_rows=None,
 )
@@ -86,10 +90,10 @@ def measure(sizes: Sizes, say: Callable[[str], None]) -> BenchReport:
         for word_bits in RINGS:
             say(f"measuring random bits, {n} operators, K = {word_bits} ...")
             noise = _typical(layout.noise, word_bits)
-            bits.append(BitsBatch(n, t, noise, LAYOUT.leaf_bytes).measure(sizes.repetitions))
+            bits.append(BitsBatch(n, t, noise, _LAYOUT.leaf_bytes).measure(sizes.repetitions))
             say(f"measuring products, {n} operators, K = {word_bits} ...")
             batch = _typical(layout.products, word_bits)
-            measured = ProductsBatch(n, t, batch, LAYOUT.leaf_bytes, parameters)
+            measured = ProductsBatch(n, t, batch, _LAYOUT.leaf_bytes, parameters)
             products.append(measured.measure(sizes.repetitions))
         say(f"measuring assembly, {n} operators ...")
         assembly.append(
@@ -109,7 +113,7 @@ def measure(sizes: Sizes, say: Callable[[str], None]) -> BenchReport:
 def _layout(parameters: Parameters, n: int, sizes: Sizes) -> CeremonyLayout:
     """Lay out a ceremony as a sandbox does, with batches of the sizes to be measured."""
     plan = replace(
-        Layout(**LAYOUT.model_dump()),
+        Layout(**_LAYOUT.model_dump()),
         bits_per_batch=sizes.bits,
         products_per_batch=sizes.products,
     )

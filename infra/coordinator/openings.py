@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from activities.arithmetic import Question
 from activities.operator import batch_layout
 from activities.serving import decoding_load
 from infra.publish import rejected_roots
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
+    from activities.arithmetic import KnownValues
     from infra.party.log import PartyLog
     from infra.party.peers import PeerBook
     from infra.stores import BlobStore
@@ -31,9 +33,15 @@ class Openings:
     """Fetches opened values and hands them out by batch."""
 
     def __init__(
-        self, log: PartyLog, blobs: BlobStore, peers: PeerBook, layout: CeremonyLayout
+        self,
+        log: PartyLog,
+        known: KnownValues,
+        blobs: BlobStore,
+        peers: PeerBook,
+        layout: CeremonyLayout,
     ) -> None:
         self.log = log
+        self._known = known
         self._blobs = blobs
         self._peers = peers
         self._layout = layout
@@ -42,7 +50,7 @@ class Openings:
         self._failed: Counter[int] = Counter()
 
     def fetch_unknown(self) -> None:
-        """Fetch every opened value that a verdict waits for; one thread at a time does it."""
+        """Learn every opened value that a verdict waits for; one thread at a time does it."""
         if not self._fetching.acquire(blocking=False):
             return
         try:
@@ -51,7 +59,7 @@ class Openings:
         finally:
             self._fetching.release()
 
-    def read(self, key: BatchKey) -> bytes:
+    def read(self, key: BatchKey) -> memoryview:
         """Return the opening that holds for a batch.
 
         Raises:
@@ -70,27 +78,32 @@ class Openings:
             )
         return self._blobs.read(root)
 
-    def refuted(self) -> list[bytes]:
+    def refuted(self) -> list[memoryview]:
         """Return the opened values that answers refuted, without which no round shows why."""
         return [self._blobs.read(root) for root in self.log.read(rejected_roots)]
 
     def _fetch(self, key: BatchKey) -> None:
-        """Ask whoever has it; who does not answer is passed over, and from then on asked last."""
-        size = batch_layout(self._layout, self.log, key).opened_bytes
+        batch = batch_layout(self._layout, self.log, key)
         for wanted in self.log.read(lambda state: _wanted(state, key)):
-            if self._blobs.has(wanted.root):
-                continue
-            self._note_load(wanted, size)
-            for operator in sorted(wanted.holders, key=self._rank):
-                try:
-                    self._peers.fetch(operator, wanted.root, size, key[0])
-                except CeremonyError as error:
-                    _log.info("opening not served", operator=operator, reason=str(error))
-                    self._failed[operator] += 1
-                else:
-                    self._failed[operator] = 0
-                    self._served[operator] += size
-                    break
+            root = wanted.question.v_root
+            if self._blobs.has(root) or self._ask_holders(wanted, batch.opened_bytes, key[0]):
+                self._known.learn(wanted.question, batch, self._blobs.read(root))
+                self.log.wake()
+
+    def _ask_holders(self, wanted: _Wanted, size: int, label: str) -> bool:
+        """Ask whoever has it; who does not answer is passed over, and from then on asked last."""
+        self._note_load(wanted, size)
+        for operator in sorted(wanted.holders, key=self._rank):
+            try:
+                self._peers.fetch(operator, wanted.question.v_root, size, label, shared=True)
+            except CeremonyError as error:
+                _log.info("opening not served", operator=operator, reason=str(error))
+                self._failed[operator] += 1
+            else:
+                self._failed[operator] = 0
+                self._served[operator] += size
+                return True
+        return False
 
     def _rank(self, operator: int) -> tuple[int, int, int]:
         """Return what decides who is asked first: a call in vain takes a minute."""
@@ -99,7 +112,7 @@ class Openings:
     def _note_load(self, wanted: _Wanted, size: int) -> None:
         """Count what operators send one another: who sends most is asked last."""
         if not self._served:
-            self._served = decoding_load(self._layout, wanted.count)
+            self._served.update(decoding_load(self._layout, wanted.count))
         for operator in wanted.points:
             if operator != wanted.decoder:
                 self._served[operator] += size
@@ -114,7 +127,7 @@ def _root(state: CeremonyState, key: BatchKey) -> bytes | None:
 class _Wanted:
     """An opened value that a verdict waits for, with who decoded it, who helped and who has it."""
 
-    root: bytes
+    question: Question
     decoder: int
     points: tuple[int, ...]
     holders: frozenset[int]
@@ -127,7 +140,7 @@ def _wanted(state: CeremonyState, key: BatchKey) -> list[_Wanted]:
         return []
     return [
         _Wanted(
-            turn.decoded.root,
+            Question(opening.context, turn.number, turn.log_root, turn.decoded.root),
             turn.decoder,
             tuple(operator for operator, _ in turn.decoded.points),
             frozenset(opening.haves.get(turn.decoded.root, ())),

@@ -21,6 +21,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.worker import Worker
 
+from activities.arithmetic import KnownValues
 from activities.work.phases import list_for
 from infra.board import wire
 from infra.board.client import LocalTransport, WitnessLoop
@@ -36,10 +37,10 @@ from infra.homes import Home
 from infra.party.log import PartyLog
 from infra.party.peers import PeerBook
 from infra.party.queues import coordinator_queue, operator_queues
-from infra.party.rules import batch_counts, layout_of, state_of
+from infra.party.rules import batch_counts, layout_of, party_state
 from infra.plan import COORDINATOR, load_identity, load_signed_plan
 from infra.report.metrics import MetricsRecorder
-from infra.stores import BlobStore
+from infra.stores import BlobStore, FileStore
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
 from infra.temporal.version import make_current, pinned, require_same_version
@@ -157,20 +158,21 @@ class Coordinator:
         client = PeerClient(identity, ledger=ledger)
         outbox = Outbox(home.outbox, ledger)
         blobs = BlobStore(outbox, plan.layout.leaf_bytes)
+        known = KnownValues(plan.hash, FileStore(home.work / "steps"))
         replica = Replica(plan, MemoryCopy())
         transport = LocalTransport(board, COORDINATOR)
         loop = asyncio.get_running_loop()
         log = PartyLog(
             plan,
             replica,
-            state_of(plan, layout, blobs.read_if_here),
+            party_state(plan, layout, known),
             submit=lambda data: asyncio.run_coroutine_threadsafe(
                 transport.submit(data), loop
             ).result(),
             tick=_heartbeat,
         )
         peers = PeerBook(plan, client, blobs, log, (_LOCAL_HOST, 0), _heartbeat, meter.received)
-        openings = Openings(log, blobs, peers, layout)
+        openings = Openings(log, known, blobs, peers, layout)
         builder = KeySetBuilder(home.path.parent, signed, key, layout, replica, openings)
         activities = CoordinatorActivities(
             plan=plan,
@@ -288,7 +290,7 @@ async def _decrypt(coordinator: Coordinator, client: Client, ciphertext: bytes) 
     is taken up from there when its list comes again.
     """
     plan = coordinator.plan
-    data = coordinator.blobs.read(ciphertext)
+    data = bytes(coordinator.blobs.read(ciphertext))
     openings = list_for(lookup(plan.parameters), bytes.fromhex(plan.ceremony_id), data).count
     await client.execute_workflow(
         DecryptionWorkflow.run,

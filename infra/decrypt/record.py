@@ -42,7 +42,7 @@ class Record:
     plan: Plan
     layout: CeremonyLayout
     state: CeremonyState
-    read: Callable[[bytes], bytes | None]
+    read: Callable[[bytes], memoryview | None]
 
     @property
     def openings_left(self) -> int:

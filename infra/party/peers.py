@@ -87,8 +87,11 @@ class PeerBook:
     received: Callable[[str, int], None]
     direct_seconds: float = _DIRECT_SECONDS
 
-    def fetch(self, operator: int, root: bytes, size: int, label: str) -> None:
+    def fetch(
+        self, operator: int, root: bytes, size: int, label: str, *, shared: bool = False
+    ) -> None:
         """Fetch a blob of exactly this size into the own blobs; 0 is the coordinator."""
+        del shared
         target = self.blobs.path(root, label)
         leaf_bytes = self.plan.layout.leaf_bytes
         fetch_blob(self._peer(operator), root, size, leaf_bytes, target, tick=self.tick)

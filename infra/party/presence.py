@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -48,8 +47,6 @@ class Presence:
     def run(self) -> None:
         """Work until the process ends; what fails is reported and tried again."""
         try:
-            for key in self.steps.batches.unopened():
-                self._try(partial(self.steps.batches.serve_again, key))
             while not self._stop.is_set():
                 self._try(self.once)
         except BaseException:
@@ -75,10 +72,14 @@ class Presence:
             self._come_back(index)
         elif self.log.read(_is_in_the_dark):
             self.steps.hold_openings()
+        elif lost := self.steps.batches.unserved():
+            for key in lost:
+                self.steps.batches.serve_again(key)
         elif duties := self.steps.duties():
             for duty in duties:
                 self.steps.step(duty)
         else:
+            self.steps.batches.tidy()
             self._wait(lambda state: _is_given_up(state, index) or _is_in_the_dark(state))
 
     def _come_back(self, index: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from activities.arithmetic import OpenedValues, RingArithmetic
+from activities.arithmetic import LearnedArithmetic, OpenedValues, RingArithmetic
 from mpc_core.preprocessing.layout import build_layout
 from mpc_core.protocol.batch import BatchRule
 from mpc_core.protocol.state import CeremonyState
@@ -14,12 +14,13 @@ from mpc_core.tfhe.parameters import lookup
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from activities.arithmetic import KnownValues
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.preprocessing.layout import CeremonyLayout
-    from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.batch import Arithmetic, BatchKey
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["batch_counts", "batch_rules", "layout_of", "state_of"]
+__all__ = ["batch_counts", "batch_rules", "layout_of", "party_state", "state_of"]
 
 STAGES = ("N", "S", "M", "O")
 
@@ -47,10 +48,18 @@ def batch_counts(layout: CeremonyLayout) -> dict[str, int]:
 
 
 def state_of(
-    plan: Plan, layout: CeremonyLayout, read: Callable[[bytes], bytes | None]
+    plan: Plan, layout: CeremonyLayout, read: Callable[[bytes], bytes | memoryview | None]
 ) -> CeremonyState:
-    """Return the state of an empty log; `read` returns an opened value if this party holds it."""
-    arithmetic = RingArithmetic(plan, OpenedValues(layout, read))
+    """Return the state of an empty log for a reader; `read` returns an opened value it holds."""
+    return _state(plan, layout, RingArithmetic(plan, OpenedValues(layout, read)))
+
+
+def party_state(plan: Plan, layout: CeremonyLayout, known: KnownValues) -> CeremonyState:
+    """Return the state of an empty log for a party, which learns opened values as they arrive."""
+    return _state(plan, layout, LearnedArithmetic(known))
+
+
+def _state(plan: Plan, layout: CeremonyLayout, arithmetic: Arithmetic) -> CeremonyState:
     return CeremonyState(
         plan, batch_rules(layout), arithmetic, acceptance_floods=len(plan.tests.plaintexts)
     )

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from infra.plan.document import (
     CoordinatorSection,
     DeadlineSection,
-    LayoutSection,
     LimitSection,
     OperatorSection,
     PlanDocument,
     TestSection,
 )
 from infra.plan.keys import COORDINATOR, create_identity, public_key_of
+from infra.plan.layouts import cut_of
 from infra.plan.rules import check_size
 from infra.plan.signing import sign_plan
 from mpc_core.tfhe.parameters import lookup
@@ -28,15 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SandboxParties", "sandbox_plan"]
 
-STEP_SECONDS = 5.0
-LAYOUT = LayoutSection(
-    version=1,
-    bits_per_batch=65_536,
-    products_per_batch=32_768,
-    bodies_per_batch=65_536,
-    leaf_bytes=16_384,
-    batches_in_flight=8,
-)
 LIMITS = LimitSection(entry_bytes=262_144, entries_per_operator=20_000)
 TESTS = TestSection(flood_bound_log2=50, plaintexts=(0, 1, 2, 3), decrypt_openings=64)
 NO_TESTS = TestSection(flood_bound_log2=50, plaintexts=(), decrypt_openings=0)
@@ -70,7 +61,8 @@ def sandbox_plan(
     Raises:
         CeremonyError: RF-PLAN-001 to RF-PLAN-003 if there can be no such ceremony.
     """
-    insecure = lookup(parameters).insecure
+    chosen = lookup(parameters)
+    cut = cut_of(chosen)
     check_size(operators, threshold)
     names = tuple(f"op-{index:02d}" for index in range(1, operators + 1))
     seeds = {} if seed is None else {name: seed.party(name) for name in (*names, COORDINATOR)}
@@ -86,10 +78,10 @@ def sandbox_plan(
         insecure=() if seed is None else ("setup-seed",),
         threshold=threshold,
         coordinator=CoordinatorSection(identity_key=public_key_of(identities[COORDINATOR]).hex()),
-        deadlines=DeadlineSection(step_seconds=STEP_SECONDS, waiting_seconds=waiting_seconds),
-        layout=LAYOUT,
+        deadlines=DeadlineSection(step_seconds=cut.step_seconds, waiting_seconds=waiting_seconds),
+        layout=cut.layout,
         limits=LIMITS,
-        tests=TESTS if insecure else NO_TESTS,
+        tests=TESTS if chosen.insecure else NO_TESTS,
         operators=tuple(
             OperatorSection(
                 index=index, name=name, identity_key=public_key_of(identities[name]).hex()

@@ -9,6 +9,7 @@ vectors must lie on one polynomial.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from mpc_core.ring.galois import Ring, RingArray
 
 __all__ = [
+    "Buffer",
     "ElementGroups",
+    "Pieces",
     "decode_double",
     "decode_single",
     "decode_words",
@@ -32,6 +35,12 @@ __all__ = [
     "fitting_operators",
     "reduce_groups",
 ]
+
+Buffer = bytes | memoryview
+"""A whole canonical encoding, often a mapped file."""
+
+Pieces = Iterator[Buffer]
+"""Consecutive parts of a canonical encoding; each is used up before the next is asked for."""
 
 ElementGroups = tuple[tuple[int, int], ...]
 """(weight i, packed elements) of each group, in order."""

@@ -33,13 +33,13 @@ __all__ = ["bodies_of", "digest_of_files", "file_digest", "key_set_digest", "see
 _SEED_BYTES = 16
 
 
-def seed_of(opening: bytes) -> bytes:
+def seed_of(opening: bytes | memoryview) -> bytes:
     """Return the public seed: the first word of the opening of assembly batch 0."""
-    return opening[:_SEED_BYTES]
+    return bytes(opening[:_SEED_BYTES])
 
 
 def bodies_of(
-    parameters: Parameters, layout: CeremonyLayout, opening: Callable[[int], bytes]
+    parameters: Parameters, layout: CeremonyLayout, opening: Callable[[int], bytes | memoryview]
 ) -> dict[int, NDArray[np.uint64]]:
     """Return all bodies by object number, from the openings of the assembly batches.
 

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from activities.batches import Batches
@@ -17,14 +16,14 @@ class Spoiling(Batches):
 
     def _work(self, key, context):
         work = super()._work(key, context)
-        compute = work.share_vector
+        compute = work.share_pieces
 
-        def share_vector():
-            vector = compute()
-            vector[0] ^= np.uint64(1)
-            return vector
+        def share_pieces():
+            vector = bytearray(b"".join(compute()))
+            vector[0] ^= 1
+            return iter([vector])
 
-        work.share_vector = share_vector
+        work.share_pieces = share_pieces
         return work
 
 
@@ -33,11 +32,8 @@ class Wide(Batches):
 
     def _work(self, key, context):
         work = super()._work(key, context)
-        encode, compute = work.encode, work.share_vector
-        work.encode = lambda values: (
-            b"\xff" * len(encode(compute())) if values is None else encode(values)
-        )
-        work.share_vector = lambda: None
+        compute = work.share_pieces
+        work.share_pieces = lambda: iter([b"\xff" * sum(map(len, compute()))])
         return work
 
 

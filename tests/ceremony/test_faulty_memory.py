@@ -69,10 +69,15 @@ def test_a_root_that_the_log_does_not_cover_yet_is_the_only_one_that_is_signed(c
 def test_a_root_is_noted_before_it_is_served_or_posted(ceremony):
     party = ceremony.party(FAULTY)
     before = []
-    publish = party.blobs.publish
-    party.blobs.publish = lambda data, label: (
-        before.append(party.work.names("roots")) or publish(data, label)
-    )
+    stage = party.blobs.stage
+
+    def staged(pieces):
+        blob = stage(pieces)
+        keep = blob.keep
+        blob.keep = lambda label: before.append(party.work.names("roots")) or keep(label)
+        return blob
+
+    party.blobs.stage = staged
     party.steps.share(KEY)
     assert len(before[0]) == 1
 

@@ -16,10 +16,10 @@ def test_a_lost_share_vector_is_made_again_until_its_batch_is_opened():
         loser.stop()
         loser.lose_work()
         loser.start()
-        assert loser.steps.batches.unopened() == (KEY,)
+        assert loser.steps.batches.unserved() == (KEY,)
         root = loser.log.state.opening(KEY).roots[loser.index]
         assert not loser.blobs.has(root)
         loser.steps.batches.serve_again(KEY)
         assert loser.blobs.has(root)
     ceremony.batch(KEY)
-    assert ceremony.party(2).steps.batches.unopened() == ()
+    assert ceremony.party(2).steps.batches.unserved() == ()

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+from activities.arithmetic import Question
 from infra.coordinator.openings import Openings
 from mpc_core.protocol.errors import CeremonyError
 
@@ -17,6 +18,9 @@ class Log:
     def read(self, _):
         return self.wanted
 
+    def wake(self):
+        """Nobody waits."""
+
 
 class Peers:
     """Operators of which some are off; it notes who is asked."""
@@ -24,7 +28,8 @@ class Peers:
     def __init__(self, blobs, off):
         self.blobs, self.off, self.asked = blobs, off, []
 
-    def fetch(self, operator, root, size, label):
+    def fetch(self, operator, root, size, label, *, shared):
+        assert shared
         self.asked.append(operator)
         if operator in self.off:
             raise CeremonyError("RF-PEER-007", "it cannot be reached")
@@ -33,7 +38,11 @@ class Peers:
 
 def wanted(number):
     return SimpleNamespace(
-        root=bytes([number]), decoder=4, points=(), holders=frozenset({1, 2, 3}), count=4
+        question=Question(b"context", 0, b"log root", bytes([number])),
+        decoder=4,
+        points=(),
+        holders=frozenset({1, 2, 3}),
+        count=4,
     )
 
 
@@ -42,12 +51,16 @@ def openings_of(off):
     peers = Peers(blobs, off)
     batch = SimpleNamespace(opened_bytes=SIZE)
     log, layout = Log([]), SimpleNamespace(assembly=(), batch=lambda *_: batch, stage=lambda _: ())
-    found = Openings(log, SimpleNamespace(has=blobs.__contains__), peers, layout)
+    learned = []
+    known = SimpleNamespace(learn=lambda question, batch, v: learned.append(question))
+    store = SimpleNamespace(has=blobs.__contains__, read=lambda root: root)
+    found = Openings(log, known, store, peers, layout)
 
     def ask(number):
         log.wanted = [wanted(number)]
         found._fetch(("N", number))
         asked, peers.asked = peers.asked, []
+        assert [question.v_root for question in learned] == sorted(blobs)
         return asked
 
     return ask, peers

@@ -126,6 +126,29 @@ class MemoryLog:
 
 
 @dataclass
+class MemoryStagedBlob:
+    """A blob that nobody sees yet."""
+
+    blobs: MemoryBlobs
+    data: bytes
+    root: bytes
+
+    def read(self) -> memoryview:
+        return memoryview(self.data)
+
+    def keep(self, label: str, *, shared: bool = False) -> None:
+        self.blobs.kept[self.root] = self.data
+
+    def discard(self) -> None:
+        self.data = b""
+
+    def altered(self, difference: int) -> MemoryStagedBlob:
+        """Return the blob with something added to its first byte."""
+        first = (self.data[0] + difference) & 0xFF
+        return self.blobs.stage([bytes([first]), self.data[1:]])
+
+
+@dataclass
 class MemoryBlobs:
     """Blobs by root, and the bytes that were sent of them by stage."""
 
@@ -139,16 +162,20 @@ class MemoryBlobs:
     def has(self, root: bytes) -> bool:
         return root in self.kept
 
-    def read(self, root: bytes) -> bytes:
-        return self.kept[root]
+    def read(self, root: bytes) -> memoryview:
+        return memoryview(self.kept[root])
 
-    def read_if_here(self, root: bytes) -> bytes | None:
-        return self.kept.get(root)
+    def read_if_here(self, root: bytes) -> memoryview | None:
+        return self.read(root) if self.has(root) else None
+
+    def stage(self, pieces) -> MemoryStagedBlob:
+        data = b"".join(bytes(piece) for piece in pieces)
+        return MemoryStagedBlob(self, data, chunk_root(data, self.leaf_bytes))
 
     def publish(self, data: bytes, label: str) -> bytes:
-        root = chunk_root(data, self.leaf_bytes)
-        self.kept[root] = data
-        return root
+        staged = self.stage([data])
+        staged.keep(label)
+        return staged.root
 
     def remove(self, root: bytes) -> None:
         self.kept.pop(root, None)
@@ -161,14 +188,16 @@ class MemoryPeers:
     blobs: MemoryBlobs
     reach: Callable[[int], Any]
 
-    def fetch(self, operator: int, root: bytes, size: int, label: str) -> None:
+    def fetch(
+        self, operator: int, root: bytes, size: int, label: str, *, shared: bool = False
+    ) -> None:
         peer = self._peer(operator)
         if not peer.blobs.has(root):
             raise CeremonyError("RF-PEER-091", f"operator {operator} does not serve the blob")
         data = peer.blobs.read(root)
         assert len(data) == size
         peer.blobs.sent[label] += size
-        assert self.blobs.publish(data, label) == root
+        assert self.blobs.publish(bytes(data), label) == root
 
     def owed_entries(self, operator: int, slots: tuple[str, ...]) -> tuple[bytes, ...]:
         return self._peer(operator).owed_entries(slots)
@@ -192,8 +221,14 @@ class MemoryStore:
     def read(self, name: str) -> bytes | None:
         return self.kept.get(name)
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
         self.kept[name] = data
+
+    def take(self, other: MemoryStore, name: str) -> None:
+        self.kept[name] = other.kept.pop(name)
+
+    def discard(self, name: str) -> None:
+        self.remove(name)
 
     def remove(self, name: str) -> None:
         self.kept.pop(name, None)

@@ -13,13 +13,14 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from activities.arithmetic import KnownValues
 from activities.operator import Operator
 from activities.steps import Steps
 from infra.board import wire
 from infra.coordinator.openings import Openings
 from infra.coordinator.views import batch_view, seal_view, setup_view
 from infra.party.presence import Presence
-from infra.party.rules import batch_counts, layout_of, state_of
+from infra.party.rules import batch_counts, layout_of, party_state
 from infra.plan import COORDINATOR, SetupSeed
 from infra.plan.sandbox import sandbox_plan
 from mpc_core.protocol.errors import CeremonyError
@@ -72,10 +73,11 @@ class Party:
     def start(self) -> None:
         ceremony, plan = self.ceremony, self.ceremony.plan
         assert not self.running
+        known = KnownValues(plan.hash, self.work)
         self.log = MemoryLog(
             plan,
             ceremony.board,
-            state_of(plan, ceremony.layout, self.blobs.read_if_here),
+            party_state(plan, ceremony.layout, known),
             ceremony.clock,
             (self.index, ceremony.identities[self.name]),
         )
@@ -87,6 +89,7 @@ class Party:
                     parameters=lookup(plan.parameters),
                     layout=ceremony.layout,
                     log=self.log,
+                    known=known,
                     blobs=self.blobs,
                     peers=MemoryPeers(self.blobs, ceremony.reach),
                     vault=self.vault,
@@ -153,19 +156,17 @@ class Ceremony:
         self.at: dict[str, Callable[[], None]] = {}
         self.refusals: list[CeremonyError] = []
         self._queued: Mapping[int, list[Callable[[Party], None]]] = defaultdict(list)
-        self.blobs = MemoryBlobs(self.plan.layout.leaf_bytes)
+        self.blobs, self.known = MemoryBlobs(self.plan.layout.leaf_bytes), MemoryStore()
         self._follow_log()
         self.parties = {index: Party(self, index) for index in range(1, n + 1)}
 
     def _follow_log(self) -> None:
+        known = KnownValues(self.plan.hash, self.known)
         self.log = MemoryLog(
-            self.plan,
-            self.board,
-            state_of(self.plan, self.layout, self.blobs.read_if_here),
-            self.clock,
+            self.plan, self.board, party_state(self.plan, self.layout, known), self.clock
         )
         self.openings = Openings(
-            self.log, self.blobs, MemoryPeers(self.blobs, self.reach), self.layout
+            self.log, known, self.blobs, MemoryPeers(self.blobs, self.reach), self.layout
         )
 
     # -- operators come and go --------------------------------------------------------------------
@@ -336,7 +337,7 @@ class Ceremony:
         twin = copy(self)
         twin.clock, twin.board = Clock(self.clock.now), self.board.copy()
         twin.at, twin.refusals, twin._queued = {}, [], defaultdict(list)
-        twin.blobs = self.blobs.copy()
+        twin.blobs, twin.known = self.blobs.copy(), self.known.copy()
         twin._follow_log()
         twin.parties = {index: party.twin(twin) for index, party in self.parties.items()}
         for party in twin.parties.values():

@@ -1,0 +1,61 @@
+"""How a sandbox cuts a ceremony into batches: few enough to steer, small enough to lose one.
+
+A batch costs about a second of orders, entries and signatures, whatever its size, and what is in
+flight is lost with a machine. Larger sets are cut into larger batches, whose steps may take longer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infra.plan.document import LayoutSection
+from mpc_core.tfhe.objects import random_bits
+
+if TYPE_CHECKING:
+    from mpc_core.tfhe.parameters import Parameters
+
+__all__ = ["Cut", "cut_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A layout and the time that a step of one of its batches may take.
+
+    Attributes:
+        most_bits: random bits of the largest set that is cut so.
+        layout: the plan's section.
+        step_seconds: the plan's deadline of a step.
+    """
+
+    most_bits: float
+    layout: LayoutSection
+    step_seconds: float
+
+
+def _cut(most_bits: float, sizes_log2: tuple[int, int, int, int], seconds: float) -> Cut:
+    """Return a cut, from the logarithms of bits, products and bodies a batch and of a leaf."""
+    bits, products, bodies, leaf = (1 << size for size in sizes_log2)
+    layout = LayoutSection(
+        version=1,
+        bits_per_batch=bits,
+        products_per_batch=products,
+        bodies_per_batch=bodies,
+        leaf_bytes=leaf,
+        batches_in_flight=_IN_FLIGHT,
+    )
+    return Cut(most_bits, layout, seconds)
+
+
+_IN_FLIGHT = 8
+_CUTS = (
+    _cut(2e6, (16, 15, 16, 14), 5.0),
+    _cut(2e8, (19, 18, 18, 16), 15.0),
+    _cut(float("inf"), (22, 20, 20, 18), 60.0),
+)
+
+
+def cut_of(parameters: Parameters) -> Cut:
+    """Return how a parameter set of this size is cut."""
+    bits = random_bits(parameters)
+    return next(cut for cut in _CUTS if bits <= cut.most_bits)
