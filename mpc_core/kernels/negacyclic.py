@@ -1,117 +1,120 @@
-"""Numba twin of `tfhe.polynomials`: schoolbook products whose inner loop runs over one share row.
+"""Fast twin of `tfhe.polynomials`: masks times key shares mod X^N + 1, by `kernels.fft`.
 
-A share row holds N coefficients of d words each without gaps, so multiplication by X^i is a shift
-by i d words, and one loop serves every degree d. Words of 128 bits are kept in two planes, low and
-high, which the compiler turns into vector instructions.
+The values of a key's polynomials are computed once and serve thousands of masks; a mask's values
+serve all d coefficients of the shares, and products are summed before they are joined.
 
-Security: no running time and no memory address depends on a share.
+Security: no running time and no memory address depends on a share. Transformed shares are secret.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from mpc_core.kernels import fft
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["negacyclic_sum"]
+__all__ = ["TransformedKey", "add_negacyclic_sum", "negacyclic_sum", "transform_key"]
+
+CACHE_LINE = 64
+DIGIT_BITS = 16
 
 
-@njit("void(u8[:,:,::1], u8[:,::1], u8[:,::1], i8)", nogil=True, cache=True)
-def _multiply_64(masks, key, total, degree):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    rows, polynomials, size = masks.shape
-    length = size * degree
-    for row in range(rows):
-        out = total[row]
-        for polynomial in range(polynomials):
-            share = key[polynomial]
-            for power in range(size):
-                factor = masks[row, polynomial, power]
-                negative = np.uint64(0) - factor
-                shift = power * degree
-                for at in range(length - shift):
-                    out[at + shift] += factor * share[at]
-                for at in range(shift):
-                    out[at] += negative * share[at + length - shift]
+@dataclass(frozen=True, slots=True)
+class TransformedKey:
+    """Shares of key polynomials as `kernels.fft` multiplies by them.
+
+    Attributes:
+        values: their values at the roots, divided by N/2.
+        polynomials: k.
+        size: N.
+        degree: d.
+        word_bits: 64 or 128.
+    """
+
+    values: NDArray[np.float64]
+    polynomials: int
+    size: int
+    degree: int
+    word_bits: int
+
+    def __repr__(self) -> str:
+        """Show no share."""
+        return f"TransformedKey({self.polynomials}, {self.size}, {self.degree}, {self.word_bits})"
 
 
-@njit(
-    "void(u8[::1], u8[::1], u8[::1], u8[::1], UniTuple(u8, 2))",
-    nogil=True,
-    cache=True,
-    inline="always",
-)
-def _accumulate_128(low, high, share_low, share_high, factor):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    factor_low, factor_high = factor
-    half, half_mask = np.uint64(32), np.uint64(0xFFFFFFFF)
-    factor_bottom, factor_top = factor_low & half_mask, factor_low >> half
-    for at in range(low.size):
-        word = share_low[at]
-        bottom, top = word & half_mask, word >> half
-        first = bottom * factor_bottom
-        second = top * factor_bottom + (first >> half)
-        third = bottom * factor_top + (second & half_mask)
-        carried = top * factor_top + (second >> half) + (third >> half)
-        product = word * factor_low
-        before = low[at]
-        after = before + product
-        low[at] = after
-        carry = np.uint64(after < before)
-        high[at] += carried + carry + word * factor_high + share_high[at] * factor_low
+def transform_key(key: NDArray[np.uint64], word_bits: int) -> TransformedKey:
+    """Transform key shares.
+
+    Args:
+        key: shares of the polynomials S_j, shape (k, N, d), or (k, N, d, 2); N is a power of two
+            from 2 to 4096.
+        word_bits: 64 or 128.
+
+    Raises:
+        ValueError: for another N.
+    """
+    polynomials, size, degree = key.shape[:3]
+    if size.bit_count() != 1 or not 2 <= size <= fft.LARGEST:  # noqa: PLR2004
+        raise ValueError("no transform of this size")
+    half, lanes = size // 2, _lanes(word_bits)
+    width, span = word_bits // 64, size * len(lanes)
+    words = np.require(key, requirements=["C", "W"]).reshape(-1)
+    values, table = _aligned(polynomials * degree * span), fft.roots(size)
+    for at in range(polynomials * degree):
+        polynomial, c = divmod(at, degree)
+        first = (polynomial * size * degree + c) * width
+        fft.transform(words, first, degree * width, values, at * span, half, table, lanes)
+    values /= half
+    return TransformedKey(values, polynomials, size, degree, word_bits)
 
 
-@njit(
-    "void(u8[:,:,:,::1], UniTuple(u8[:,::1], 2), u8[:,::1], u8[:,::1], i8)",
-    nogil=True,
-    cache=True,
-)
-def _multiply_128(masks, key, low, high, degree):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    rows, polynomials, size, _ = masks.shape
-    length = size * degree
-    for row in range(rows):
-        for polynomial in range(polynomials):
-            share_low, share_high = key[0][polynomial], key[1][polynomial]
-            for power in range(size):
-                factor_low = masks[row, polynomial, power, 0]
-                factor_high = masks[row, polynomial, power, 1]
-                shift = power * degree
-                _accumulate_128(
-                    low[row, shift:],
-                    high[row, shift:],
-                    share_low[: length - shift],
-                    share_high[: length - shift],
-                    (factor_low, factor_high),
-                )
-                negative_low = np.uint64(0) - factor_low
-                negative_high = ~factor_high + np.uint64(factor_low == np.uint64(0))
-                _accumulate_128(
-                    low[row, :shift],
-                    high[row, :shift],
-                    share_low[length - shift :],
-                    share_high[length - shift :],
-                    (negative_low, negative_high),
-                )
+def add_negacyclic_sum(
+    masks: NDArray[np.uint64], key: TransformedKey, total: NDArray[np.uint64]
+) -> None:
+    """Add sum_j a_j(X) S_j(X) mod X^N + 1 to every row of `total`, in place.
+
+    Args:
+        masks: public polynomials a_j, shape (rows, k, N), or (rows, k, N, 2).
+        key: the transformed S_j.
+        total: shares, shape (rows, N, d), or (rows, N, d, 2), C-contiguous.
+    """
+    rows, width = len(masks), key.word_bits // 64
+    if masks.size != rows * key.polynomials * key.size * width:
+        raise ValueError("masks of another shape than the key's")
+    if total.size != rows * key.size * key.degree * width or not total.flags.c_contiguous:
+        raise ValueError("a total of another shape than the products'")
+    lanes = _lanes(key.word_bits)
+    fft.add_products(
+        np.require(masks, requirements=["C", "W"]).reshape(-1),
+        key.values,
+        fft.roots(key.size),
+        total.reshape(-1),
+        (rows, key.polynomials, fft.products_at_once(key.size), key.size // 2, key.degree),
+        _aligned((key.degree + 1) * key.size * len(lanes)),
+        lanes,
+    )
 
 
 def negacyclic_sum(
     masks: NDArray[np.uint64], key: NDArray[np.uint64], word_bits: int
 ) -> NDArray[np.uint64]:
     """Return sum_j a_j(X) S_j(X) mod X^N + 1 for every row (see `tfhe.polynomials`)."""
-    rows = masks.shape[0]
-    polynomials, size, degree = key.shape[:3]
-    masks = np.ascontiguousarray(masks)
-    if word_bits == 64:  # noqa: PLR2004
-        total = np.zeros((rows, size * degree), dtype=np.uint64)
-        flat = np.ascontiguousarray(key).reshape(polynomials, size * degree)
-        _multiply_64(masks, flat, total, degree)
-        return total.reshape(rows, size, degree)
-    low, high = np.zeros((2, rows, size * degree), dtype=np.uint64)
-    halves = tuple(
-        np.ascontiguousarray(key[..., plane]).reshape(polynomials, size * degree)
-        for plane in range(2)
-    )
-    _multiply_128(masks, halves, low, high, degree)
-    return np.stack((low, high), axis=-1).reshape(rows, size, degree, 2)
+    total = np.zeros((len(masks), *key.shape[1:]), dtype=np.uint64)
+    add_negacyclic_sum(masks, transform_key(key, word_bits), total)
+    return total
+
+
+def _lanes(word_bits: int) -> tuple[float, ...]:
+    return (0.0,) * (word_bits // DIGIT_BITS)
+
+
+def _aligned(count: int) -> NDArray[np.float64]:
+    """Return doubles that begin at a cache line: vectors across two lines are slow."""
+    room = np.empty(count * 8 + CACHE_LINE, dtype=np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
+    return room[start : start + count * 8].view(np.float64)
