@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from infra.cli.ending import ending, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["app", "main"]
 
@@ -179,9 +182,70 @@ def bench(*, as_json: AsJson = False) -> None:
         raise typer.Exit(bench_command(as_json=as_json))
 
 
+@app.command()
+def estimate(
+    *,
+    plan: Annotated[Path | None, typer.Option(help="A plan.toml; else a set and a size.")] = None,
+    parameters: Annotated[str, typer.Option(help="Parameter set.")] = "mainnet",
+    operators: Annotated[int, typer.Option(help="Number of operators.")] = 4,
+    threshold: Annotated[
+        int | None, typer.Option(help="How many may crash or lie. [default: (n-1)/3]")
+    ] = None,
+    bandwidth: Annotated[
+        str | None, typer.Option(help="Of a machine's link, as 500Mbps. [default: 1Gbps]")
+    ] = None,
+    rtt: Annotated[
+        str | None, typer.Option(help="Round trip between operators. [default: 80ms]")
+    ] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Of a machine. [default: those of this one]")
+    ] = None,
+    operators_per_machine: Annotated[
+        int | None, typer.Option(min=1, help="How many share a machine. [default: 1]")
+    ] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Everything on this machine, no network.")
+    ] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure overheads by two small ceremonies first.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Predict time, bytes, memory and disk of a ceremony from measurements on this machine."""
+    with ending(as_json=as_json):
+        from infra.estimate.command import (
+            EstimateOptions,
+            estimate_command,
+            parse_bandwidth,
+            parse_seconds,
+        )
+
+        options = EstimateOptions(
+            plan=plan,
+            parameters=parameters,
+            operators=operators,
+            threshold=threshold,
+            bandwidth=_parsed(bandwidth, parse_bandwidth, "--bandwidth"),
+            rtt=_parsed(rtt, parse_seconds, "--rtt"),
+            cores=cores,
+            operators_per_machine=operators_per_machine,
+            sandbox=sandbox,
+            calibrate=calibrate,
+        )
+        raise typer.Exit(estimate_command(options, as_json=as_json))
+
+
 def main() -> None:
     """Run the command line of this process."""
     app(prog_name="ringforge")
+
+
+def _parsed(text: str | None, parse: Callable[[str], float], option: str) -> float | None:
+    """Return what an option says; a text that says nothing is wrong usage."""
+    try:
+        return None if text is None else parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from error
 
 
 def _say_nothing(_: object) -> None:

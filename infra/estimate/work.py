@@ -74,7 +74,9 @@ class CeremonyWork:
         costs, store = self.costs, self.costs.hash_byte + self.costs.write_byte
         seconds = batch.elements * self._each(batch).share + batch.opened_bytes * store
         if batch.purpose in {"bodies", "audit"}:
-            seconds += sum(costs.rows[segment.item] * segment.count for segment in batch.segments)
+            seconds += sum(
+                costs.rows.get(segment.item, 0.0) * segment.count for segment in batch.segments
+            )
         if batch.purpose == "audit":
             bodies = [each for each in self.layout.assembly if self._is_audited(each, batch)]
             seconds += sum(each.elements * self._each(each).answer for each in bodies)
