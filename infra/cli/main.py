@@ -36,6 +36,12 @@ Home = Annotated[
 ]
 Temporal = Annotated[str, typer.Option("--temporal", help="Address of the Temporal server.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
+KeepOpenings = Annotated[
+    bool,
+    typer.Option(
+        "--keep-openings", help="Keep every opened value in the transcript, not only the last."
+    ),
+]
 Ceremony = Annotated[Path, typer.Argument(help="Folder of the ceremony.")]
 
 
@@ -73,6 +79,7 @@ def sandbox(
     restart_operators: Annotated[
         bool, typer.Option("--restart-operators", help="Start operators again when they die.")
     ] = False,
+    keep_openings: KeepOpenings = False,
     insecure_setup_seed: Annotated[
         str | None,
         typer.Option(metavar="HEX", help="INSECURE: derive every secret from this seed."),
@@ -95,6 +102,7 @@ def sandbox(
         setup_seed=insecure_setup_seed,
         resume=resume,
         restart_operators=restart_operators,
+        keep_openings=keep_openings,
     )
     with ending(as_json=as_json):
         emit = print_json if as_json else _say_nothing
@@ -109,6 +117,8 @@ def sandbox(
 def coordinator_run(
     home: Home,
     temporal: Temporal,
+    *,
+    keep_openings: KeepOpenings = False,
     ciphertext: Annotated[
         bytes | None,
         typer.Option(
@@ -124,9 +134,9 @@ def coordinator_run(
         from infra.coordinator import run_coordinator
 
         _stop_like_ctrl_c()
-        if ciphertext is None:
-            raise typer.Exit(run_coordinator(home, temporal))
-        raise typer.Exit(run_coordinator(home, temporal, ciphertext))
+        raise typer.Exit(
+            run_coordinator(home, temporal, ciphertext or b"", keep_openings=keep_openings)
+        )
 
 
 @operator.command("run")

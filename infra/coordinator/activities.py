@@ -130,7 +130,7 @@ class CoordinatorActivities:
         """Draw up a statement as soon as it is due by this party's clock."""
         subject = wanted.subject
         if wanted.kind == "key-set":
-            subject = self.key_set.digest().hex()
+            subject = self.key_set.digest(activity.heartbeat).hex()
         until = time.monotonic() + _LOOK_SECONDS
         while True:
             ready = self.log.wait_a_while(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from infra.publish import publish
-from mpc_core.tfhe.keyset import bodies_of, key_set_digest, seed_of
+from infra.files import SECRET_FILE, write_atomic
+from infra.publish import Keeps, publish
+from infra.publish.streamed import Hashed
+from mpc_core.tfhe.export import KeyFile, write_key_file
+from mpc_core.tfhe.keyset import bodies_of, digest_of_files, seed_of
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
@@ -17,10 +21,31 @@ if TYPE_CHECKING:
 
     from infra.board.replica import Replica
     from infra.coordinator.openings import Openings
+    from infra.homes import Home
     from infra.plan import SignedPlan
     from mpc_core.preprocessing.layout import CeremonyLayout
 
-__all__ = ["KeySetBuilder"]
+__all__ = ["KeySetBuilder", "keeps_from_now_on"]
+
+_PATIENCE_SECONDS = 1.0
+_KEEP_ALL = "keep-openings"
+
+
+def keeps_from_now_on(home: Home, *, all_of_them: bool) -> Keeps:
+    """Return which opened values the transcript will keep.
+
+    Args:
+        home: the coordinator's, which remembers that all were asked for: a later start without
+            that option must not throw them away.
+        all_of_them: whether they are asked for now.
+
+    Raises:
+        CeremonyError: RF-DISK-001 or RF-DISK-002 if the disk refuses.
+    """
+    asked = home.work / _KEEP_ALL
+    if all_of_them:
+        write_atomic(asked, b"", SECRET_FILE)
+    return Keeps.ALL if asked.exists() else Keeps.ASSEMBLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +59,7 @@ class KeySetBuilder:
         layout: the ceremony's layout.
         replica: the verified log.
         openings: the opened values.
+        keeps: which of them the transcript keeps.
     """
 
     root: Path
@@ -42,31 +68,62 @@ class KeySetBuilder:
     layout: CeremonyLayout
     replica: Replica
     openings: Openings
+    keeps: Keeps
+    _computing: threading.Lock = field(default_factory=threading.Lock)
+    _digest: list[bytes] = field(default_factory=list)
 
-    def digest(self) -> bytes:
-        """Return the digest of the key set that the openings make."""
-        plan = self.signed.plan
-        parameters = lookup(plan.parameters)
-        seed = seed_of(self._online(0))
-        bodies = bodies_of(parameters, self.layout, self._online)
-        return key_set_digest(parameters, seed, bytes.fromhex(plan.ceremony_id), bodies)
+    def digest(self, tick: Callable[[], None]) -> bytes:
+        """Return the digest of the key set that the openings make; it is computed once.
+
+        Args:
+            tick: called again and again while this takes time, whoever computes.
+        """
+        while not self._computing.acquire(timeout=_PATIENCE_SECONDS):
+            tick()
+        try:
+            if not self._digest:
+                self._digest.append(self._compute(tick))
+            return self._digest[0]
+        finally:
+            self._computing.release()
 
     def publish(self, tick: Callable[[], None]) -> int:
-        """Write key set and transcript; return the size of the log that they rest on."""
+        """Write key set and transcript; return the size of the log that they rest on.
+
+        Opened values that the transcript does not keep are dropped afterwards: everybody has
+        judged them, and what they were needed for is announced.
+        """
         checkpoint = self.replica.checkpoint
         assert checkpoint is not None, "the announcement is covered"
         size = checkpoint.head.size
+        kept = self.openings.kept(self.keeps)
         publish(
             self.root,
             self.signed,
             self.key,
+            keeps=self.keeps,
             envelopes=self.replica.envelopes(0, size),
             checkpoint=checkpoint,
-            opening=self.openings.read,
+            batches=kept,
+            opening=self.openings.opened,
             rejected=self.openings.refuted(),
             tick=tick,
         )
+        self.openings.forget_all_but(kept)
         return size
 
-    def _online(self, index: int) -> bytes:
-        return self.openings.read(("O", index))
+    def _compute(self, tick: Callable[[], None]) -> bytes:
+        def online(index: int) -> memoryview:
+            tick()
+            return self.openings.read(("O", index))
+
+        plan = self.signed.plan
+        parameters, tag = lookup(plan.parameters), bytes.fromhex(plan.ceremony_id)
+        seed, bodies = seed_of(online(0)), bodies_of(parameters, self.layout, online)
+        digests = {}
+        for file in KeyFile:
+            hashed = Hashed(tick=tick)
+            write_key_file(file, parameters, seed, tag, bodies, write=hashed.write)
+            digests[file.value] = hashed.sha256
+            tick()
+        return digest_of_files(digests)

@@ -12,13 +12,16 @@ import structlog
 from activities.arithmetic import Question
 from activities.operator import batch_layout
 from activities.serving import decoding_load
-from infra.publish import rejected_roots
+from infra.publish import Opened, kept_batches, rejected_roots
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from activities.arithmetic import KnownValues
     from infra.party.log import PartyLog
     from infra.party.peers import PeerBook
+    from infra.publish import Keeps
     from infra.stores import BlobStore
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.batch import BatchKey
@@ -65,6 +68,31 @@ class Openings:
         Raises:
             CeremonyError: RF-RUN-012, when the batch is not opened or its value is not here.
         """
+        return self._blobs.read(self._root_here(key))
+
+    def opened(self, key: BatchKey) -> Opened:
+        """Return the opening that holds for a batch as it is published.
+
+        Raises:
+            CeremonyError: RF-RUN-012, as `read`.
+        """
+        return self._as_published(key, self._root_here(key))
+
+    def kept(self, keeps: Keeps) -> tuple[BatchKey, ...]:
+        """Return the batches whose openings a transcript keeps."""
+        return self.log.read(lambda state: kept_batches(self._layout, state, keeps))
+
+    def refuted(self) -> Iterator[Opened]:
+        """Yield the opened values that answers refuted, without which no round shows why."""
+        for key, root in self.log.read(rejected_roots):
+            yield self._as_published(key, root)
+
+    def forget_all_but(self, kept: Collection[BatchKey]) -> None:
+        """Drop the opened values of the layout's other batches: nobody needs them any more."""
+        for root in self.log.read(lambda state: _roots_outside(state, kept)):
+            self._blobs.remove(root)
+
+    def _root_here(self, key: BatchKey) -> bytes:
         root = self.log.read(lambda state: _root(state, key))
         if root is None or not self._blobs.has(root):
             raise CeremonyError(
@@ -76,11 +104,12 @@ class Openings:
                 next_step="run the same command with --resume",
                 runbook="resume",
             )
-        return self._blobs.read(root)
+        return root
 
-    def refuted(self) -> list[memoryview]:
-        """Return the opened values that answers refuted, without which no round shows why."""
-        return [self._blobs.read(root) for root in self.log.read(rejected_roots)]
+    def _as_published(self, key: BatchKey, root: bytes) -> Opened:
+        data = self._blobs.read(root)
+        path = self._blobs.path(root, key[0])
+        return Opened(root, data, path if path.exists() else None)
 
     def _fetch(self, key: BatchKey) -> None:
         batch = batch_layout(self._layout, self.log, key)
@@ -121,6 +150,16 @@ class Openings:
 def _root(state: CeremonyState, key: BatchKey) -> bytes | None:
     opening = state.opening(key)
     return None if opening is None else opening.v_root
+
+
+def _roots_outside(state: CeremonyState, kept: Collection[BatchKey]) -> list[bytes]:
+    return [
+        turn.decoded.root
+        for key in state.batches
+        if key[0] != "O" and key not in kept and (opening := state.opening(key)) is not None
+        for turn in opening.rounds
+        if turn.decoded is not None
+    ]
 
 
 @dataclass(frozen=True, slots=True)

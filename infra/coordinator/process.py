@@ -30,7 +30,7 @@ from infra.board.log import BoardLog
 from infra.board.replica import Replica
 from infra.board.service import Board, routes
 from infra.coordinator.activities import CoordinatorActivities
-from infra.coordinator.keyset import KeySetBuilder
+from infra.coordinator.keyset import KeySetBuilder, keeps_from_now_on
 from infra.coordinator.openings import Openings
 from infra.coordinator.progress import Progress, say
 from infra.homes import Home
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
+    from infra.publish import Keeps
     from mpc_core.protocol.plan import Plan
 
 __all__ = ["WORKFLOWS", "Coordinator", "ceremony_input", "run_coordinator"]
@@ -82,13 +83,16 @@ WORKFLOWS = [
 """Every workflow of a ceremony."""
 
 
-def run_coordinator(home: Path, temporal: str, ciphertext: bytes = b"") -> int:
+def run_coordinator(
+    home: Path, temporal: str, ciphertext: bytes = b"", *, keep_openings: bool = False
+) -> int:
     """Run the coordinator of this home until the key set is announced and published.
 
     Args:
         home: its folder, with the signed plan, vault/ and work/.
         temporal: address of the Temporal server.
         ciphertext: Merkle root of a list in its outbox, to have that decrypted instead.
+        keep_openings: whether the transcript keeps every opened value; said once, it holds.
 
     Raises:
         CeremonyError: when the home or the plan cannot be used, or the ceremony stopped.
@@ -97,7 +101,8 @@ def run_coordinator(home: Path, temporal: str, ciphertext: bytes = b"") -> int:
     place.check()
     configure_logging(place.name)
     with place.locked():
-        asyncio.run(_conduct(place, temporal, ciphertext))
+        keeps = keeps_from_now_on(place, all_of_them=keep_openings)
+        asyncio.run(_conduct(place, temporal, ciphertext, keeps))
     return 0
 
 
@@ -144,7 +149,7 @@ class Coordinator:
     meter: MetricsRecorder
 
     @classmethod
-    async def of(cls, home: Home, ciphertext: bytes) -> Coordinator:
+    async def of(cls, home: Home, ciphertext: bytes, keeps: Keeps) -> Coordinator:
         """Wire the coordinator of a home, to create a key set or to decrypt this list."""
         signed = load_signed_plan(home.path)
         plan = signed.plan
@@ -173,7 +178,7 @@ class Coordinator:
         )
         peers = PeerBook(plan, client, blobs, log, (_LOCAL_HOST, 0), _heartbeat, meter.received)
         openings = Openings(log, known, blobs, peers, layout)
-        builder = KeySetBuilder(home.path.parent, signed, key, layout, replica, openings)
+        builder = KeySetBuilder(home.path.parent, signed, key, layout, replica, openings, keeps)
         activities = CoordinatorActivities(
             plan=plan,
             log=log,
@@ -242,8 +247,8 @@ class Coordinator:
         await make_current(client, version)
 
 
-async def _conduct(home: Home, temporal: str, ciphertext: bytes) -> None:
-    coordinator = await Coordinator.of(home, ciphertext)
+async def _conduct(home: Home, temporal: str, ciphertext: bytes, keeps: Keeps) -> None:
+    coordinator = await Coordinator.of(home, ciphertext, keeps)
     async with AsyncExitStack() as stack:
         port = await coordinator.serve(stack)
         say("ready", board_port=port)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from infra.publish.files import publish, rejected_roots
+from infra.publish.files import kept_batches, publish, rejected_roots
+from infra.publish.manifest import Keeps
+from infra.publish.opened import Opened
 
-__all__ = ["publish", "rejected_roots"]
+__all__ = ["Keeps", "Opened", "kept_batches", "publish", "rejected_roots"]

@@ -1,44 +1,44 @@
 """Writing the public result: the same inputs give the same bytes, whenever it is written.
 
 Every file appears whole or not at all, and the manifest last: until it is there, the result is
-incomplete, and writing it again ends where the first attempt would have. The key files are
-streamed; none of them is ever held in memory as a whole.
+incomplete, and writing it again ends where the first attempt would have. Opened values are linked
+rather than copied, key files are streamed: nothing large is ever held in memory as a whole.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.board import export
-from infra.files import (
-    PUBLIC_FILE,
-    disk_errors,
-    make_directory,
-    replace_durably,
-    sync_directory,
-    write_atomic,
-)
+from infra.files import disk_errors, make_directory, sync_directory, write_atomic
 from infra.party.rules import STAGES, layout_of
 from infra.plan import write_signed_plan
-from infra.publish.manifest import FOLDERS, MANIFEST, record_of, sign_manifest
+from infra.publish.manifest import (
+    FOLDERS,
+    MANIFEST,
+    OPENINGS,
+    FileRecord,
+    Keeps,
+    record_of,
+    sign_manifest,
+)
+from infra.publish.opened import place
+from infra.publish.streamed import streamed
 from mpc_core.protocol.batch import Verdict
 from mpc_core.protocol.context import BatchName
-from mpc_core.protocol.merkle import chunk_root
 from mpc_core.tfhe.export import KeyFile, write_key_file
 from mpc_core.tfhe.keyset import bodies_of, seed_of
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from infra.board.notes import Checkpoint
     from infra.plan import SignedPlan
+    from infra.publish.opened import Opened
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.plan import Plan
@@ -48,15 +48,16 @@ __all__ = [
     "LOG_FILES",
     "PLAN_FILES",
     "batch_keys",
+    "disputed",
+    "fixed_paths",
+    "kept_batches",
     "opening_path",
-    "public_paths",
     "publish",
     "rejected_path",
     "rejected_roots",
 ]
 
 PUBLIC_DIRECTORY = 0o755
-OPENINGS = "transcript/openings"
 PLAN_FILES = ("plan.toml", "plan.sig")
 LOG_FILES = tuple(
     f"transcript/{name}"
@@ -69,10 +70,12 @@ def publish(
     signed: SignedPlan,
     key: Ed25519PrivateKey,
     *,
+    keeps: Keeps,
     envelopes: Sequence[bytes],
     checkpoint: Checkpoint,
-    opening: Callable[[BatchKey], bytes],
-    rejected: Iterable[bytes] = (),
+    batches: Iterable[BatchKey],
+    opening: Callable[[BatchKey], Opened],
+    rejected: Iterable[Opened] = (),
     tick: Callable[[], None] = lambda: None,
 ) -> None:
     """Write plan, key set and transcript of an announced key set below `root`.
@@ -81,17 +84,18 @@ def publish(
         root: the ceremony's folder.
         signed: the signed plan.
         key: the coordinator's identity key, which signs the manifest.
+        keeps: which opened values the transcript keeps.
         envelopes: the log, at least what the checkpoint covers.
         checkpoint: one that counts and covers the announcement.
-        opening: returns the canonical opening that holds for a batch.
+        batches: those whose openings are kept (`kept_batches`).
+        opening: returns the opening that holds for a batch.
         rejected: opened values of rounds that failed (`rejected_roots`), without which nobody can
             see why the next round followed.
-        tick: called between files.
+        tick: called between files, and while a long one is made.
 
     Raises:
         CeremonyError: RF-DISK-001 or RF-DISK-002 if the disk refuses, and what `opening` raises.
     """
-    plan, layout = signed.plan, layout_of(signed.plan)
     for folder in (*(root / name for name in FOLDERS), root / OPENINGS):
         make_directory(folder, PUBLIC_DIRECTORY)
         _sweep(folder)
@@ -99,22 +103,42 @@ def publish(
         (root / MANIFEST).unlink(missing_ok=True)
         sync_directory(root / "transcript")
     write_signed_plan(root, signed)
-    values = {chunk_root(value, plan.layout.leaf_bytes): value for value in rejected}
-    for batch in batch_keys(layout):
-        tick()
-        write_atomic(root / opening_path(batch), opening(batch))
-    for digest, value in values.items():
-        write_atomic(root / rejected_path(digest), value)
-    export.write(root / "transcript", plan, envelopes, checkpoint)
-    _write_key_set(root / "keyset", plan, layout, lambda index: opening(("O", index)), tick)
-    public = public_paths(layout, values)
-    records = [record_of(root, root / path) for path in public]
-    write_atomic(root / MANIFEST, sign_manifest(plan, records, key))
+    records = list(_place_all(root, _named(batches, opening, rejected), tick))
+    export.write(root / "transcript", signed.plan, envelopes, checkpoint)
+    leaf_bytes = signed.plan.layout.leaf_bytes
+    records += [record_of(root, root / path, leaf_bytes) for path in (*PLAN_FILES, *LOG_FILES)]
+    records += _write_key_set(root, signed.plan, lambda index: opening(("O", index)).data, tick)
+    _drop_others(root, {record.path for record in records})
+    write_atomic(root / MANIFEST, sign_manifest(signed.plan, keeps, records, key))
 
 
 def batch_keys(layout: CeremonyLayout) -> tuple[BatchKey, ...]:
     """Return every batch of the layout, stage by stage."""
     return tuple((batch.stage, batch.index) for stage in STAGES for batch in layout.stage(stage))
+
+
+def kept_batches(
+    layout: CeremonyLayout, state: CeremonyState, keeps: Keeps
+) -> tuple[BatchKey, ...]:
+    """Return the batches whose openings a transcript keeps, in the order of the layout."""
+    quarrels = disputed(state)
+    return tuple(
+        key for key in batch_keys(layout) if keeps is Keeps.ALL or key[0] == "O" or key in quarrels
+    )
+
+
+def disputed(state: CeremonyState) -> frozenset[BatchKey]:
+    """Return the batches in which answers refuted an opened value in some round.
+
+    Their opened values are always kept: whoever reads the log must see by himself that the rounds
+    which failed had to fail, or he would follow another log than the operators did.
+    """
+    return frozenset(
+        key
+        for key in state.batches
+        if (opening := state.opening(key)) is not None
+        and any(turn.verdict is Verdict.ODD_V for turn in opening.rounds)
+    )
 
 
 def opening_path(key: BatchKey) -> str:
@@ -127,26 +151,15 @@ def rejected_path(digest: bytes) -> str:
     return f"{OPENINGS}/rejected-{digest.hex()}"
 
 
-def public_paths(layout: CeremonyLayout, rejected: Iterable[bytes] = ()) -> tuple[str, ...]:
-    """Return every public file but the manifest, relative to the ceremony's folder.
-
-    Args:
-        layout: the ceremony's layout.
-        rejected: roots of refuted values.
-    """
-    return (
-        *PLAN_FILES,
-        *(f"keyset/{file.value}" for file in KeyFile),
-        *LOG_FILES,
-        *map(opening_path, batch_keys(layout)),
-        *map(rejected_path, rejected),
-    )
+def fixed_paths() -> tuple[str, ...]:
+    """Return the public files besides manifest and opened values, relative to the folder."""
+    return (*PLAN_FILES, *(f"keyset/{file.value}" for file in KeyFile), *LOG_FILES)
 
 
-def rejected_roots(state: CeremonyState) -> tuple[bytes, ...]:
-    """Return the roots of opened values that the answers refuted, in the order of the layout."""
-    return tuple(
-        turn.decoded.root
+def rejected_roots(state: CeremonyState) -> tuple[tuple[BatchKey, bytes], ...]:
+    """Return batch and root of opened values that answers refuted, in the order of the layout."""
+    found = dict.fromkeys(
+        (key, turn.decoded.root)
         for key in state.batches
         if (opening := state.opening(key)) is not None
         for turn in opening.rounds
@@ -154,38 +167,59 @@ def rejected_roots(state: CeremonyState) -> tuple[bytes, ...]:
         and turn.verdict is Verdict.ODD_V
         and turn.decoded.root != opening.v_root
     )
+    return tuple(found)
+
+
+def _named(
+    batches: Iterable[BatchKey],
+    opening: Callable[[BatchKey], Opened],
+    rejected: Iterable[Opened],
+) -> Iterator[tuple[str, Opened]]:
+    """Yield opened values one by one, so that none is in memory longer than it is looked at."""
+    for key in batches:
+        yield opening_path(key), opening(key)
+    for value in rejected:
+        yield rejected_path(value.root), value
+
+
+def _place_all(
+    root: Path, values: Iterator[tuple[str, Opened]], tick: Callable[[], None]
+) -> Iterator[FileRecord]:
+    tick()
+    for path, value in values:
+        place(value, root / path)
+        tick()
+        yield FileRecord(path, len(value.data), value.root)
 
 
 def _write_key_set(
-    folder: Path,
+    root: Path,
     plan: Plan,
-    layout: CeremonyLayout,
-    opening: Callable[[int], bytes],
+    opening: Callable[[int], bytes | memoryview],
     tick: Callable[[], None],
-) -> None:
-    parameters, tag = lookup(plan.parameters), bytes.fromhex(plan.ceremony_id)
-    seed, bodies = seed_of(opening(0)), bodies_of(parameters, layout, opening)
-    for file in KeyFile:
+) -> list[FileRecord]:
+    def looked_at(index: int) -> bytes | memoryview:
         tick()
-        with _streamed(folder / file.value) as write:
-            write_key_file(file, parameters, seed, tag, bodies, write=write)
+        return opening(index)
+
+    parameters, tag = lookup(plan.parameters), bytes.fromhex(plan.ceremony_id)
+    seed, bodies = seed_of(opening(0)), bodies_of(parameters, layout_of(plan), looked_at)
+    records = []
+    for file in KeyFile:
+        path = f"keyset/{file.value}"
+        with streamed(root / path, tick) as written:
+            write_key_file(file, parameters, seed, tag, bodies, write=written.write)
+        records.append(FileRecord(path, written.size, written.sha256))
+        tick()
+    return records
 
 
-@contextmanager
-def _streamed(path: Path) -> Iterator[Callable[[bytes], object]]:
-    """Write a file piece by piece; it appears under its name once it is whole."""
-    with disk_errors(path):
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                os.fchmod(descriptor, PUBLIC_FILE)
-                yield file.write
-            replace_durably(temporary, path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
-            raise
+def _drop_others(root: Path, published: set[str]) -> None:
+    """Remove opened values of an earlier attempt that kept more than this one does."""
+    with disk_errors(root / OPENINGS):
+        for path in (root / OPENINGS).iterdir():
+            if path.relative_to(root).as_posix() not in published:
+                path.unlink()
 
 
 def _sweep(folder: Path) -> None:

@@ -22,14 +22,22 @@ class Errand:
     Attributes:
         ciphertext: Merkle root, in hex, of a list to decrypt; "" to create the key set.
         again: how a person goes on after a stop.
+        keep_openings: whether the transcript keeps every opened value.
     """
 
     ciphertext: str = ""
     again: str = "give the same command with --resume"
+    keep_openings: bool = False
 
 
 def party_command(
-    role: str, home: Path, temporal: str, board: str = "", ciphertext: str = ""
+    role: str,
+    home: Path,
+    temporal: str,
+    board: str = "",
+    ciphertext: str = "",
+    *,
+    keep_openings: bool = False,
 ) -> list[str]:
     """Return the command that runs a party.
 
@@ -39,9 +47,11 @@ def party_command(
         temporal: address of the Temporal server.
         board: address of the log, for an operator.
         ciphertext: Merkle root of the list that a coordinator is to have decrypted, if any.
+        keep_openings: whether a coordinator is to keep every opened value in the transcript.
     """
     command = [*INTERPRETER, role, "run", "--home", str(home.absolute()), "--temporal", temporal]
     command += ["--board", board] if board else []
+    command += ["--keep-openings"] if keep_openings else []
     return [*command, "--decrypt", ciphertext] if ciphertext else command
 
 

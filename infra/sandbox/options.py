@@ -42,6 +42,7 @@ class SandboxOptions:
         setup_seed: hex digits that replace all randomness.
         resume: whether to continue a ceremony instead of making one.
         restart_operators: whether to start a dead operator again.
+        keep_openings: whether the transcript keeps every opened value.
     """
 
     directory: Path
@@ -54,6 +55,7 @@ class SandboxOptions:
     setup_seed: str | None = None
     resume: bool = False
     restart_operators: bool = False
+    keep_openings: bool = False
 
     @property
     def parameter_set(self) -> str | None:

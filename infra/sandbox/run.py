@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra.report.timeline import Timeline
+from infra.sandbox.commands import Errand
 from infra.sandbox.faults import stopped
 from infra.sandbox.options import open_ceremony
 from infra.sandbox.stopping import signals_as_interrupt
@@ -86,7 +87,12 @@ def _run(
         emit(event)
 
     supervisor = Supervisor(
-        folder, plan, display=display, emit=note, restart_operators=options.restart_operators
+        folder,
+        plan,
+        display=display,
+        emit=note,
+        errand=Errand(keep_openings=options.keep_openings),
+        restart_operators=options.restart_operators,
     )
     try:
         finished = supervisor.run()

@@ -210,9 +210,13 @@ class Supervisor:
         return folder.coordinator if name == COORDINATOR else folder.operator(name)
 
     def _coordinator_command(self, place: _Place) -> list[str]:
-        home = self._folder.coordinator.path
-        ciphertext = self._errand.ciphertext
-        return party_command("coordinator", home, place.temporal, ciphertext=ciphertext)
+        return party_command(
+            "coordinator",
+            self._folder.coordinator.path,
+            place.temporal,
+            ciphertext=self._errand.ciphertext,
+            keep_openings=self._errand.keep_openings,
+        )
 
     def _operator_command(self, name: str, place: _Place) -> list[str]:
         board = f"{BOARD_HOST}:{place.board_port}"

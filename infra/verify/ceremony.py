@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.party.rules import state_of
+from infra.party.rules import batch_rules
 from infra.publish.files import batch_keys
+from infra.verify.arithmetic import AuditArithmetic
 from infra.verify.verdict import invalid
 from mpc_core.protocol.batch import BatchState
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.entries import Answer, LogEntry
+from mpc_core.protocol.state import CeremonyState
 
 if TYPE_CHECKING:
     from infra.verify.evidence import Rules
     from infra.verify.openings import Openings
     from mpc_core.protocol.batch import BatchKey
-    from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["check_announcement", "check_batches", "check_seal", "check_setup", "fold"]
 
@@ -26,7 +27,12 @@ ACCEPTANCE = ("audit", "tests")
 
 def fold(rules: Rules, log: Log, openings: Openings) -> tuple[CeremonyState, str]:
     """Fold the log as every operator does, and check that nobody was caught lying."""
-    state = state_of(rules.plan, rules.layout, openings.read)
+    state = CeremonyState(
+        rules.plan,
+        batch_rules(rules.layout),
+        AuditArithmetic(rules, openings),
+        acceptance_floods=len(rules.plan.tests.plaintexts),
+    )
     for entry in log:
         state.apply(entry)
     if calls := state.needs_blame_support:

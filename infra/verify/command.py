@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from infra.cli.ending import UNVERIFIED, WAITING, print_json
@@ -22,6 +23,10 @@ WORDS = {
     Outcome.INCOMPLETE: "incomplete: something is missing; nothing that is there is wrong",
     Outcome.INVALID: "INVALID: do not use this key set",
 }
+WITHOUT_OPENINGS = (
+    "valid: every byte of plan, key set and transcript is what the operators signed; "
+    "what is listed as not repeated rests on their signatures alone (sandbox --keep-openings)"
+)
 
 
 def verify_command(folder: Path, *, plan_hash: str | None, as_json: bool) -> int:
@@ -35,7 +40,7 @@ def verify_command(folder: Path, *, plan_hash: str | None, as_json: bool) -> int
     Returns:
         0 valid, 3 incomplete, 4 invalid.
     """
-    verdict = verify(folder, plan_hash)
+    verdict = verify(folder, plan_hash, lambda line: sys.stderr.write(f"verify: {line}\n"))
     code = EXIT_CODES[verdict.outcome]
     if as_json:
         print_json(_as_dict(verdict, code))
@@ -51,7 +56,16 @@ def _as_text(verdict: Verdict) -> str:
     lines = [
         f"{check.outcome:<11} {check.name:<{width}}  {check.detail}" for check in verdict.checks
     ]
-    return "\n".join([*lines, WORDS[verdict.outcome]]) + "\n"
+    lines += [
+        f"not repeated {part.check}: {part.what}; {part.why}" for part in verdict.not_repeated
+    ]
+    return "\n".join([*lines, _conclusion(verdict)]) + "\n"
+
+
+def _conclusion(verdict: Verdict) -> str:
+    if verdict.outcome is Outcome.OK and verdict.not_repeated:
+        return WITHOUT_OPENINGS
+    return WORDS[verdict.outcome]
 
 
 def _as_dict(verdict: Verdict, code: int) -> dict[str, object]:
@@ -68,4 +82,5 @@ def _as_dict(verdict: Verdict, code: int) -> dict[str, object]:
             }
             for check in verdict.checks
         ],
+        "not_repeated": [asdict(part) for part in verdict.not_repeated],
     }

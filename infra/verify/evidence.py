@@ -13,22 +13,34 @@ from typing import TYPE_CHECKING
 
 from infra.party.rules import layout_of
 from infra.plan.signing import verify_signed_plan
-from infra.publish.files import PLAN_FILES, public_paths, rejected_path
+from infra.publish.files import (
+    PLAN_FILES,
+    batch_keys,
+    fixed_paths,
+    opening_path,
+    rejected_path,
+)
 from infra.publish.manifest import (
     FOLDERS,
     MANIFEST,
+    OPENINGS,
+    FileRecord,
+    Keeps,
     Manifest,
     check_signature,
     is_cut_short,
     parse_manifest,
-    record_of,
 )
+from infra.publish.mapped import mapped
 from infra.verify.verdict import FILE_MISSING, FILE_TOO_SHORT, invalid
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mpc_core.preprocessing.layout import CeremonyLayout
+    from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.plan import Plan
     from mpc_core.tfhe.parameters import Parameters
 
@@ -49,10 +61,31 @@ class Rules:
 
 @dataclass(slots=True)
 class Evidence:
-    """The folder, and the sizes that its manifest lists once that could be read."""
+    """The folder, and what its manifest says of it once that could be read.
+
+    Attributes:
+        folder: the ceremony's folder.
+        sizes: the listed files with their sizes.
+        keeps: which opened values should be there.
+    """
 
     folder: Path
     sizes: dict[str, int]
+    keeps: Keeps = Keeps.ALL
+
+    def kept(self, layout: CeremonyLayout) -> tuple[BatchKey, ...]:
+        """Return the batches whose openings should be there, in the order of the layout."""
+        return tuple(
+            key
+            for key in batch_keys(layout)
+            if self.keeps is Keeps.ALL or key[0] == "O" or opening_path(key) in self.sizes
+        )
+
+    def rejected(self) -> list[str]:
+        """Return the refuted values that are listed or lie there: without a manifest, too."""
+        there = (self.folder / OPENINGS).glob("rejected-*")
+        names = {path.relative_to(self.folder).as_posix() for path in there} | self.sizes.keys()
+        return sorted(name for name in names if name.startswith(f"{OPENINGS}/rejected-"))
 
     def path(self, name: str) -> Path:
         """Return where a file lies after checking that it is there in full.
@@ -83,6 +116,18 @@ class Evidence:
         except OSError as error:
             raise unreadable(name, error) from error
 
+    def view(self, name: str) -> memoryview:
+        """Return the bytes of a file without having all of them in memory.
+
+        Raises:
+            CeremonyError: RF-VERIFY-001 or -002, as `path`.
+        """
+        path = self.path(name)
+        try:
+            return mapped(path)
+        except OSError as error:
+            raise unreadable(name, error) from error
+
     def require_size(self, name: str, found: int, expected: int) -> None:
         """Check that a file is not shorter than it must be.
 
@@ -110,8 +155,10 @@ def read_manifest(evidence: Evidence) -> tuple[Manifest, str]:
         )
     manifest = parse_manifest(data)
     evidence.sizes = {record.path: record.size for record in manifest.files}
+    evidence.keeps = manifest.keeps
     total = sum(evidence.sizes.values())
-    return manifest, f"{len(manifest.files)} files of {total} bytes are listed"
+    but = "" if manifest.keeps is Keeps.ALL else "; the openings of N, S and M are not kept"
+    return manifest, f"{len(manifest.files)} files of {total} bytes are listed{but}"
 
 
 def read_plan(evidence: Evidence, plan_hash: str | None) -> tuple[Rules, str]:
@@ -147,7 +194,12 @@ def check_manifest(manifest: Manifest, rules: Rules) -> tuple[bool, str]:
     """Check that the coordinator signed the manifest, and that it lists what it should."""
     check_signature(rules.plan, manifest)
     listed = {record.path for record in manifest.files}
-    known = set(public_paths(rules.layout))
+    openings = {key: opening_path(key) for key in batch_keys(rules.layout)}
+    known = {*fixed_paths(), *openings.values()}
+    required = {
+        *fixed_paths(),
+        *(path for key, path in openings.items() if manifest.keeps is Keeps.ALL or key[0] == "O"),
+    }
     unknown = sorted(path for path in listed - known if not _is_rejected(path))
     if unknown:
         raise invalid(
@@ -157,23 +209,29 @@ def check_manifest(manifest: Manifest, rules: Rules) -> tuple[bool, str]:
             found=f"{len(unknown)} other files",
             operator="coordinator",
         )
-    if lacking := sorted(known - listed):
+    if lacking := sorted(required - listed):
         raise invalid(
             "RF-VERIFY-005",
             f"the manifest does not list {lacking[0]}",
-            expected=f"all {len(known)} files of a transcript",
-            found=f"{len(known) - len(lacking)} of them",
+            expected=f"all {len(required)} files of a transcript",
+            found=f"{len(required) - len(lacking)} of them",
             operator="coordinator",
         )
     return True, "signed by the coordinator"
 
 
-def check_files(evidence: Evidence, manifest: Manifest) -> tuple[bool, str]:
-    """Check every listed file against its size and digest, and that there is no other."""
+def check_files(
+    evidence: Evidence, manifest: Manifest, found: Callable[[str], FileRecord]
+) -> tuple[bool, str]:
+    """Check every listed file against its size and digest, and that there is no other.
+
+    Args:
+        evidence: the files.
+        manifest: what they should be.
+        found: returns what a file is; raises `CeremonyError` if it is not there in full.
+    """
     findings = [
-        finding
-        for record in manifest.files
-        if (finding := _compare(evidence, record.path, record.size, record.sha256)) is not None
+        finding for record in manifest.files if (finding := _compare(record, found)) is not None
     ]
     findings += _unlisted(evidence)
     findings.sort(key=lambda error: error.code in {FILE_MISSING, FILE_TOO_SHORT})
@@ -182,20 +240,18 @@ def check_files(evidence: Evidence, manifest: Manifest) -> tuple[bool, str]:
     return True, f"{len(manifest.files)} files have the listed digests; there is no other file"
 
 
-def _compare(evidence: Evidence, name: str, size: int, sha256: bytes) -> CeremonyError | None:
+def _compare(record: FileRecord, find: Callable[[str], FileRecord]) -> CeremonyError | None:
     try:
-        found = record_of(evidence.folder, evidence.path(name))
+        found = find(record.path)
     except CeremonyError as incomplete:
         return incomplete
-    except OSError as error:
-        return unreadable(name, error)
-    if (found.size, found.sha256) == (size, sha256):
+    if found == record:
         return None
     return invalid(
         "RF-VERIFY-003",
-        f"{name} is not the file that was published",
-        expected=f"{size} bytes with SHA-256 {sha256.hex()}",
-        found=f"{found.size} bytes with SHA-256 {found.sha256.hex()}",
+        f"{record.path} is not the file that was published",
+        expected=f"{record.size} bytes with digest {record.digest.hex()}",
+        found=f"{found.size} bytes with digest {found.digest.hex()}",
     )
 
 

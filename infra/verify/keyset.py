@@ -17,6 +17,7 @@ from mpc_core.tfhe.keyset import bodies_of, digest_of_files, seed_of
 if TYPE_CHECKING:
     from infra.verify.evidence import Evidence, Rules
     from infra.verify.openings import Openings
+    from infra.verify.progress import Progress
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.protocol.state import CeremonyState
     from mpc_core.tfhe.ciphertexts import CompactList
@@ -42,7 +43,11 @@ def check_seed(state: CeremonyState, openings: Openings) -> tuple[bytes, str]:
 
 
 def check_rebuilt(
-    evidence: Evidence, rules: Rules, openings: Openings, seed: bytes
+    evidence: Evidence,
+    rules: Rules,
+    openings: Openings,
+    seed: bytes,
+    progress: Progress | None = None,
 ) -> tuple[dict[str, bytes], str]:
     """Rebuild the three files from seed and bodies, and compare every byte."""
     tag = bytes.fromhex(rules.plan.ceremony_id)
@@ -59,6 +64,8 @@ def check_rebuilt(
             raise unreadable(name, error) from error
         digests[file.value] = comparison.digest.digest()
         total += comparison.size
+        if progress is not None:
+            progress.add(comparison.size)
     count = sum(map(len, bodies.values()))
     return digests, f"{count} bodies and their masks give the same {total} bytes"
 

@@ -10,58 +10,72 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from activities.arithmetic import OpenedValues, RingArithmetic
-from infra.publish.files import OPENINGS, batch_keys, opening_path, rejected_path, rejected_roots
-from infra.verify.verdict import invalid
-from mpc_core.preprocessing.bits import check_parity
+from infra.publish.files import batch_keys, disputed, opening_path, rejected_path, rejected_roots
+from infra.publish.manifest import Keeps
+from infra.verify.arithmetic import AuditArithmetic
+from infra.verify.verdict import NotRepeated, invalid
 from mpc_core.protocol.batch import fitting_answers
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.entries import Decoded, LogEntry
-from mpc_core.protocol.errors import CeremonyError
-from mpc_core.protocol.merkle import chunk_root
-from mpc_core.ring.galois import Ring
-from mpc_core.sharing.opening import decode_words
 
 if TYPE_CHECKING:
     from infra.verify.evidence import Evidence, Rules
+    from infra.verify.survey import Measured, Survey
     from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.errors import CeremonyError
     from mpc_core.protocol.opening import Opening, Round
     from mpc_core.protocol.state import CeremonyState
 
-__all__ = ["Openings", "check_challenges", "check_refuted", "check_values", "read_openings"]
+__all__ = [
+    "Openings",
+    "check_challenges",
+    "check_refuted",
+    "check_values",
+    "not_repeated",
+    "read_openings",
+]
 
 Log = tuple[LogEntry, ...]
-BITS = ("noise", "flood", "bits")
-"""Purposes of batches whose opened values are x^2 + x."""
 
 
 @dataclass(frozen=True, slots=True)
 class Openings:
-    """The opened values on disk by Merkle root; each is read again whenever it is asked for."""
+    """The opened values on disk.
+
+    Attributes:
+        evidence: the files; a value is read again whenever it is asked for.
+        found: what a pass over them found, by Merkle root.
+        kept: the batches whose openings are here.
+        taken: the others: what is said of their values is taken as the operators signed it.
+    """
 
     evidence: Evidence
-    names: dict[bytes, str]
+    found: dict[bytes, Measured]
+    kept: tuple[BatchKey, ...]
+    taken: frozenset[BatchKey]
 
-    def read(self, root: bytes) -> bytes | None:
-        """Return the opened value with this root, None if it is not in the transcript."""
-        name = self.names.get(root)
-        return None if name is None else self.evidence.read(name)
+    def find(self, root: bytes) -> Measured | None:
+        """Return what was found in the value with this root, None if it is not here."""
+        return self.found.get(root)
 
-    def online(self, index: int) -> bytes:
+    def online(self, index: int) -> memoryview:
         """Return the opening of an assembly batch."""
-        return self.evidence.read(opening_path(("O", index)))
+        return self.evidence.view(opening_path(("O", index)))
 
 
-def read_openings(evidence: Evidence, rules: Rules, log: Log) -> tuple[Openings, str]:
+def read_openings(
+    evidence: Evidence, rules: Rules, log: Log, survey: Survey
+) -> tuple[Openings, str]:
     """Check that the Merkle root of every opened value stands in a decoder's entry."""
     named = _named_roots(log)
-    names: dict[bytes, str] = {}
+    kept = evidence.kept(rules.layout)
+    found: dict[bytes, Measured] = {}
     total = 0
-    for key in batch_keys(rules.layout):
+    for key in kept:
         name = opening_path(key)
-        data = evidence.read(name)
-        evidence.require_size(name, len(data), rules.layout.batch(*key).opened_bytes)
-        digest = chunk_root(data, rules.plan.layout.leaf_bytes)
+        value = survey.measured(name)
+        digest = value.record.digest
+        evidence.require_size(name, value.record.size, rules.layout.batch(*key).opened_bytes)
         entries = named.get(key, {})
         if digest not in entries.values():
             last = max(entries, default=None)
@@ -73,67 +87,68 @@ def read_openings(evidence: Evidence, rules: Rules, log: Log) -> tuple[Openings,
                 found=f"root {digest.hex()}",
                 operator="" if last is None else rules.plan.name_of(log[last].author),
             )
-        names[digest] = name
-        total += len(data)
-    count = len(names)
-    for name in _rejected(evidence):
-        data = evidence.read(name)
-        names.setdefault(chunk_root(data, rules.plan.layout.leaf_bytes), name)
-    return Openings(evidence, names), f"{count} opened values of {total} bytes match their roots"
+        found[digest] = value
+        total += value.record.size
+    for name in evidence.rejected():
+        value = survey.measured(name)
+        found.setdefault(value.record.digest, value)
+    taken = frozenset(batch_keys(rules.layout)) - set(kept)
+    but = f"; {len(taken)} are not kept" if taken else ""
+    detail = f"{len(kept)} opened values of {total} bytes match their roots{but}"
+    return Openings(evidence, found, kept, taken), detail
 
 
 def check_values(rules: Rules, state: CeremonyState, openings: Openings) -> tuple[bool, str]:
     """Check that every opened value is the one that holds, canonical, and even where it must be."""
     elements = 0
-    for key in batch_keys(rules.layout):
-        batch, name = rules.layout.batch(*key), opening_path(key)
+    for key in openings.kept:
+        name = opening_path(key)
         opening, turn = _held(rules, state, key)
-        root = opening.v_root
-        if root is None or openings.names.get(root) != name:
+        value = None if opening.v_root is None else openings.find(opening.v_root)
+        if value is None or value.record.path != name:
             raise invalid(
                 "RF-VERIFY-021",
                 f"{name} is not the value that holds, entry {turn.position} of the log",
-                expected=f"root {'' if root is None else root.hex()}",
+                expected=f"root {(opening.v_root or b'').hex()}",
                 found="the value of a round that does not hold",
                 operator=rules.plan.name_of(turn.decoder),
             )
-        ring = Ring(batch.word_bits, batch.degree)
-        try:
-            values = decode_words(openings.evidence.read(name), batch.element_groups, ring)
-            if batch.purpose in BITS:
-                check_parity(values, ring)
-        except CeremonyError as error:
-            if not error.code.startswith("RF-BATCH-"):
-                raise
+        if (objection := value.objection) is not None:
             raise invalid(
                 "RF-VERIFY-022",
-                f"{name} is no opening: {error.subject} ({error.code})",
-                expected=error.expected,
-                found=error.found,
+                f"{name} is no opening: {objection.subject} ({objection.code})",
+                expected=objection.expected,
+                found=objection.found,
                 operator=rules.plan.name_of(turn.decoder),
-            ) from error
-        elements += len(values)
+            ) from objection
+        elements += sum(count for _, count in rules.layout.batch(*key).element_groups)
     return True, f"{elements} opened elements are canonical; those of random bits are even"
 
 
 def check_refuted(evidence: Evidence, state: CeremonyState, openings: Openings) -> tuple[bool, str]:
-    """Check that other opened values in the transcript are those that answers refuted."""
-    refuted = {rejected_path(root): root for root in rejected_roots(state)}
-    for name in _rejected(evidence):
-        if name not in refuted or openings.names.get(refuted[name]) != name:
-            raise invalid(
-                "RF-VERIFY-004",
-                f"{name} belongs to no transcript",
-                expected="values of rounds whose answers refuted them",
-                found="another value",
-                operator="coordinator",
-            )
+    """Check that other opened values in the transcript are those that answers refuted.
+
+    So are the batches that a transcript keeps beyond those that it must.
+    """
+    refuted = {rejected_path(root): root for _, root in rejected_roots(state)}
+    for name in evidence.rejected():
+        value = openings.find(refuted[name]) if name in refuted else None
+        if value is None or value.record.path != name:
+            raise _no_reason(name, "values of rounds whose answers refuted them")
+    if evidence.keeps is Keeps.ASSEMBLY:
+        quarrels = disputed(state)
+        for key in openings.kept:
+            if key[0] != "O" and key not in quarrels:
+                raise _no_reason(opening_path(key), "batches in which a value was refuted")
     return True, f"{len(refuted)} rounds opened a wrong value and were repeated"
 
 
 def check_challenges(rules: Rules, state: CeremonyState, openings: Openings) -> tuple[bool, str]:
-    """Evaluate the consistency equation of every batch, whatever its state says already."""
-    arithmetic = RingArithmetic(rules.plan, OpenedValues(rules.layout, openings.read))
+    """Evaluate the consistency equation of every batch, whatever its state says already.
+
+    Of a batch whose opened value is not kept, the half without v: all answers on one polynomial.
+    """
+    arithmetic = AuditArithmetic(rules, openings)
     count, misfits = 0, []
     for key in batch_keys(rules.layout):
         opening, turn = _held(rules, state, key)
@@ -159,7 +174,41 @@ def check_challenges(rules: Rules, state: CeremonyState, openings: Openings) -> 
         ]
     off = f"; ignored, since they do not fit: {', '.join(misfits)}" if misfits else ""
     batches = len(batch_keys(rules.layout))
-    return True, f"{count} answers to {batches} challenges are consistent{off}"
+    half = f", {len(openings.taken)} of them as far as can be seen" if openings.taken else ""
+    return True, f"{count} answers to {batches} challenges are consistent{half}{off}"
+
+
+def not_repeated(rules: Rules, openings: Openings) -> tuple[NotRepeated, ...]:
+    """Say which checks could not be made without the opened values that are not kept, and why."""
+    if not openings.taken:
+        return ()
+    batches = [rules.layout.batch(*key) for key in openings.taken]
+    count, size = len(batches), sum(batch.opened_bytes for batch in batches)
+    signers = f"{rules.plan.quorum} of {rules.plan.count} operators"
+    return (
+        NotRepeated(
+            "opened values",
+            f"that {count} opened values of {size} bytes have the roots in the log",
+            f"for each of them {signers} signed that they held it and found its root right",
+        ),
+        NotRepeated(
+            "openings",
+            "that these values are canonical, and those of random bits even",
+            "an odd one makes bits that are no bits; each of these operators signed that it looked",
+        ),
+        NotRepeated(
+            "challenges",
+            "that the answers have sum rho v at 0; that they lie on one polynomial was checked",
+            "a wrong value spoils noise or key bits without harming any other check; by the seal "
+            f"{signers} say that they found none",
+        ),
+        NotRepeated(
+            "rules",
+            f"the judgement of these {count} batches, taken as the sealed log has it",
+            "entries that would be void under another judgement count as the operators counted "
+            "them",
+        ),
+    )
 
 
 def _held(rules: Rules, state: CeremonyState, key: BatchKey) -> tuple[Opening, Round]:
@@ -197,8 +246,11 @@ def _named_roots(log: Log) -> dict[BatchKey, dict[int, bytes]]:
     return named
 
 
-def _rejected(evidence: Evidence) -> list[str]:
-    """Return the refuted values that are listed or lie there: without a manifest, too."""
-    there = (evidence.folder / OPENINGS).glob("rejected-*")
-    names = {path.relative_to(evidence.folder).as_posix() for path in there} | evidence.sizes.keys()
-    return sorted(name for name in names if name.startswith(f"{OPENINGS}/rejected-"))
+def _no_reason(name: str, expected: str) -> CeremonyError:
+    return invalid(
+        "RF-VERIFY-004",
+        f"{name} belongs to no transcript",
+        expected=expected,
+        found="another value",
+        operator="coordinator",
+    )

@@ -11,7 +11,16 @@ from mpc_core.protocol.errors import CeremonyError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FILE_MISSING", "FILE_TOO_SHORT", "Check", "Outcome", "Recorder", "Verdict", "invalid"]
+__all__ = [
+    "FILE_MISSING",
+    "FILE_TOO_SHORT",
+    "Check",
+    "NotRepeated",
+    "Outcome",
+    "Recorder",
+    "Verdict",
+    "invalid",
+]
 
 T = TypeVar("T")
 
@@ -44,10 +53,26 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class NotRepeated:
+    """Part of a check that could not be made, since the transcript leaves out what it takes.
+
+    Attributes:
+        check: name of the check.
+        what: what was not looked at.
+        why: why that matters, and what stands in its place.
+    """
+
+    check: str
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """All checks, in the order in which they were made."""
+    """All checks, in the order in which they were made, and what they did not cover."""
 
     checks: tuple[Check, ...]
+    not_repeated: tuple[NotRepeated, ...] = ()
 
     @property
     def outcome(self) -> Outcome:

@@ -193,7 +193,7 @@ def test_ctrl_c_is_no_traceback(tmp_path, monkeypatch):
 def test_a_polite_kill_stops_a_process_like_ctrl_c(tmp_path):
     program = (
         "import signal, sys, types\n"
-        "def run(home, temporal):\n"
+        "def run(*_, **__):\n"
         "    sys.stdout.write('up\\n'); sys.stdout.flush()\n"
         "    signal.pause()\n"
         "sys.modules['infra.coordinator'] = types.SimpleNamespace(run_coordinator=run)\n"

@@ -8,6 +8,7 @@ from infra.plan import COORDINATOR
 from infra.publish.manifest import (
     MANIFEST,
     FileRecord,
+    Keeps,
     check_signature,
     is_cut_short,
     parse_manifest,
@@ -97,7 +98,7 @@ def manifest(finished):
         FileRecord("transcript/checkpoint.note", 410, bytes(range(32))),
         FileRecord("keyset/CompactPublicKey", 8458, bytes(32)),
     ]
-    return sign_manifest(finished.plan, files, finished.key(COORDINATOR))
+    return sign_manifest(finished.plan, Keeps.ALL, files, finished.key(COORDINATOR))
 
 
 def accepted(data, plan):
@@ -132,7 +133,8 @@ def test_every_beginning_of_a_manifest_is_recognised_as_cut_short(manifest):
 
 @pytest.mark.parametrize("path", ["../plan.toml", "/etc/passwd", "keyset/./x", "keyset//x"])
 def test_a_manifest_that_leaves_its_folder_is_refused(path, finished):
-    data = sign_manifest(finished.plan, [FileRecord(path, 1, bytes(32))], finished.key(COORDINATOR))
+    files = [FileRecord(path, 1, bytes(32))]
+    data = sign_manifest(finished.plan, Keeps.ALL, files, finished.key(COORDINATOR))
     assert not accepted(data, finished.plan)
 
 

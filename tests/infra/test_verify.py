@@ -51,12 +51,13 @@ def flip(folder, name, at):
     put(folder, name, bytes(data))
 
 
-def sign_again(folder, finished, *, key=None, drop=(), add=()):
+def sign_again(folder, finished, *, key=None, keeps=None, drop=(), add=()):
     """Sign a manifest of what lies in the folder now."""
-    listed = [record.path for record in parse_manifest((folder / MANIFEST).read_bytes()).files]
-    names = (set(listed) | set(add)) - set(drop)
-    records = [record_of(folder, folder / name) for name in names]
-    signed = sign_manifest(finished.plan, records, key or finished.key(COORDINATOR))
+    manifest = parse_manifest((folder / MANIFEST).read_bytes())
+    names = ({record.path for record in manifest.files} | set(add)) - set(drop)
+    records = [record_of(folder, folder / name, manifest.leaf_bytes) for name in names]
+    author = key or finished.key(COORDINATOR)
+    signed = sign_manifest(finished.plan, keeps or manifest.keeps, records, author)
     put(folder, MANIFEST, signed)
 
 

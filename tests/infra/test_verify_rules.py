@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,10 @@ from infra.board.admission import Admission
 from infra.publish.files import batch_keys, opening_path
 from infra.publish.manifest import MANIFEST
 from infra.verify import Outcome, ceremony, evidence, keyset, openings, verify
+from infra.verify.opened import objection_to, sum_of
+from infra.verify.openings import Openings
+from infra.verify.progress import Progress
+from infra.verify.survey import Measured, survey
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.entries import Announcement, Decoded, KeySet, Seal, SetupSeal
 from mpc_core.protocol.errors import CeremonyError
@@ -47,26 +52,35 @@ def rules(files):
 
 @pytest.fixture
 def values(files, rules, state):
-    return openings.read_openings(files, rules, state.log)[0]
+    found = survey(files, None, rules, state.log, Progress(print))
+    return openings.read_openings(files, rules, state.log, found)[0]
 
 
-class Altered:
-    """Openings of which one is another value than its root says."""
+class AlteredEvidence(evidence.Evidence):
+    """Files of which one is not what it was."""
 
-    def __init__(self, values, name, at=0, by=2):
-        self.evidence, self.names = self, values.names
-        self._inner, self._name, self._at, self._by = values.evidence, name, at, by
+    def view(self, name):
+        data = bytearray(super().view(name))
+        if name == self.altered[0]:
+            data[self.altered[1]] ^= self.altered[2]
+        return memoryview(bytes(data))
 
-    def read(self, name):
-        if isinstance(name, bytes):
-            name = self.names[name]
-        data = bytearray(self._inner.read(name))
-        if name == self._name:
-            data[self._at] ^= self._by
-        return bytes(data)
 
-    def online(self, index):
-        return self.read(opening_path(("O", index)))
+def altered(rules, values, name, at=0, by=2):
+    """Return openings of which one is another value than its root says."""
+    files = AlteredEvidence(values.evidence.folder, values.evidence.sizes)
+    files.altered = (name, at, by)
+    root, before = next((r, m) for r, m in values.found.items() if m.record.path == name)
+    data = files.view(name)
+    sums = {}
+    for claim in before.sums:
+        with suppress(CeremonyError):
+            sums[claim] = sum_of(rules, claim, data)
+    batch = next(
+        rules.layout.batch(*k) for k in batch_keys(rules.layout) if opening_path(k) == name
+    )
+    measured = Measured(before.record, sums, objection_to(batch, data))
+    return Openings(files, values.found | {root: measured}, values.kept, values.taken)
 
 
 def finding(check, *given):
@@ -165,8 +179,8 @@ def test_the_equation_of_every_kind_of_batch_is_evaluated_whatever_its_state_say
         if isinstance(entry.entry, Decoded)
     }
     for key in kinds.values():
-        altered = Altered(values, opening_path(key))
-        error = finding(openings.check_challenges, rules, state, altered)
+        wrong = altered(rules, values, opening_path(key))
+        error = finding(openings.check_challenges, rules, state, wrong)
         assert error.code == "RF-VERIFY-024", key
         assert f"entry {log[key].position} of the log" in error.subject
         assert error.operator == rules.plan.name_of(log[key].author)
@@ -198,8 +212,8 @@ def test_contradicting_answers_in_the_log_are_named(rules, state, values):
 
 @pytest.mark.parametrize("stage", ["N", "S"])
 def test_an_odd_opening_of_random_bits_is_found(stage, rules, state, values):
-    altered = Altered(values, opening_path((stage, 0)), by=1)
-    error = finding(openings.check_values, rules, state, altered)
+    wrong = altered(rules, values, opening_path((stage, 0)), by=1)
+    error = finding(openings.check_values, rules, state, wrong)
     assert error.code == "RF-VERIFY-022"
     assert "RF-BATCH-020" in error.subject
 
@@ -207,25 +221,25 @@ def test_an_odd_opening_of_random_bits_is_found(stage, rules, state, values):
 def test_an_opening_wider_than_its_ring_is_found(rules, state, values):
     """The elements of the last weight group have fewer bits than bytes."""
     batch = next(b for b in rules.layout.noise if (b.word_bits - b.element_groups[-1][0]) % 8)
-    altered = Altered(values, opening_path(("N", batch.index)), -1, 0x80)
-    error = finding(openings.check_values, rules, state, altered)
+    wrong = altered(rules, values, opening_path(("N", batch.index)), -1, 0x80)
+    error = finding(openings.check_values, rules, state, wrong)
     assert "RF-BATCH-003" in error.subject
 
 
 # -- acceptance -----------------------------------------------------------------------------------
 
 
-def test_a_seed_wider_than_128_bits_is_found(state, values):
-    altered = Altered(values, opening_path(("O", 0)), 16)
-    assert finding(keyset.check_seed, state, altered).code == "RF-VERIFY-040"
+def test_a_seed_wider_than_128_bits_is_found(rules, state, values):
+    wrong = altered(rules, values, opening_path(("O", 0)), 16)
+    assert finding(keyset.check_seed, state, wrong).code == "RF-VERIFY-040"
 
 
 def test_another_seed_or_body_gives_other_files(files, rules, state, values):
     seed, _ = keyset.check_seed(state, values)
     error = finding(keyset.check_rebuilt, files, rules, values, bytes(16))
     assert error.code == "RF-VERIFY-041"
-    altered = Altered(values, opening_path(("O", 1)))
-    assert finding(keyset.check_rebuilt, files, rules, altered, seed).code == "RF-VERIFY-041"
+    wrong = altered(rules, values, opening_path(("O", 1)))
+    assert finding(keyset.check_rebuilt, files, rules, wrong, seed).code == "RF-VERIFY-041"
 
 
 def test_other_files_than_the_signed_ones_are_found(rules, state, files, values):
@@ -242,8 +256,8 @@ def test_an_audit_that_is_not_zero_is_found_in_each_ring(rules, values):
     audits = [batch for batch in rules.layout.assembly if batch.purpose == "audit"]
     assert {batch.word_bits for batch in audits} == {64, 128}
     for batch in audits:
-        altered = Altered(values, opening_path(("O", batch.index)), -1)
-        error = finding(keyset.check_audit, rules, altered)
+        wrong = altered(rules, values, opening_path(("O", batch.index)), -1)
+        error = finding(keyset.check_audit, rules, wrong)
         assert f"{batch.word_bits}-bit" in error.subject
 
 
@@ -251,8 +265,8 @@ def test_an_audit_that_is_not_zero_is_found_in_each_ring(rules, values):
 def test_another_plaintext_or_none_at_all_is_found(at, by, rules, values):
     """A block's place is bits 59 and up; half of it is no message within flood and noise."""
     tests = next(batch for batch in rules.layout.assembly if batch.purpose == "tests")
-    altered = Altered(values, opening_path(("O", tests.index)), at, by)
-    assert finding(keyset.check_tests, rules, altered).code == "RF-VERIFY-044"
+    wrong = altered(rules, values, opening_path(("O", tests.index)), at, by)
+    assert finding(keyset.check_tests, rules, wrong).code == "RF-VERIFY-044"
 
 
 def test_an_audit_opened_before_the_key_set_was_named_is_found(rules, finished):

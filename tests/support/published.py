@@ -11,7 +11,7 @@ from infra.board.admission import Admission
 from infra.party.rules import layout_of, state_of
 from infra.plan import COORDINATOR, SetupSeed
 from infra.plan.sandbox import sandbox_plan
-from infra.publish import publish, rejected_roots
+from infra.publish import Keeps, Opened, kept_batches, publish, rejected_roots
 from mpc_core.protocol.merkle import leaf_hash, root
 from tests.support.simulation import SEED, Ceremony
 
@@ -32,6 +32,7 @@ class Finished:
     parties: SandboxParties
     envelopes: list[bytes]
     values: dict[bytes, bytes]
+    folder: Path | None = None
 
     @property
     def plan(self):
@@ -60,14 +61,27 @@ class Finished:
             tuple(notes.sign_certificate(self.plan, head, i, key) for i, key in keys.items()),
         )
 
-    def publish(self, folder: Path, **changes) -> None:
+    def opened(self, digest: bytes) -> Opened:
+        """Return an opened value as it is published, with its file if `store` made one."""
+        file = None if self.folder is None else self.folder / digest.hex()
+        return Opened(digest, self.values[digest], file)
+
+    def store(self, folder: Path) -> None:
+        """Let every opened value lie in a file of this folder, as in a coordinator's outbox."""
+        self.folder = folder
+        for digest, value in self.values.items():
+            (folder / digest.hex()).write_bytes(value)
+
+    def publish(self, folder: Path, *, keeps: Keeps = Keeps.ALL, **changes) -> None:
         """Publish below `folder`; `changes` replace what is published."""
         state = self.state()
         what = {
+            "keeps": keeps,
             "envelopes": self.envelopes,
             "checkpoint": self.checkpoint(self.envelopes),
-            "opening": lambda key: self.values[state.opening(key).v_root],
-            "rejected": [self.values[digest] for digest in rejected_roots(state)],
+            "batches": kept_batches(self.layout, state, keeps),
+            "opening": lambda key: self.opened(state.opening(key).v_root),
+            "rejected": [self.opened(digest) for _, digest in rejected_roots(state)],
         }
         publish(folder, self.parties.signed, self.key(COORDINATOR), **(what | changes))
 
