@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import gcd, lcm
 from typing import TYPE_CHECKING
 
 from mpc_core.protocol.errors import CeremonyError
@@ -20,7 +21,15 @@ from mpc_core.protocol.errors import CeremonyError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["DEGREES", "Element", "ExactRing", "degree_for", "multiply_integers", "xi_power"]
+__all__ = [
+    "DEGREES",
+    "Element",
+    "ExactRing",
+    "degree_for",
+    "lagrange_integers",
+    "multiply_integers",
+    "xi_power",
+]
 
 Element = tuple[int, ...]
 
@@ -60,6 +69,60 @@ def xi_power(exponent: int, degree: int) -> Element:
         return multiply_integers(xi_power(exponent - 1, degree), xi)
     inverse = (-1,) + (0,) * (degree - 2) + (-1,)
     return multiply_integers(xi_power(exponent + 1, degree), inverse)
+
+
+def lagrange_integers(
+    points: tuple[int, ...], at: int, degree: int
+) -> tuple[tuple[Element, ...], int]:
+    """Return Lagrange constants that hold for every K: small integer elements over one denominator.
+
+    Args:
+        points: indices of operators.
+        at: index where the polynomial is wanted, 0 for the secret.
+        degree: extension degree d.
+
+    Returns:
+        Elements M_k of Z[X]/F and an odd integer N with N f(alpha_at) = sum_k M_k f(alpha_k) for f
+        of degree < |points|.
+    """
+    constants, norms = [], []
+    for k in points:
+        constant, norm = xi_power(0, degree), 1
+        for j in points:
+            if j != k:
+                cofactor, factor = _cofactor(_difference(k, j, degree))
+                constant = multiply_integers(constant, _difference(at, j, degree))
+                constant = multiply_integers(constant, cofactor)
+                norm *= factor
+        common = gcd(norm, *constant)
+        constants.append(tuple(c // common for c in constant))
+        norms.append(norm // common)
+    denominator = lcm(*norms)
+    scales = [denominator // norm for norm in norms]
+    return (
+        tuple(
+            tuple(scale * c for c in constant)
+            for scale, constant in zip(scales, constants, strict=True)
+        ),
+        denominator,
+    )
+
+
+def _difference(i: int, j: int, degree: int) -> Element:
+    """Return alpha_i - alpha_j over the integers."""
+    a = xi_power(i - 1, degree) if i else (0,) * degree
+    return tuple(x - y for x, y in zip(a, xi_power(j - 1, degree), strict=True))
+
+
+def _cofactor(a: Element) -> tuple[Element, int]:
+    """Return an element b and an integer N with a b = N (Faddeev and LeVerrier's iteration)."""
+    degree = len(a)
+    b = xi_power(0, degree)
+    for k in range(1, degree):
+        product = multiply_integers(a, b)
+        trace = sum(multiply_integers(product, xi_power(c, degree))[c] for c in range(degree))
+        b = (product[0] - trace // k, *product[1:])
+    return b, multiply_integers(a, b)[0]
 
 
 @dataclass(frozen=True, slots=True)
