@@ -23,7 +23,13 @@ SEED_BYTES = 16
 GENERATION = b"TFHE_GEN"
 """Domain separator of the stream that masks a key set."""
 
-_WORD = 64
+PIECE = 4096
+"""Blocks that are encrypted at once: counters and bytes stay in a cache."""
+SPARE = BLOCK - 1
+"""Room that the library wants behind its output."""
+STEPS = np.arange(PIECE, dtype=np.uint64)
+
+_WORD, LOW = 64, (1 << 64) - 1
 
 
 class XofStream:
@@ -51,30 +57,30 @@ class XofStream:
 
     def read(self, start: int, count: int) -> NDArray[np.uint8]:
         """Return `count` bytes from byte `start`, as an array that the caller may change."""
-        first = start // BLOCK
-        blocks = -(-(start + count) // BLOCK) - first
-        counters = _counters(self._counter + first, blocks)
+        first, skipped = divmod(start, BLOCK)
+        blocks = -(-(skipped + count) // BLOCK)
         encryptor = Cipher(algorithms.AES(self._key), modes.ECB()).encryptor()  # noqa: S305
-        output = np.empty(blocks * BLOCK + BLOCK - 1, dtype=np.uint8)
-        encryptor.update_into(counters.view(np.uint8).data, output.data)
-        begin = start - first * BLOCK
-        return output[begin : begin + count].copy()
+        output = np.empty(blocks * BLOCK + SPARE, dtype=np.uint8)
+        counters = np.empty((min(PIECE, blocks), 2), dtype="<u8")
+        for at in range(0, blocks, PIECE):
+            piece = counters[: blocks - at]
+            _count(piece, self._counter + first + at)
+            encryptor.update_into(piece.reshape(-1).view(np.uint8).data, output[at * BLOCK :].data)
+        return output[skipped : skipped + count]
 
     def words(self, start: int, count: int, word_bits: int) -> NDArray[np.uint64]:
         """Return `count` little-endian words, shape (count,), or (count, 2) for 128 bits."""
-        data = self.read(start, count * word_bits // 8).view("<u8").astype(np.uint64, copy=False)
+        data = self.read(start, count * word_bits // 8).view("<u8")
+        data = np.require(data, np.uint64, ["ALIGNED"])
         return data if word_bits == _WORD else data.reshape(count, 2)
 
 
-def _counters(first: int, blocks: int) -> NDArray[np.uint64]:
-    """Return the counter blocks first, first + 1, ... mod 2^128, low word first."""
-    mask = (1 << _WORD) - 1
-    low, high = np.uint64(first & mask), np.uint64(first >> _WORD & mask)
-    counters = np.empty((blocks, 2), dtype="<u8")
-    with np.errstate(over="ignore"):
-        counters[:, 0] = np.arange(blocks, dtype=np.uint64) + low
-        counters[:, 1] = high + (counters[:, 0] < low)
-    return counters.ravel()
+def _count(counters: NDArray[np.uint64], first: int) -> None:
+    """Write the counter blocks first, first + 1, ... mod 2^128, low word first."""
+    low, high = first & LOW, first >> _WORD
+    np.add(STEPS[: len(counters)], np.uint64(low), out=counters[:, 0])
+    counters[:, 1] = high & LOW
+    counters[LOW + 1 - low :, 1] = high + 1 & LOW  # after the carry
 
 
 def mask_stream(seed: bytes) -> XofStream:

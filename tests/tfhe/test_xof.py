@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from mpc_core.tfhe.objects import public_object
 from mpc_core.tfhe.parameters import lookup
-from mpc_core.tfhe.xof import XofStream, mask_rows, mask_stream
+from mpc_core.tfhe.xof import BLOCK, PIECE, XofStream, mask_rows, mask_stream
 
 SEED = bytes(range(16))
 
@@ -31,6 +32,26 @@ def test_the_counter_wraps_at_128_bits():
     zero = XofStream(b"TFHE_GEN", SEED)
     zero._counter = 0
     assert np.array_equal(last.read(16, 16), zero.read(0, 16))
+
+
+@pytest.mark.parametrize("first", [0, (1 << 64) - PIECE - 3, (1 << 128) - 2 * PIECE + 1])
+def test_long_reads_are_the_encrypted_counters_one_after_the_other(first):
+    stream = mask_stream(SEED)
+    stream._counter = first
+    blocks = 2 * PIECE + 5
+    counters = b"".join(
+        (at % (1 << 128)).to_bytes(16, "little") for at in range(first, first + blocks)
+    )
+    cipher = Cipher(algorithms.AES(stream._key), modes.ECB())
+    expected = cipher.encryptor().update(counters)
+    assert stream.read(0, blocks * BLOCK).tobytes() == expected
+    assert stream.read(7, BLOCK * PIECE).tobytes() == expected[7 : 7 + BLOCK * PIECE]
+
+
+def test_words_from_any_byte_on_are_aligned_in_memory():
+    words = mask_stream(SEED).words(3, 9, 64)
+    assert words.flags.aligned
+    assert words.astype("<u8").tobytes() == mask_stream(SEED).read(3, 72).tobytes()
 
 
 def test_wide_words_are_little_endian_pairs():
