@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from infra.estimate.progress import Pace, agenda_of, done_of
 from mpc_core.protocol.batch import BatchState
 from mpc_core.protocol.key_setup import SetupPhase
+from mpc_core.protocol.quorum import Quorum
+from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from infra.estimate.progress import Agenda
     from infra.party.log import PartyLog
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.state import CeremonyState
@@ -23,7 +29,8 @@ __all__ = ["Progress", "say"]
 _LOOK_SECONDS = 0.25
 _SETTLED = (BatchState.PROVISIONAL, BatchState.COMPLETE)
 _STAGES = ("N", "S", "M", "O")
-_ORDER = ("keys", *_STAGES)
+_SEAL = "seal"
+_ORDER = ("keys", "N", "S", "M", _SEAL, "O")
 _DECRYPTION = "decryption"
 
 
@@ -41,12 +48,15 @@ class Progress:
         layout: the ceremony's layout.
         names: returns an operator's name.
         ciphertext: Merkle root of a list that is decrypted; of nothing else is told then.
+        clock: seconds that never go back.
     """
 
     log: PartyLog
     layout: CeremonyLayout
     names: Callable[[int], str]
     ciphertext: bytes = b""
+    clock: Callable[[], float] = time.monotonic
+    _pace: Pace = field(default_factory=Pace)
     _said: dict[str, dict[str, object]] = field(default_factory=dict)
     _states: dict[str, str] = field(default_factory=dict)
     _waiting: tuple[tuple[str, ...], str] = ((), "")
@@ -63,24 +73,36 @@ class Progress:
 
     def look(self) -> None:
         """Say what has changed since the last look."""
-        waiting = self._waiting_for()
-        facts = self.log.read(self._facts)
+        waiting, agenda = self._waiting_for(), self._agenda
+        facts, done = self.log.read(lambda state: (self._facts(state), done_of(agenda, state)))
+        self._pace.note(done, self.clock())
         for stage in (_DECRYPTION,) if self.ciphertext else _ORDER:
-            done, total, bits = facts[stage]
-            if not done and stage not in self._states and not self._begun(stage, facts):
+            settled, total, bits = facts[stage]
+            if not settled and stage not in self._states and not self._begun(stage, facts):
                 continue
-            self._note_stage(stage, done=done >= total)
+            self._note_stage(stage, done=settled >= total)
             said: dict[str, object] = {
                 "stage": stage,
-                "batches_done": done,
+                "batches_done": settled,
                 "batches": total,
                 "bits_done": bits,
             }
             if self._states[stage] == "started":
                 said |= {"waiting_for": list(waiting[0]), "waiting_since": waiting[1]}
+                said |= {} if self.ciphertext else {"percent": done.percent}
             if self._said.get(stage) != said:
                 self._said[stage] = said
-                say("progress", **said)
+                say("progress", **said, **self._time_left(said))
+
+    @cached_property
+    def _agenda(self) -> Agenda:
+        plan = self.log.read(lambda state: state.plan)
+        return agenda_of(lookup(plan.parameters), self.layout, Quorum.of(plan))
+
+    def _time_left(self, said: dict[str, object]) -> dict[str, float]:
+        """Return the seconds to the end of the ceremony, for whoever waits for something."""
+        left = self._pace.seconds_left(self.clock())
+        return {"seconds_left": round(left, 1)} if left is not None and "percent" in said else {}
 
     def _note_stage(self, stage: str, *, done: bool) -> None:
         if stage not in self._states:
@@ -91,7 +113,12 @@ class Progress:
             self._states[stage] = "done"
 
     def _begun(self, stage: str, facts: dict[str, tuple[int, int, int]]) -> bool:
-        """Tell whether a stage has begun: the first at once, others when their batches open."""
+        """Tell whether a stage has begun: the first at once, others when their batches open.
+
+        The seal comes when nothing else is left before it.
+        """
+        if stage == _SEAL:
+            return all(facts[before][0] >= facts[before][1] for before in ("N", "S", "M"))
         return stage in ("keys", _DECRYPTION) or facts[f"{stage}/open"][0] > 0
 
     def _facts(self, state: CeremonyState) -> dict[str, tuple[int, int, int]]:
@@ -111,6 +138,7 @@ class Progress:
                 sum(batch.bits for batch in settled),
             )
             facts[f"{stage}/open"] = (opened, 0, 0)
+        facts[_SEAL] = (int(facts["O/open"][0] > 0), 1, 0)
         request = state.release.request_of(self.ciphertext)
         key = ("O", len(self.layout.assembly) + (request.serial if request else 0))
         decrypted = request is not None and state.status(key).state in _SETTLED

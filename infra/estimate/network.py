@@ -44,7 +44,7 @@ def carry_costs(leaf_bytes: int, repetitions: int) -> tuple[float, float]:
         place = Path(folder)
         identity = Identity(SERVER, keys[SERVER], members)
         outbox = Outbox(place / "outbox", SentLedger(place / "sent.json"))
-        outbox.publish(root, data, "N")
+        outbox.path(root, "N").write_bytes(data)
         loop, stack = BackgroundLoop("serving"), AsyncExitStack()
         try:
             port = loop.run(stack.enter_async_context(serve(make_app(identity, outbox), identity)))

@@ -16,7 +16,6 @@ from infra.estimate.nominal import NOMINAL
 from infra.estimate.work import CeremonyWork
 from mpc_core.protocol.batch import BatchState
 from mpc_core.protocol.context import STAGES
-from mpc_core.protocol.key_setup import SetupPhase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,11 +61,12 @@ class BatchWork:
 
 @dataclass(frozen=True, slots=True)
 class Agenda:
-    """All work of a ceremony, in predicted seconds.
+    """All work of a ceremony after the key setup, in predicted seconds.
+
+    The setup is short and mostly waiting for operators to start: its pace says nothing.
 
     Attributes:
         operators: n.
-        setup: of the key setup.
         batches: by stage and index.
         seal: of bringing all shares into the vaults.
         rebuild: of rebuilding the key set and agreeing on its digest.
@@ -74,7 +74,6 @@ class Agenda:
     """
 
     operators: int
-    setup: float
     batches: Mapping[BatchKey, BatchWork]
     seal: float
     rebuild: float
@@ -83,7 +82,7 @@ class Agenda:
     @property
     def total(self) -> float:
         """All of it."""
-        steps = self.setup + self.seal + self.rebuild + self.publish
+        steps = self.seal + self.rebuild + self.publish
         return steps + sum(batch.total for batch in self.batches.values())
 
 
@@ -93,7 +92,6 @@ def agenda_of(parameters: Parameters, layout: CeremonyLayout, quorum: Quorum) ->
     count = quorum.count
     return Agenda(
         operators=count,
-        setup=count * NOMINAL.setup + _handling(5 * count + 3, 7, count),
         batches={
             (stage, batch.index): _batch(work, batch)
             for stage in STAGES
@@ -132,28 +130,43 @@ class Done:
 
     Attributes:
         done: what is done.
+        begun: what is begun and not seen as done: somebody may be working on it.
         total: all of it.
     """
 
     done: float
+    begun: float
     total: float
 
     @property
-    def share(self) -> float:
-        """Of all work, between 0 and 1."""
-        return min(self.done / self.total, 1.0)
+    def percent(self) -> int:
+        """Of all work; never 100, since publishing is not seen to end."""
+        return min(int(100 * self.done / self.total), 99)
 
 
 def done_of(agenda: Agenda, state: CeremonyState) -> Done:
-    """Return what the log shows as done; publishing is never seen to end."""
-    phases = list(SetupPhase)
-    done = agenda.setup * phases.index(state.setup.phase) / (len(phases) - 1)
+    """Return what the log shows as done and as begun; publishing is never seen to end."""
+    done = begun = 0.0
     for key, batch in agenda.batches.items():
-        done += batch.done(state.status(key), agenda.operators)
-    first = state.status(("O", 0)).state
-    done += agenda.seal if state.sealed is not None and first is not BatchState.WAITING else 0.0
-    done += agenda.rebuild if state.release.key_set is not None else 0.0
-    return Done(done, agenda.total)
+        status = state.status(key)
+        part = batch.done(status, agenda.operators)
+        done += part
+        begun += 0.0 if status.state is BatchState.WAITING else batch.total - part
+    seed = state.status(("O", 0)).state
+    for work, starts, ends in (
+        (agenda.seal, state.sealed is not None, seed is not BatchState.WAITING),
+        (agenda.rebuild, _bodies_are_open(state), state.release.key_set is not None),
+        (agenda.publish, state.release.announcement is not None, False),
+    ):
+        done += work if starts and ends else 0.0
+        begun += work if starts and not ends else 0.0
+    return Done(done, begun, agenda.total)
+
+
+def _bodies_are_open(state: CeremonyState) -> bool:
+    """Tell whether the last batch of the layout has its context: it rests on all bodies."""
+    last = max(index for stage, index in state.batches if stage == "O")
+    return state.status(("O", last)).state is not BatchState.WAITING
 
 
 @dataclass(slots=True)
@@ -161,23 +174,21 @@ class Pace:
     """Measures how fast the work goes; time is passed in.
 
     What an earlier start had done does not count as done in the time since this one. Between two
-    looks that show progress the work is taken to go on as before, but not beyond the next step.
+    looks that show progress, what is begun is taken to go on as fast as before.
     """
 
     _first: tuple[float, float] | None = None
     _last: tuple[float, float] = (0.0, 0.0)
-    _widest: float = 0.0
+    _begun: float = 0.0
     _total: float = 0.0
 
     def note(self, done: Done, now: float) -> None:
         """Take note of how far the ceremony is."""
-        if self._first is None:
-            self._first, self._last = (now, done.done), (now, done.done)
-        self._total = done.total
-        step = done.done - self._last[1]
-        if step > 0:
-            self._widest = max(self._widest, step)
+        if self._first is None or done.done <= self._first[1]:
+            self._first = self._last = (now, done.done)  # the clock runs once work is done
+        if done.done > self._last[1]:
             self._last = (now, done.done)
+        self._begun, self._total = done.begun, done.total
 
     def seconds_left(self, now: float) -> float | None:
         """Return the seconds to the end, None while too little is done to tell."""
@@ -188,6 +199,6 @@ class Pace:
         if done - before < LEAST_SHARE * self._total or at <= began:
             return None
         speed = (done - before) / (at - began)
-        ahead = min((now - at) * speed, self._widest, self._total - done)
-        slowed = (done + ahead - before) / (now - began)
-        return max(self._total - done - ahead, 0.0) / slowed
+        ahead = min((now - at) * speed, self._begun)
+        since_then = (done + ahead - before) / (now - began)
+        return (self._total - done - ahead) / since_then

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from infra.estimate.log import COORDINATOR
+from infra.estimate.words import seconds_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,31 +15,10 @@ if TYPE_CHECKING:
     from infra.estimate.model import Estimate, Spent
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["as_values", "render", "seconds_text", "size_text"]
+__all__ = ["as_values", "render"]
 
 SHOWN = ("start", "keys", "N", "S", "M", "seal", "O")
 BOUNDS = ("cores", "interpreter", "link", "log")
-MINUTE, HOUR = 60, 3600
-UNITS = ("B", "kB", "MB", "GB", "TB")
-STEP = 1000
-
-
-def seconds_text(seconds: float) -> str:
-    """Return a time for a person: 8.4 s, 12 min 5 s, 3 h 20 min."""
-    if seconds < MINUTE:
-        return f"{seconds:.1f} s" if seconds < MINUTE / 6 else f"{seconds:.0f} s"
-    if seconds < HOUR:
-        return f"{seconds // MINUTE:.0f} min {seconds % MINUTE:.0f} s"
-    return f"{seconds // HOUR:.0f} h {seconds % HOUR // MINUTE:.0f} min"
-
-
-def size_text(size: float) -> str:
-    """Return a number of bytes for a person: 800 B, 1.3 MB, 20 GB."""
-    power = 0
-    while size >= STEP and power < len(UNITS) - 1:
-        size, power = size / STEP, power + 1
-    digits = 1 if power and size < STEP / 10 else 0
-    return f"{size:.{digits}f} {UNITS[power]}"
 
 
 def as_values(plan: Plan, machine: Machine, found: Estimate) -> dict[str, object]:

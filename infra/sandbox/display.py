@@ -9,6 +9,8 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from infra.estimate.words import seconds_text
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -57,14 +59,21 @@ def one_line(view: View) -> str:
         parts.append(f"{view.rate:.1f} {view.unit}/s")
     if view.bit_rate:
         parts.append(f"{view.bit_rate:,.0f} bits/s")
-    if view.seconds_left is not None and view.done < view.batches:
-        parts.append(f"{view.seconds_left:.0f} s left")
+    parts += [words] if (words := _how_far(view)) else []
     parts.append(f"{view.health} ({view.up} of {view.operators})")
     if view.starting:
         parts.append(f"starting: {', '.join(view.starting)}")
     if view.down:
         parts.append(f"down: {', '.join(view.down)}")
     return " - ".join(parts)
+
+
+def _how_far(view: View) -> str:
+    """Return how far the whole ceremony is, "" while that is unknown."""
+    parts = [] if view.percent is None else [f"{view.percent} %"]
+    if view.seconds_left is not None:
+        parts.append(f"{seconds_text(view.seconds_left)} left")
+    return ", ".join(parts)
 
 
 def _awaited(view: View) -> str:
@@ -146,8 +155,8 @@ def _picture(view: View) -> RenderableType:
     rates += [f"{view.bit_rate:,.0f} bits/s"] if view.bit_rate else []
     if rates:
         grid.add_row("rate", Text(", ".join(rates)))
-    if view.seconds_left is not None and view.done < view.batches:
-        grid.add_row("left", Text(f"{view.seconds_left:.0f} s of this stage"))
+    if words := _how_far(view):
+        grid.add_row("in all", Text(words))
     health = Text(view.health, style=HEALTH_STYLES[view.health])
     grid.add_row("operators", health.append(f"  {view.up} of {view.operators}", style="default"))
     if view.starting:

@@ -21,7 +21,7 @@ class Ready(_Event):
 
 
 class Progressed(_Event):
-    """How far a stage is."""
+    """How far a stage is, and how far the whole ceremony."""
 
     event: Literal["progress"]
     stage: str = Field(max_length=32)
@@ -30,6 +30,8 @@ class Progressed(_Event):
     bits_done: int = Field(default=0, ge=0)
     waiting_for: tuple[str, ...] = ()
     waiting_since: str = ""
+    percent: int | None = Field(default=None, ge=0, le=100)
+    seconds_left: float | None = Field(default=None, ge=0)
     note: str = ""
 
 

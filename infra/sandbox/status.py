@@ -42,7 +42,8 @@ class View:
         down: names of those whose process ended and is missed.
         rate: batches per second, 0 when unknown.
         bit_rate: random bits per second, 0 when unknown.
-        seconds_left: for the rest of the stage, or None.
+        percent: of the work of the whole ceremony, or None.
+        seconds_left: to the end of the ceremony, or None.
     """
 
     title: str
@@ -59,6 +60,7 @@ class View:
     down: tuple[str, ...]
     rate: float = 0.0
     bit_rate: float = 0.0
+    percent: int | None = None
     seconds_left: float | None = None
 
     @property
@@ -112,6 +114,8 @@ class Status:
     down: set[str] = field(default_factory=set)
     _progress: Progressed = field(default_factory=_nothing_yet)
     _starts: dict[str, _Start] = field(default_factory=dict)
+    _percent: int | None = None
+    _end: float | None = None
 
     def came(self, name: str) -> None:
         """Take note of an operator that is ready."""
@@ -137,6 +141,9 @@ class Status:
         """Take note of how far a stage is; its rate counts what is new since the first time."""
         self._starts.setdefault(event.stage, _Start(now, event.batches_done, event.bits_done))
         self._progress = event
+        if event.percent is not None:
+            self._percent = event.percent
+            self._end = None if event.seconds_left is None else now + event.seconds_left
 
     def view(self, now: float) -> View:
         """Return what a person sees now."""
@@ -161,7 +168,8 @@ class Status:
             down=down,
             rate=rate,
             bit_rate=_rate(event.bits_done - start.bits, now - start.time),
-            seconds_left=(event.batches - event.batches_done) / rate if rate else None,
+            percent=self._percent,
+            seconds_left=None if self._end is None else max(self._end - now, 0.0),
         )
 
 

@@ -1,0 +1,27 @@
+"""Times and sizes in words."""
+
+from __future__ import annotations
+
+__all__ = ["seconds_text", "size_text"]
+
+MINUTE, HOUR = 60, 3600
+UNITS = ("B", "kB", "MB", "GB", "TB")
+STEP = 1000
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time for a person: 8.4 s, 12 min 5 s, 3 h 20 min."""
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s" if seconds < MINUTE / 6 else f"{seconds:.0f} s"
+    if seconds < HOUR:
+        return f"{seconds // MINUTE:.0f} min {seconds % MINUTE:.0f} s"
+    return f"{seconds // HOUR:.0f} h {seconds % HOUR // MINUTE:.0f} min"
+
+
+def size_text(size: float) -> str:
+    """Return a number of bytes for a person: 800 B, 1.3 MB, 20 GB."""
+    power = 0
+    while size >= STEP and power < len(UNITS) - 1:
+        size, power = size / STEP, power + 1
+    digits = 1 if power and size < STEP / 10 else 0
+    return f"{size:.{digits}f} {UNITS[power]}"
