@@ -7,6 +7,7 @@ Every durable file of the project is written here. A write that the disk refuses
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import tempfile
 from contextlib import contextmanager, suppress
@@ -16,14 +17,20 @@ from typing import TYPE_CHECKING
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from mpc_core.sharing.opening import Buffer
 
 __all__ = [
     "PRIVATE_DIRECTORY",
     "PUBLIC_FILE",
     "SECRET_FILE",
+    "append",
     "disk_errors",
+    "equal",
     "make_directory",
+    "mapped",
+    "move",
     "replace_durably",
     "sync_directory",
     "write_atomic",
@@ -39,6 +46,9 @@ PRIVATE_DIRECTORY = 0o700
 """Mode of a directory that only its owner may enter."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_MOST_PIECES = 512
+"""How many pieces one call may write; every system takes as many."""
+_COMPARED = 64 * 1024
 
 
 def write_atomic(path: Path, data: bytes, mode: int = PUBLIC_FILE, *, durable: bool = True) -> None:
@@ -86,6 +96,54 @@ def replace_durably(temporary: Path, path: Path) -> None:
             os.close(descriptor)
         temporary.replace(path)
         sync_directory(path.parent)
+
+
+def move(temporary: Path, path: Path) -> None:
+    """Give a finished file of the same file system its name; after a power loss it may be torn.
+
+    Raises:
+        CeremonyError: RF-DISK-001 or RF-DISK-002, as `write_atomic`.
+    """
+    with disk_errors(path):
+        temporary.replace(path)
+
+
+def mapped(path: Path) -> memoryview:
+    """Return the bytes of a file without reading them yet; a symbolic link is no file.
+
+    They stay readable after the file is removed or replaced, for as long as they are referred to.
+    Nobody may shorten a file that is mapped: whoever reads what is gone dies.
+
+    Raises:
+        OSError: if it cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        if not size:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ))
+    finally:
+        os.close(descriptor)
+
+
+def append(descriptor: int, pieces: Sequence[Buffer]) -> None:
+    """Write pieces at the position of an open file, all of them."""
+    rest = [view for piece in pieces if (view := memoryview(piece).cast("B"))]
+    while rest:
+        written = os.writev(descriptor, rest[:_MOST_PIECES])
+        while rest and written >= len(rest[0]):
+            written -= len(rest.pop(0))
+        if written:
+            rest[0] = rest[0][written:]
+
+
+def equal(one: memoryview, other: memoryview) -> bool:
+    """Tell whether two public byte strings are the same, as fast as memory allows."""
+    return len(one) == len(other) and all(
+        bytes(one[at : at + _COMPARED]) == bytes(other[at : at + _COMPARED])
+        for at in range(0, len(one), _COMPARED)
+    )
 
 
 def make_directory(path: Path, mode: int = PRIVATE_DIRECTORY) -> Path:

@@ -6,6 +6,7 @@ ceremonies/<id>/
   keyset/ transcript/         the public result
   operators/<name>/           an operator's home: plan.toml plan.sig vault/ work/
   coordinator/                the coordinator's home, the same
+  shared-openings/            opened values, of which the homes hold links
   report.json report.md
 ```
 `vault/` stands for KMS-sealed storage: identity key, root keys, last head. `work/` can be rebuilt
@@ -42,6 +43,8 @@ class Home:
     """What one process works in: the home of an operator or of the coordinator."""
 
     path: Path
+    shared_openings: Path | None = None
+    """Folder of the opened values that the parties on this machine keep once, if they do."""
 
     @property
     def name(self) -> str:
@@ -169,6 +172,11 @@ class CeremonyFolder:
     def report_markdown(self) -> Path:
         """The report for people."""
         return self.root / "report.md"
+
+    @property
+    def shared_openings(self) -> Path:
+        """Folder of the opened values, of which every party holds links."""
+        return self.root / "shared-openings"
 
     @property
     def coordinator(self) -> Home:

@@ -38,6 +38,7 @@ from infra.party.queues import operator_queues
 from infra.party.rules import layout_of, party_state
 from infra.plan import COORDINATOR, load_identity, load_setup_seed, load_signed_plan
 from infra.report.metrics import MetricsRecorder
+from infra.shared import SharedOpenings
 from infra.stores import BlobStore, FileStore
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
@@ -65,18 +66,19 @@ _LOCAL_HOST = "127.0.0.1"
 _log = structlog.get_logger()
 
 
-def run_operator(home: Path, temporal: str, board: str) -> int:
+def run_operator(home: Path, temporal: str, board: str, shared_openings: Path | None = None) -> int:
     """Run the operator of this home until it is stopped.
 
     Args:
         home: its folder, with the signed plan, vault/ and work/.
         temporal: address of the Temporal server.
         board: address of the coordinator's log, host:port.
+        shared_openings: where parties on this machine keep opened values once.
 
     Raises:
         CeremonyError: when the home, the plan or an address cannot be used.
     """
-    place = Home(home.resolve())
+    place = Home(home.resolve(), shared_openings)
     place.check()
     configure_logging(place.name)
     with place.locked():
@@ -153,7 +155,8 @@ class _Assembly:
         self.identity = Identity(home.name, seat.key, Members.of_plan(plan))
         self.client = PeerClient(self.identity, ledger=self.ledger)
         self.outbox = Outbox(home.outbox, self.ledger)
-        blobs = BlobStore(self.outbox, plan.layout.leaf_bytes, arrived=self._wake)
+        blobs = BlobStore(self.outbox, plan.layout.leaf_bytes, self._wake, SharedOpenings.of(home))
+        blobs.sweep()
         work = FileStore(home.work / "steps")
         known = KnownValues(plan.hash, work)
         self.replica = Replica(plan, LogFile(home.work / "log"))
@@ -225,6 +228,7 @@ async def _serve_operator(home: Home, temporal: str, board: tuple[str, int]) -> 
     app = make_app(parts.identity, parts.outbox)
     app.router.add_post(OWED_PATH, parts.owed)
     async with AsyncExitStack() as stack:
+        stack.callback(parts.ledger.save)
         stack.callback(parts.client.close)
         stack.callback(parts.meter.save)
         port = await stack.enter_async_context(serve(app, parts.identity, host=_LOCAL_HOST))

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from infra.files import (
     SECRET_FILE,
+    append,
     disk_errors,
     make_directory,
+    mapped,
+    move,
     replace_durably,
     sync_directory,
     write_atomic,
 )
+from infra.leaves import LeafHasher
+from infra.transport.fetch import fetch_blob
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.merkle import chunk_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
+    from infra.shared import SharedOpenings
+    from infra.transport.client import Peer
     from infra.transport.outbox import Outbox
     from mpc_core.sharing.opening import Buffer
 
-__all__ = ["BlobStore", "FileStore"]
+__all__ = ["BlobStore", "FileStore", "StagedBlob"]
+
+_STAGED = ".staged-"
 
 
 class FileStore:
@@ -110,55 +120,71 @@ class FileStore:
         return tuple(sorted(path.relative_to(self._folder).as_posix() for path in found))
 
 
-@dataclass(slots=True)
-class _Staged:
-    """A blob that is whole but not served yet."""
+class StagedBlob:
+    """A blob that is whole but not served yet; what is neither kept nor discarded is swept."""
 
-    store: BlobStore
-    data: bytes
-
-    @property
-    def root(self) -> bytes:
-        """Its Merkle root."""
-        return chunk_root(self.data, self.store.leaf_bytes)
+    def __init__(self, store: BlobStore, path: Path, root: bytes, size: int) -> None:
+        """Stand for the blob that `store` has written to `path`."""
+        self._store, self._path = store, path
+        self.root, self.size = root, size
 
     def read(self) -> memoryview:
         """Return its bytes."""
-        return memoryview(self.data)
+        with disk_errors(self._path):
+            return mapped(self._path)
 
     def keep(self, label: str, *, shared: bool = False) -> None:
-        """Keep and serve it."""
-        del shared
-        self.store.publish(self.data, label)
+        """Keep and serve it.
+
+        Args:
+            label: the stage that pays for the bytes.
+            shared: whether other parties on this machine may use this copy: never a share.
+
+        Raises:
+            CeremonyError: RF-DISK-001 or RF-DISK-002.
+        """
+        self._path = self._store.take_in(self._path, self.root, label, shared=shared)
 
     def discard(self) -> None:
-        """Drop it."""
-        self.data = b""
+        """Drop it; what was read of it stays readable."""
+        with disk_errors(self._path):
+            self._path.unlink(missing_ok=True)
 
 
 class BlobStore:
-    """Share vectors and openings in the outbox, named by their Merkle root."""
+    """Share vectors and openings in the outbox, named by their Merkle root.
+
+    They are written once and read as maps of their files. No power loss is guarded against: each
+    can be made or fetched again, and is hashed before this process first uses it.
+    """
 
     def __init__(
-        self, outbox: Outbox, leaf_bytes: int, arrived: Callable[[], None] = lambda: None
+        self,
+        outbox: Outbox,
+        leaf_bytes: int,
+        arrived: Callable[[], None] = lambda: None,
+        shared: SharedOpenings | None = None,
     ) -> None:
         """Keep blobs where the outbox serves them.
 
         Args:
             outbox: serves them to peers.
             leaf_bytes: the plan's.
-            arrived: called when a new one is here.
+            arrived: called when an own one is here.
+            shared: what this machine's parties keep in common, if they do.
         """
         self._outbox = outbox
-        self.leaf_bytes = leaf_bytes
+        self._leaf_bytes = leaf_bytes
         self._arrived = arrived
+        self._shared = shared
+        self._verified: dict[bytes, _FileState] = {}
 
     def has(self, root: bytes) -> bool:
         """Return whether a copy is here."""
         return self._outbox.find(root.hex()) is not None
 
     def read(self, root: bytes) -> memoryview:
-        """Return a copy, checked against its root.
+        """Return the bytes, checked against their root.
 
         Raises:
             CeremonyError: RF-DISK-011, when the copy is gone or damaged; the next attempt
@@ -177,34 +203,125 @@ class BlobStore:
             )
         return data
 
-    def stage(self, pieces: Iterable[Buffer]) -> _Staged:
-        """Take in a blob piece by piece; nobody sees it before it is kept."""
-        return _Staged(self, b"".join(pieces))
-
-    def publish(self, data: bytes, label: str) -> bytes:
-        """Keep and serve these bytes; returns their root."""
-        root = chunk_root(data, self.leaf_bytes)
-        self._outbox.publish(root, data, label)
-        self._arrived()
-        return root
-
     def read_if_here(self, root: bytes) -> memoryview | None:
-        """Return a copy, checked against its root, or None; a damaged one is removed."""
+        """Return the bytes, or None; they are checked once, and damaged ones are removed."""
         path = self._outbox.find(root.hex())
         if path is None:
             return None
-        data = path.read_bytes()
-        if chunk_root(data, self.leaf_bytes) == root:
-            return memoryview(data)
-        path.unlink(missing_ok=True)
-        return None
+        try:
+            state = _FileState.of(path)
+            data = mapped(path)
+        except FileNotFoundError:
+            return None
+        if self._verified.get(root) != state:
+            if chunk_root(data, self._leaf_bytes) != root:
+                self.remove(root)
+                return None
+            self._verified[root] = state
+        return data
+
+    def stage(self, pieces: Iterable[Buffer]) -> StagedBlob:
+        """Take in a blob piece by piece; nobody sees it before it is kept.
+
+        Args:
+            pieces: consecutive bytes; each is done with when the next is asked for.
+
+        Raises:
+            CeremonyError: RF-DISK-001 or RF-DISK-002; whatever `pieces` raises.
+        """
+        hasher = LeafHasher(self._leaf_bytes)
+        with disk_errors(self._outbox.directory / "blob"):
+            descriptor, name = tempfile.mkstemp(".tmp", _STAGED, self._outbox.directory)
+        path = Path(name)
+        try:
+            for piece in pieces:
+                hasher.update(piece)
+                with disk_errors(path):
+                    append(descriptor, [piece])
+        except BaseException:
+            path.unlink()
+            raise
+        finally:
+            os.close(descriptor)
+        return StagedBlob(self, path, hasher.root(), hasher.size)
+
+    def publish(self, data: bytes, label: str) -> bytes:
+        """Keep and serve these bytes; returns their root."""
+        staged = self.stage([data])
+        staged.keep(label)
+        return staged.root
 
     def path(self, root: bytes, label: str) -> Path:
         """Return where a blob with this root is kept."""
         return self._outbox.path(root, label)
 
+    def take_in(self, path: Path, root: bytes, label: str, *, shared: bool) -> Path:
+        """Serve a file of which this process has hashed every byte; returns its new place.
+
+        Raises:
+            CeremonyError: RF-DISK-001 or RF-DISK-002.
+        """
+        if shared and self._shared is not None:
+            self._shared.add(root, path)
+        target = self._outbox.path(root, label)
+        move(path, target)
+        self._verified[root] = _FileState.of(target)
+        self._arrived()
+        return target
+
+    def fetch(
+        self,
+        peer: Peer,
+        root: bytes,
+        size: int,
+        label: str,
+        tick: Callable[[], None],
+        *,
+        shared: bool,
+    ) -> None:
+        """Fetch and keep a blob of a peer.
+
+        Args:
+            peer: who is asked.
+            root: Merkle root of the blob.
+            size: its length in bytes.
+            label: the stage that pays.
+            tick: called about every second meanwhile.
+            shared: whether other parties on this machine may use this copy: never a share.
+
+        Raises:
+            CeremonyError: as `fetch_blob`.
+        """
+        target = self._outbox.path(root, label)
+        store = self._shared if shared else None
+        fetch_blob(peer, root, size, self._leaf_bytes, target, tick=tick, shared=store)
+        self._verified[root] = _FileState.of(target)
+
     def remove(self, root: bytes) -> None:
-        """Stop serving and keeping these bytes."""
+        """Stop serving and keeping these bytes; what was read of them stays readable."""
+        self._verified.pop(root, None)
         path = self._outbox.find(root.hex())
         if path is not None:
             path.unlink(missing_ok=True)
+        if self._shared is not None:
+            self._shared.tidy(root)
+
+    def sweep(self) -> None:
+        """Remove what a crash left half written; call it before anything is staged."""
+        for path in self._outbox.directory.glob(f"{_STAGED}*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _FileState:
+    """What changes when the content of a file does."""
+
+    device: int
+    inode: int
+    size: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: Path) -> _FileState:
+        status = path.stat()
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

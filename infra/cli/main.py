@@ -42,6 +42,10 @@ KeepOpenings = Annotated[
         "--keep-openings", help="Keep every opened value in the transcript, not only the last."
     ),
 ]
+SharedOpenings = Annotated[
+    Path | None,
+    typer.Option(help="Folder in which this machine's parties keep opened values once."),
+]
 Ceremony = Annotated[Path, typer.Argument(help="Folder of the ceremony.")]
 
 
@@ -119,6 +123,7 @@ def coordinator_run(
     temporal: Temporal,
     *,
     keep_openings: KeepOpenings = False,
+    shared_openings: SharedOpenings = None,
     ciphertext: Annotated[
         bytes | None,
         typer.Option(
@@ -135,7 +140,13 @@ def coordinator_run(
 
         _stop_like_ctrl_c()
         raise typer.Exit(
-            run_coordinator(home, temporal, ciphertext or b"", keep_openings=keep_openings)
+            run_coordinator(
+                home,
+                temporal,
+                ciphertext or b"",
+                keep_openings=keep_openings,
+                shared_openings=shared_openings,
+            )
         )
 
 
@@ -144,13 +155,14 @@ def operator_run(
     home: Home,
     temporal: Temporal,
     board: Annotated[str, typer.Option("--board", help="Address of the coordinator's log.")],
+    shared_openings: SharedOpenings = None,
 ) -> None:
     """Take part in the ceremony of this home; a second start goes on where the first ended."""
     with ending(as_json=True):
         from infra.operator import run_operator
 
         _stop_like_ctrl_c()
-        raise typer.Exit(run_operator(home, temporal, board))
+        raise typer.Exit(run_operator(home, temporal, board, shared_openings))
 
 
 @app.command()

@@ -40,6 +40,7 @@ from infra.party.queues import coordinator_queue, operator_queues
 from infra.party.rules import batch_counts, layout_of, party_state
 from infra.plan import COORDINATOR, load_identity, load_signed_plan
 from infra.report.metrics import MetricsRecorder
+from infra.shared import SharedOpenings
 from infra.stores import BlobStore, FileStore
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
@@ -84,7 +85,12 @@ WORKFLOWS = [
 
 
 def run_coordinator(
-    home: Path, temporal: str, ciphertext: bytes = b"", *, keep_openings: bool = False
+    home: Path,
+    temporal: str,
+    ciphertext: bytes = b"",
+    *,
+    keep_openings: bool = False,
+    shared_openings: Path | None = None,
 ) -> int:
     """Run the coordinator of this home until the key set is announced and published.
 
@@ -93,11 +99,12 @@ def run_coordinator(
         temporal: address of the Temporal server.
         ciphertext: Merkle root of a list in its outbox, to have that decrypted instead.
         keep_openings: whether the transcript keeps every opened value; said once, it holds.
+        shared_openings: where parties on this machine keep opened values once.
 
     Raises:
         CeremonyError: when the home or the plan cannot be used, or the ceremony stopped.
     """
-    place = Home(home.resolve())
+    place = Home(home.resolve(), shared_openings)
     place.check()
     configure_logging(place.name)
     with place.locked():
@@ -137,6 +144,7 @@ class Coordinator:
     board: Board
     board_log: BoardLog
     client: PeerClient
+    ledger: SentLedger
     outbox: Outbox
     blobs: BlobStore
     identity: Identity
@@ -162,7 +170,8 @@ class Coordinator:
         identity = Identity(COORDINATOR, key, Members.of_plan(plan))
         client = PeerClient(identity, ledger=ledger)
         outbox = Outbox(home.outbox, ledger)
-        blobs = BlobStore(outbox, plan.layout.leaf_bytes)
+        blobs = BlobStore(outbox, plan.layout.leaf_bytes, shared=SharedOpenings.of(home))
+        blobs.sweep()
         known = KnownValues(plan.hash, FileStore(home.work / "steps"))
         replica = Replica(plan, MemoryCopy())
         transport = LocalTransport(board, COORDINATOR)
@@ -192,6 +201,7 @@ class Coordinator:
             board,
             board_log,
             client,
+            ledger,
             outbox,
             blobs,
             identity,
@@ -207,6 +217,7 @@ class Coordinator:
     async def serve(self, stack: AsyncExitStack) -> int:
         """Serve the board, follow it, and report; return the board's port."""
         stack.callback(self.board_log.close)
+        stack.callback(self.ledger.save)
         stack.callback(self.client.close)
         stack.callback(self.meter.save)
         app = make_app(self.identity, self.outbox)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from infra.board import strict
 from infra.plan.keys import COORDINATOR
-from infra.transport.fetch import fetch_blob
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.owed import slot_of
 
@@ -91,10 +90,8 @@ class PeerBook:
         self, operator: int, root: bytes, size: int, label: str, *, shared: bool = False
     ) -> None:
         """Fetch a blob of exactly this size into the own blobs; 0 is the coordinator."""
-        del shared
-        target = self.blobs.path(root, label)
-        leaf_bytes = self.plan.layout.leaf_bytes
-        fetch_blob(self._peer(operator), root, size, leaf_bytes, target, tick=self.tick)
+        peer = self._peer(operator)
+        self.blobs.fetch(peer, root, size, label, tick=self.tick, shared=shared)
         self.received(label, size)
         self.log.wake()
 

@@ -38,6 +38,7 @@ def party_command(
     ciphertext: str = "",
     *,
     keep_openings: bool = False,
+    shared_openings: Path | None = None,
 ) -> list[str]:
     """Return the command that runs a party.
 
@@ -48,10 +49,13 @@ def party_command(
         board: address of the log, for an operator.
         ciphertext: Merkle root of the list that a coordinator is to have decrypted, if any.
         keep_openings: whether a coordinator is to keep every opened value in the transcript.
+        shared_openings: where the parties on this machine keep opened values once.
     """
     command = [*INTERPRETER, role, "run", "--home", str(home.absolute()), "--temporal", temporal]
     command += ["--board", board] if board else []
     command += ["--keep-openings"] if keep_openings else []
+    if shared_openings is not None:
+        command += ["--shared-openings", str(shared_openings.absolute())]
     return [*command, "--decrypt", ciphertext] if ciphertext else command
 
 

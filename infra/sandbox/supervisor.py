@@ -216,11 +216,18 @@ class Supervisor:
             place.temporal,
             ciphertext=self._errand.ciphertext,
             keep_openings=self._errand.keep_openings,
+            shared_openings=self._folder.shared_openings,
         )
 
     def _operator_command(self, name: str, place: _Place) -> list[str]:
         board = f"{BOARD_HOST}:{place.board_port}"
-        return party_command("operator", self._home(name).path, place.temporal, board)
+        return party_command(
+            "operator",
+            self._home(name).path,
+            place.temporal,
+            board,
+            shared_openings=self._folder.shared_openings,
+        )
 
 
 def _runs(process: int) -> bool:

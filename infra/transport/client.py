@@ -1,8 +1,9 @@
 """Calls to other members: one pool of pinned connections for a whole process.
 
-All traffic runs on a loop of its own; `Peer.request` serves threads, `Peer.arequest` coroutines of
-any other loop. Lost connections are retried with exponential backoff, so a request must be
-idempotent, as all requests of this project are. Answers are never read beyond their limit.
+Bulk bytes come over connections of their own (`infra.transport.bulk`), everything else on one loop;
+`Peer.request` serves threads, `Peer.arequest` coroutines of any other loop. Lost connections are
+retried with exponential backoff, so a request must be idempotent, as all requests of this project
+are. Answers are never read beyond their limit.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from weakref import WeakValueDictionary
 import aiohttp
 
 from infra.loop import BackgroundLoop
-from infra.transport.refusal import refusal
+from infra.transport.bulk import BulkClient
+from infra.transport.refusal import lost, refusal
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Patience:
         attempts: how often a request is tried.
         first_delay_seconds: the first pause between two attempts; it doubles each time.
         longest_delay_seconds: where the doubling ends.
+        ranges: in how many parts a blob is fetched at once; more than one helps where a path is
+            long and loses packets, and costs writing the blob twice.
     """
 
     connect_seconds: float = 10.0
@@ -55,6 +59,7 @@ class Patience:
     attempts: int = 6
     first_delay_seconds: float = 0.2
     longest_delay_seconds: float = 10.0
+    ranges: int = 1
 
     def seconds_for(self, size: int) -> float:
         """Return how long an answer of `size` bytes may take in all."""
@@ -109,6 +114,7 @@ class PeerClient:
         self.identity = identity
         self.patience = patience
         self.loop = BackgroundLoop("peer-client")
+        self.bulk = BulkClient(identity, patience)
         self._ledger = ledger
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._locks: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
@@ -139,6 +145,7 @@ class PeerClient:
 
     def close(self) -> None:
         """Close all connections and end the loop."""
+        self.bulk.close()
         self.loop.run(self._session.close())
         self.loop.close()
 
@@ -199,7 +206,7 @@ class PeerClient:
                 raise refusal(_as_ssl_error(error.os_error), peer=peer.name) from error
             except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as error:
                 if number + 1 == most:
-                    raise _lost(peer, error, most) from error
+                    raise lost(peer.name, f"{peer.host}:{peer.port}", error, most) from error
             await asyncio.sleep(self.patience.delay(number))
         raise AssertionError("patience has at least one attempt")
 
@@ -324,17 +331,3 @@ def _as_ssl_error(error: BaseException) -> ssl.SSLError:
     import ssl  # noqa: PLC0415
 
     return error if isinstance(error, ssl.SSLError) else ssl.SSLError(str(error))
-
-
-def _lost(peer: Peer, error: BaseException, attempts: int) -> CeremonyError:
-    slow = isinstance(error, TimeoutError)
-    return CeremonyError(
-        "RF-PEER-013" if slow else "RF-PEER-007",
-        f"{peer.name} answers too slowly" if slow else f"{peer.name} cannot be reached",
-        expected=f"an answer from {peer.host}:{peer.port}",
-        found=f"{type(error).__name__} in attempt {attempts} of {attempts}: {error}".rstrip(": "),
-        effect="the work is tried again later; what arrived so far is kept",
-        next_step=f"check that {peer.name} runs; if it does, its log says whether it refused us",
-        runbook="peer-unreachable",
-        operator=peer.name,
-    )

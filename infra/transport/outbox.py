@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import re
 import stat
 from contextlib import asynccontextmanager
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import structlog
 from aiohttp import web
 
-from infra.files import PRIVATE_DIRECTORY, SECRET_FILE, make_directory, write_atomic
+from infra.files import make_directory, mapped
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -48,64 +47,51 @@ class Outbox:
 
     def __init__(self, directory: Path, ledger: SentLedger) -> None:
         """Serve what is or will be under `directory`; count in `ledger` what is sent."""
-        self._directory = make_directory(directory)
+        self.directory = make_directory(directory)
         self._ledger = ledger
+        self._labels = sorted(entry for entry in directory.iterdir() if entry.is_dir())
 
     def path(self, root: bytes, label: str) -> Path:
-        """Return where a blob is kept; a fetched blob may be put there atomically."""
+        """Return where a blob is kept; whoever has one puts it there atomically."""
         if not _LABEL.fullmatch(label):
             raise ValueError(label)
-        return make_directory(self._directory / label, PRIVATE_DIRECTORY) / root.hex()
-
-    def publish(self, root: bytes, data: bytes, label: str) -> Path:
-        """Offer `data`, whose Merkle root is `root`, to all members, durably.
-
-        Raises:
-            CeremonyError: RF-DISK-001 or RF-DISK-002.
-        """
-        path = self.path(root, label)
-        if not path.exists():
-            write_atomic(path, data, SECRET_FILE)
-        return path
+        folder = self.directory / label
+        if folder not in self._labels:
+            self._labels = sorted({*self._labels, make_directory(folder)})
+        return folder / root.hex()
 
     def find(self, name: str) -> Path | None:
         """Return the file of the blob with this name, 64 lower-case hex digits, if there is one."""
         if not _BLOB_NAME.fullmatch(name):
             return None
-        labels = sorted(entry for entry in self._directory.iterdir() if entry.is_dir())
-        candidates = (label / name for label in labels)
+        candidates = (label / name for label in self._labels)
         return next((path for path in candidates if _is_regular(path)), None)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer GET /blobs/<root>, whole or from a position on."""
+        """Answer GET /blobs/<root>, whole or in part."""
         path = self.find(request.match_info["root"])
         if path is None:
             raise web.HTTPNotFound
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            return await self._stream(request, descriptor, path.parent.name)
-        finally:
-            os.close(descriptor)
-
-    async def _stream(
-        self, request: web.Request, descriptor: int, label: str
-    ) -> web.StreamResponse:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise web.HTTPNotFound
-        start, stop = _requested_range(request, status.st_size)
-        partial = stop - start != status.st_size
+        data = mapped(path)
+        start, stop = _requested_range(request, len(data))
+        partial = stop - start != len(data)
         response = web.StreamResponse(status=206 if partial else 200)
         response.content_type = "application/octet-stream"
         response.content_length = stop - start
         if partial:
-            response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{status.st_size}"
+            response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
         await response.prepare(request)
+        await self._send(request, response, data[start:stop], path.parent.name)
+        return response
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, data: memoryview, label: str
+    ) -> None:
+        """Send a body, in views of the file: asyncio would copy what is left of a bytes object."""
         sent = 0
         try:
-            while start + sent < stop:
-                wanted = min(_PIECE, stop - start - sent)
-                piece = await asyncio.to_thread(os.pread, descriptor, wanted, start + sent)
+            while sent < len(data):
+                piece = data[sent : sent + _PIECE]
                 async with asyncio.timeout(_PIECE_SECONDS):
                     await response.write(piece)
                 sent += len(piece)
@@ -117,7 +103,6 @@ class Outbox:
                 request.transport.close()
         finally:
             self._ledger.add(request[CALLER], label, sent)
-        return response
 
 
 def make_app(
@@ -179,7 +164,10 @@ async def serve(
 
 
 def _is_regular(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _requested_range(request: web.Request, size: int) -> tuple[int, int]:

@@ -1,7 +1,8 @@
-"""Why a peer was refused, in the words of a person.
+"""Why a peer was refused or given up, in the words of a person.
 
 Codes: RF-PEER-001 not signed by the pinned key, -002 expired or not yet valid, -003 another member
 or another ceremony, -005 no certificate, -006 the other side refused us, -009 anything else.
+Nobody was refused: -007 the connection got lost, -013 the peer is too slow.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import ssl
 
 from mpc_core.protocol.errors import CeremonyError
 
-__all__ = ["foreign_certificate", "missing_certificate", "refusal"]
+__all__ = ["foreign_certificate", "lost", "missing_certificate", "refusal"]
 
 _SIGNATURE_FAILURE = 7
 _NOT_YET_VALID = 9
@@ -102,3 +103,18 @@ def _invalid_certificate(error: ssl.SSLCertVerificationError, peer: str) -> Cere
         else error.verify_message
     )
     return foreign_certificate(code, peer, found=found)
+
+
+def lost(peer: str, address: str, error: BaseException, attempts: int) -> CeremonyError:
+    """Return the error for a peer of which the last of several attempts got no whole answer."""
+    slow = isinstance(error, TimeoutError)
+    return CeremonyError(
+        "RF-PEER-013" if slow else "RF-PEER-007",
+        f"{peer} answers too slowly" if slow else f"{peer} cannot be reached",
+        expected=f"an answer from {address}",
+        found=f"{type(error).__name__} in attempt {attempts} of {attempts}: {error}".rstrip(": "),
+        effect="the work is tried again later; what arrived so far is kept",
+        next_step=f"check that {peer} runs; if it does, its log says whether it refused us",
+        runbook="peer-unreachable",
+        operator=peer,
+    )

@@ -14,9 +14,12 @@ entry or an order. The refusing side reports the reason; the other sees a closed
 
 from __future__ import annotations
 
+import math
 import secrets
 import ssl
 import tempfile
+import threading
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -39,12 +42,15 @@ from infra.transport.refusal import foreign_certificate, missing_certificate, re
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
     from collections.abc import Callable, Mapping
+
+    from _typeshed import WriteableBuffer
 
     from mpc_core.protocol.errors import CeremonyError
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["COORDINATOR", "Identity", "Members"]
+__all__ = ["COORDINATOR", "Identity", "Members", "PinnedContext", "PinnedSocket"]
 
 COORDINATOR = "coordinator"
 """The name under which the coordinator's key of the plan speaks."""
@@ -137,13 +143,13 @@ class Identity:
 
     def server_context(self) -> ssl.SSLContext:
         """Return a context for a server that all members may call."""
-        context = _PinnedContext(ssl.PROTOCOL_TLS_SERVER)
+        context = PinnedContext(ssl.PROTOCOL_TLS_SERVER)
         context.num_tickets = 0
         return self._pin(context, tuple(self.members.keys), peer="")
 
-    def client_context(self, peer: str) -> ssl.SSLContext:
+    def client_context(self, peer: str) -> PinnedContext:
         """Return a context that trusts this peer only."""
-        context = _PinnedContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = PinnedContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = True
         return self._pin(context, (peer,), peer=peer)
 
@@ -159,8 +165,8 @@ class Identity:
         return self._identify(connection.getpeercert(binary_form=True))
 
     def _pin(
-        self, context: _PinnedContext, accepted: tuple[str, ...], *, peer: str
-    ) -> ssl.SSLContext:
+        self, context: PinnedContext, accepted: tuple[str, ...], *, peer: str
+    ) -> PinnedContext:
         anchors = (self.members.anchors[name] for name in accepted)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_mode = ssl.CERT_REQUIRED
@@ -169,8 +175,10 @@ class Identity:
             cadata=b"".join(anchor.public_bytes(Encoding.DER) for anchor in anchors)
         )
         context.sslobject_class = _ReportingConnection
+        context.sslsocket_class = PinnedSocket
         context.peer = peer
         context.owner = self
+        context.renewing = threading.Lock()
         context.renew_if_due()
         return context
 
@@ -211,12 +219,13 @@ class Identity:
         return self._clock()
 
 
-class _PinnedContext(ssl.SSLContext):
+class PinnedContext(ssl.SSLContext):
     """A context that knows whom it is for and renews its leaf before it expires."""
 
     owner: Identity
     peer: str
     renew_at: datetime = _ALWAYS[0]
+    renewing: threading.Lock
 
     def renew_if_due(self) -> None:
         """Load a new leaf once half the life of the present one is over."""
@@ -238,8 +247,36 @@ class _PinnedContext(ssl.SSLContext):
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
         """Start a connection with a leaf that is valid for days to come."""
-        self.renew_if_due()
-        return super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        with self.renewing:
+            self.renew_if_due()
+            return super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+
+    def call(self, connected: socket.socket) -> PinnedSocket:
+        """Shake hands with the peer of this context over a connected blocking socket.
+
+        Raises:
+            CeremonyError: RF-PEER-*, as `refusal`, when the peer is not who it should be.
+            OSError: when the connection gets lost or the socket's timeout passes.
+        """
+        host_name = self.owner.members.host_name(self.peer)
+        with self.renewing:
+            self.renew_if_due()
+            wrapped = self.wrap_socket(
+                connected, server_hostname=host_name, do_handshake_on_connect=False
+            )
+        assert isinstance(wrapped, PinnedSocket)
+        try:
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        return wrapped
+
+    def refused(self, error: ssl.SSLError) -> CeremonyError:
+        """Return and report what a failed handshake means."""
+        meaning = refusal(error, peer=self.peer)
+        self.owner.report(meaning)
+        return meaning
 
 
 class _ReportingConnection(ssl.SSLObject):
@@ -253,9 +290,40 @@ class _ReportingConnection(ssl.SSLObject):
             raise
         except ssl.SSLError as error:
             context = self.context
-            assert isinstance(context, _PinnedContext)
-            context.owner.report(refusal(error, peer=context.peer))
+            assert isinstance(context, PinnedContext)
+            context.refused(error)
             raise
+
+
+class PinnedSocket(ssl.SSLSocket):
+    """A blocking connection that says why its handshake failed, and that knows a last moment.
+
+    Attributes:
+        until: monotonic time after which nothing is received any more.
+    """
+
+    until: float = math.inf
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands; a refusal is reported and raised as what it means."""
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            raise
+        except ssl.SSLError as error:
+            context = self.context
+            assert isinstance(context, PinnedContext)
+            raise context.refused(error) from error
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
+        """Receive what is there or comes in time, at most until the last moment."""
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer as a whole took too long")
+        silence = self.gettimeout()
+        if silence is None or left < silence:
+            self.settimeout(left)
+        return super().recv_into(buffer, nbytes, flags)
 
 
 def _anchor(name: str, key: bytes) -> x509.Certificate:

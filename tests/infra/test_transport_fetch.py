@@ -26,7 +26,7 @@ def world():
 @pytest.fixture
 def outbox(tmp_path):
     box = Outbox(tmp_path / "outbox", SentLedger(tmp_path / "sent.json"))
-    box.publish(ROOT, DATA, "N")
+    box.path(ROOT, "N").write_bytes(DATA)
     return box
 
 
@@ -96,12 +96,12 @@ def unannounced(pieces):
     return answer
 
 
-def fetch(world, app, target, *, patience=QUICK, tick=None):
+def fetch(world, app, target, *, patience=QUICK, **options):
     with (
         serving(app, world.identity("op-01")) as port,
         calling(world.identity("op-02"), "op-01", port, patience) as peer,
     ):
-        return fetch_blob(peer, ROOT, len(DATA), LEAF, target, tick=tick)
+        return fetch_blob(peer, ROOT, len(DATA), LEAF, target, **options)
 
 
 def failure(world, app, target, **options):
@@ -121,12 +121,12 @@ def test_a_blob_arrives_whole_and_is_counted_for_its_requester_and_label(world, 
     assert fetch(world, make_app(world.identity("op-01"), outbox), target) == target
     assert target.read_bytes() == DATA
     assert leftovers(target) == ["vector"]
-    assert SentLedger(tmp_path / "sent.json").totals() == {"N": {"op-02": len(DATA)}}
+    assert outbox._ledger.totals() == {"N": {"op-02": len(DATA)}}
 
 
 def test_an_empty_blob_arrives(world, outbox, tmp_path):
     root = chunk_root(b"", LEAF)
-    outbox.publish(root, b"", "N")
+    outbox.path(root, "N").write_bytes(b"")
     app = make_app(world.identity("op-01"), outbox)
     with (
         serving(app, world.identity("op-01")) as port,

@@ -28,7 +28,7 @@ def world():
 def outbox(tmp_path):
     (tmp_path / "key").write_bytes(SECRET)
     box = Outbox(tmp_path / "outbox", SentLedger(tmp_path / "sent.json"))
-    box.publish(ROOT, DATA, "N")
+    box.path(ROOT, "N").write_bytes(DATA)
     return box
 
 
@@ -106,31 +106,56 @@ def test_ranges_are_served_as_asked(peer, header, status, body):
 
 def test_sent_bytes_are_counted_per_label_and_requester_across_restarts(world, outbox, tmp_path):
     other = chunk_root(b"other", 1024)
-    outbox.publish(other, b"other", "M")
+    outbox.path(other, "M").write_bytes(b"other")
     with (
         serving(make_app(world.identity("op-01"), outbox), world.identity("op-01")) as port,
         calling(world.identity("op-02"), "op-01", port) as peer,
     ):
         peer.request("GET", f"/blobs/{ROOT.hex()}", limit=len(DATA))
         peer.request("GET", f"/blobs/{other.hex()}", limit=5)
-    SentLedger(tmp_path / "sent.json").add("op-03", "M", 7)
+    outbox._ledger.save()
+    ledger = SentLedger(tmp_path / "sent.json")
+    ledger.add("op-03", "M", 7)
+    ledger.save()
     assert SentLedger(tmp_path / "sent.json").totals() == {
         "N": {"op-02": len(DATA)},
         "M": {"op-02": 5, "op-03": 7},
     }
 
 
-def test_a_blob_is_published_once_and_privately(outbox):
-    path = outbox.publish(ROOT, b"never written", "N")
-    assert path.read_bytes() == DATA
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert path.parent.stat().st_mode & 0o777 == 0o700
-
-
 def test_labels_cannot_leave_the_outbox(outbox):
     for label in ("..", "", "a/b", ".N"):
         with pytest.raises(ValueError, match=r".*"):
-            outbox.publish(ROOT, DATA, label)
+            outbox.path(ROOT, label)
+
+
+def test_a_blob_is_found_without_listing_directories(outbox, tmp_path, monkeypatch):
+    late = outbox.path(bytes(32), "late")
+    late.write_bytes(b"")
+    again = Outbox(tmp_path / "outbox", SentLedger(tmp_path / "sent.json"))
+    monkeypatch.setattr(os, "listdir", None)
+    monkeypatch.setattr(os, "scandir", None)
+    for box in (outbox, again):
+        assert box.find(ROOT.hex()) == tmp_path / "outbox" / "N" / ROOT.hex()
+        assert box.find(bytes(32).hex()) == late
+        assert box.find(bytes(31).hex() + "01") is None
+
+
+def test_the_ledger_writes_once_a_second_and_at_the_end(tmp_path):
+    path, now = tmp_path / "sent.json", [100.0]
+    ledger = SentLedger(path, lambda: now[0])
+    ledger.add("op-02", "N", 1)
+    assert not path.exists()
+    now[0] += 1
+    ledger.add("op-02", "N", 2)
+    assert SentLedger(path).totals() == {"N": {"op-02": 3}}
+    ledger.add("op-02", "N", 4)
+    assert SentLedger(path).totals() == {"N": {"op-02": 3}}
+    ledger.save()
+    assert SentLedger(path).totals() == {"N": {"op-02": 7}}
+    written = path.stat().st_mtime_ns, path.stat().st_ino
+    ledger.save()
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == written
 
 
 def test_a_port_in_use_is_reported_with_its_number(world):
