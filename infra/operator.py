@@ -62,17 +62,19 @@ if TYPE_CHECKING:
 __all__ = ["run_operator"]
 
 _CONTROL_THREADS = 4
-_LOCAL_HOST = "127.0.0.1"
 _log = structlog.get_logger()
 
 
-def run_operator(home: Path, temporal: str, board: str, shared_openings: Path | None = None) -> int:
+def run_operator(
+    home: Path, temporal: str, board: str, listen: str, shared_openings: Path | None = None
+) -> int:
     """Run the operator of this home until it is stopped.
 
     Args:
         home: its folder, with the signed plan, vault/ and work/.
         temporal: address of the Temporal server.
         board: address of the coordinator's log, host:port.
+        listen: this machine's address at which the others reach the operator.
         shared_openings: where parties on this machine keep opened values once.
 
     Raises:
@@ -82,7 +84,7 @@ def run_operator(home: Path, temporal: str, board: str, shared_openings: Path | 
     place.check()
     configure_logging(place.name)
     with place.locked():
-        asyncio.run(_serve_operator(place, temporal, _address(board)))
+        asyncio.run(_serve_operator(place, temporal, _address(board), listen))
     return 0
 
 
@@ -222,7 +224,7 @@ class _StageLedger(SentLedger):
         self._charge(label, count)
 
 
-async def _serve_operator(home: Home, temporal: str, board: tuple[str, int]) -> None:
+async def _serve_operator(home: Home, temporal: str, board: tuple[str, int], listen: str) -> None:
     parts = await asyncio.to_thread(_Assembly, home, _Seat.of(home), board)
     loop = asyncio.get_running_loop()
     app = make_app(parts.identity, parts.outbox)
@@ -231,7 +233,7 @@ async def _serve_operator(home: Home, temporal: str, board: tuple[str, int]) -> 
         stack.callback(parts.ledger.save)
         stack.callback(parts.client.close)
         stack.callback(parts.meter.save)
-        port = await stack.enter_async_context(serve(app, parts.identity, host=_LOCAL_HOST))
+        port = await stack.enter_async_context(serve(app, parts.identity, host=listen))
         following = asyncio.create_task(
             WitnessLoop(parts.replica, parts.transport, parts.witness).run()
         )
@@ -239,7 +241,7 @@ async def _serve_operator(home: Home, temporal: str, board: tuple[str, int]) -> 
         presence = Presence(
             parts.log,
             parts.steps,
-            (_LOCAL_HOST, port),
+            (listen, port),
             failed=lambda: _stop_soon(loop, following),
         )
         threading.Thread(target=presence.run, name="presence", daemon=True).start()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.cli.ending import ending, print_json
+from infra.network.places import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,9 @@ Home = Annotated[
     Path, typer.Option("--home", help="Folder with vault/, work/ and the signed plan.")
 ]
 Temporal = Annotated[str, typer.Option("--temporal", help="Address of the Temporal server.")]
+Listen = Annotated[
+    str, typer.Option("--listen", help="This machine's address, at which the others reach it.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
 KeepOpenings = Annotated[
     bool,
@@ -65,6 +69,10 @@ def sandbox(
     ] = None,
     identifier: Annotated[
         str | None, typer.Option("--id", help="Name of the ceremony's folder. [default: the time]")
+    ] = None,
+    network: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of emulated lines between the parties; takes root on Linux."),
     ] = None,
     directory: Annotated[Path, typer.Option("--dir", help="Folder of all ceremonies.")] = Path(
         "ceremonies"
@@ -106,6 +114,7 @@ def sandbox(
         setup_seed=insecure_setup_seed,
         resume=resume,
         restart_operators=restart_operators,
+        network=network,
         keep_openings=keep_openings,
     )
     with ending(as_json=as_json):
@@ -122,6 +131,7 @@ def coordinator_run(
     home: Home,
     temporal: Temporal,
     *,
+    listen: Listen = LOOPBACK,
     keep_openings: KeepOpenings = False,
     shared_openings: SharedOpenings = None,
     ciphertext: Annotated[
@@ -143,6 +153,7 @@ def coordinator_run(
             run_coordinator(
                 home,
                 temporal,
+                listen,
                 ciphertext or b"",
                 keep_openings=keep_openings,
                 shared_openings=shared_openings,
@@ -155,6 +166,7 @@ def operator_run(
     home: Home,
     temporal: Temporal,
     board: Annotated[str, typer.Option("--board", help="Address of the coordinator's log.")],
+    listen: Listen = LOOPBACK,
     shared_openings: SharedOpenings = None,
 ) -> None:
     """Take part in the ceremony of this home; a second start goes on where the first ended."""
@@ -162,7 +174,7 @@ def operator_run(
         from infra.operator import run_operator
 
         _stop_like_ctrl_c()
-        raise typer.Exit(run_operator(home, temporal, board, shared_openings))
+        raise typer.Exit(run_operator(home, temporal, board, listen, shared_openings))
 
 
 @app.command()

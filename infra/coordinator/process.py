@@ -69,7 +69,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WORKFLOWS", "Coordinator", "ceremony_input", "run_coordinator"]
 
-_LOCAL_HOST = "127.0.0.1"
 _OTHER_ACTIVITIES = 16
 """Threads for what is not a look at a batch: statements, and looks at setup and seal."""
 
@@ -87,6 +86,7 @@ WORKFLOWS = [
 def run_coordinator(
     home: Path,
     temporal: str,
+    listen: str,
     ciphertext: bytes = b"",
     *,
     keep_openings: bool = False,
@@ -97,6 +97,7 @@ def run_coordinator(
     Args:
         home: its folder, with the signed plan, vault/ and work/.
         temporal: address of the Temporal server.
+        listen: this machine's address at which the operators reach the log.
         ciphertext: Merkle root of a list in its outbox, to have that decrypted instead.
         keep_openings: whether the transcript keeps every opened value; said once, it holds.
         shared_openings: where parties on this machine keep opened values once.
@@ -109,7 +110,7 @@ def run_coordinator(
     configure_logging(place.name)
     with place.locked():
         keeps = keeps_from_now_on(place, all_of_them=keep_openings)
-        asyncio.run(_conduct(place, temporal, ciphertext, keeps))
+        asyncio.run(_conduct(place, temporal, listen, ciphertext, keeps))
     return 0
 
 
@@ -155,9 +156,10 @@ class Coordinator:
     activities: CoordinatorActivities
     progress: Progress
     meter: MetricsRecorder
+    listen: str
 
     @classmethod
-    async def of(cls, home: Home, ciphertext: bytes, keeps: Keeps) -> Coordinator:
+    async def of(cls, home: Home, listen: str, ciphertext: bytes, keeps: Keeps) -> Coordinator:
         """Wire the coordinator of a home, to create a key set or to decrypt this list."""
         signed = load_signed_plan(home.path)
         plan = signed.plan
@@ -185,7 +187,7 @@ class Coordinator:
             ).result(),
             tick=_heartbeat,
         )
-        peers = PeerBook(plan, client, blobs, log, (_LOCAL_HOST, 0), _heartbeat, meter.received)
+        peers = PeerBook(plan, client, blobs, log, (listen, 0), _heartbeat, meter.received)
         openings = Openings(log, known, blobs, peers, layout)
         builder = KeySetBuilder(home.path.parent, signed, key, layout, replica, openings, keeps)
         activities = CoordinatorActivities(
@@ -212,6 +214,7 @@ class Coordinator:
             activities,
             progress,
             meter,
+            listen,
         )
 
     async def serve(self, stack: AsyncExitStack) -> int:
@@ -222,7 +225,7 @@ class Coordinator:
         stack.callback(self.meter.save)
         app = make_app(self.identity, self.outbox)
         app.router.add_routes(routes(self.board))
-        port = await stack.enter_async_context(serve(app, self.identity, host=_LOCAL_HOST))
+        port = await stack.enter_async_context(serve(app, self.identity, host=self.listen))
         following = asyncio.create_task(WitnessLoop(self.replica, self.transport).run())
         stack.callback(following.cancel)
         watching = threading.Thread(target=self.progress.run, name="progress", daemon=True)
@@ -258,8 +261,8 @@ class Coordinator:
         await make_current(client, version)
 
 
-async def _conduct(home: Home, temporal: str, ciphertext: bytes, keeps: Keeps) -> None:
-    coordinator = await Coordinator.of(home, ciphertext, keeps)
+async def _conduct(home: Home, temporal: str, listen: str, ciphertext: bytes, keeps: Keeps) -> None:
+    coordinator = await Coordinator.of(home, listen, ciphertext, keeps)
     async with AsyncExitStack() as stack:
         port = await coordinator.serve(stack)
         say("ready", board_port=port)

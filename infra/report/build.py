@@ -24,6 +24,7 @@ from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
     from infra.homes import CeremonyFolder
+    from infra.report.model import NetworkReport
     from infra.report.timeline import Timeline
     from mpc_core.protocol.plan import Plan
 
@@ -33,7 +34,13 @@ OFFLINE = ("keys", "N", "S", "M", "seal")
 ONLINE = ("O",)
 
 
-def build_report(folder: CeremonyFolder, plan: Plan, timeline: Timeline, digest: str) -> Report:
+def build_report(
+    folder: CeremonyFolder,
+    plan: Plan,
+    timeline: Timeline,
+    digest: str,
+    network: NetworkReport | None = None,
+) -> Report:
     """Join what all parties of a ceremony accounted for.
 
     Args:
@@ -41,6 +48,7 @@ def build_report(folder: CeremonyFolder, plan: Plan, timeline: Timeline, digest:
         plan: its plan.
         timeline: seconds that each stage took, seen by the sandbox.
         digest: digest of the announced key set, in hex.
+        network: the emulated lines, if there were any.
     """
     homes = [folder.operator(operator.name) for operator in plan.operators]
     operators = tuple(_party(read_metrics(home.metrics_file, home.name)) for home in homes)
@@ -55,6 +63,7 @@ def build_report(folder: CeremonyFolder, plan: Plan, timeline: Timeline, digest:
         online=_phase(ONLINE, operators, timeline),
         operators=operators,
         coordinator=coordinator,
+        network=network,
     )
 
 

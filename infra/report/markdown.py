@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from infra.report.model import PartyReport, PhaseReport, Report
+    from infra.report.model import (
+        LinkPhase,
+        LinkReport,
+        NetworkReport,
+        PartyReport,
+        PhaseReport,
+        Report,
+    )
 
 __all__ = ["render_markdown"]
 
@@ -47,6 +54,7 @@ def render_markdown(report: Report) -> str:
             (_party_row(party) for party in parties),
         ),
         "",
+        *_network(report.network),
         "## Stages",
         "",
         *_table(
@@ -56,6 +64,44 @@ def render_markdown(report: Report) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _network(network: NetworkReport | None) -> list[str]:
+    """Return the section about emulated lines, if there were any."""
+    if network is None:
+        return []
+    return [
+        "## Network",
+        "",
+        f"Lines emulated by {network.emulator}, MTU {network.mtu}. Delay and loss meet what a",
+        "party sends; the coordinator's line carries the Temporal server too. The use of a line is",
+        "that of its busier direction, as a share of its rate over the whole phase.",
+        "",
+        *_table(
+            ("line", "rate", "delay", "loss", "congestion control", "use offline", "use online"),
+            (_link_row(link) for link in network.links),
+        ),
+        "",
+    ]
+
+
+def _link_row(link: LinkReport) -> tuple[str, ...]:
+    rate = link.rate_bits_per_second
+    return (
+        link.name,
+        _rate(rate) if rate else "unlimited",
+        f"{1e3 * link.delay_seconds:,.1f} ms",
+        f"{link.loss:.2%}",
+        link.congestion_control,
+        _link_use(link.offline, rate),
+        _link_use(link.online, rate),
+    )
+
+
+def _link_use(phase: LinkPhase, rate: int | None) -> str:
+    share = phase.utilisation(rate)
+    passed = f"{_bytes(phase.sent_bytes)} out, {_bytes(phase.received_bytes)} in"
+    return passed if share is None else f"{share:.1%} ({passed})"
 
 
 def _warnings(report: Report) -> list[str]:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from infra.report.metrics import StageMetrics
 
-__all__ = ["CeremonyFacts", "Machine", "PartyReport", "PhaseReport", "Report"]
+__all__ = [
+    "CeremonyFacts",
+    "LinkPhase",
+    "LinkReport",
+    "Machine",
+    "NetworkReport",
+    "PartyReport",
+    "PhaseReport",
+    "Report",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,50 @@ class PhaseReport:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkPhase:
+    """What passed a party's line in a phase, lost and repeated packets included."""
+
+    seconds: float = 0.0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+    def __add__(self, other: LinkPhase) -> LinkPhase:
+        return LinkPhase(
+            self.seconds + other.seconds,
+            self.sent_bytes + other.sent_bytes,
+            self.received_bytes + other.received_bytes,
+        )
+
+    def utilisation(self, rate: int | None) -> float | None:
+        """Return the busier direction's bits as a share of what the line could have carried."""
+        if not rate or not self.seconds:
+            return None
+        return 8 * max(self.sent_bytes, self.received_bytes) / (rate * self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReport:
+    """A party's line; delay and loss are those of what the party sends."""
+
+    name: str
+    rate_bits_per_second: int | None
+    delay_seconds: float
+    loss: float
+    congestion_control: str
+    offline: LinkPhase
+    online: LinkPhase
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkReport:
+    """The emulated network of a sandbox; `emulator` is "netem" or "relay"."""
+
+    emulator: str
+    mtu: int
+    links: tuple[LinkReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a ceremony cost."""
 
@@ -88,3 +141,4 @@ class Report:
     online: PhaseReport
     operators: tuple[PartyReport, ...]
     coordinator: PartyReport
+    network: NetworkReport | None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 __all__ = ["Errand", "as_typed", "party_command"]
@@ -34,9 +35,10 @@ def party_command(
     role: str,
     home: Path,
     temporal: str,
+    listen: str,
+    *,
     board: str = "",
     ciphertext: str = "",
-    *,
     keep_openings: bool = False,
     shared_openings: Path | None = None,
 ) -> list[str]:
@@ -46,12 +48,14 @@ def party_command(
         role: "coordinator" or "operator".
         home: the party's home.
         temporal: address of the Temporal server.
+        listen: address at which the others reach the party.
         board: address of the log, for an operator.
         ciphertext: Merkle root of the list that a coordinator is to have decrypted, if any.
         keep_openings: whether a coordinator is to keep every opened value in the transcript.
         shared_openings: where the parties on this machine keep opened values once.
     """
     command = [*INTERPRETER, role, "run", "--home", str(home.absolute()), "--temporal", temporal]
+    command += ["--listen", listen]
     command += ["--board", board] if board else []
     command += ["--keep-openings"] if keep_openings else []
     if shared_openings is not None:
@@ -59,6 +63,6 @@ def party_command(
     return [*command, "--decrypt", ciphertext] if ciphertext else command
 
 
-def as_typed(command: list[str]) -> str:
-    """Return a party's command as a person types it."""
-    return shlex.join(["ringforge", *command[len(INTERPRETER) :]])
+def as_typed(command: list[str], entering: Sequence[str] = ()) -> str:
+    """Return a party's command as a person types it, after the words that enter its network."""
+    return shlex.join([*entering, "ringforge", *command[len(INTERPRETER) :]])

@@ -42,6 +42,7 @@ class SandboxOptions:
         setup_seed: hex digits that replace all randomness.
         resume: whether to continue a ceremony instead of making one.
         restart_operators: whether to start a dead operator again.
+        network: file that describes lines between the parties.
         keep_openings: whether the transcript keeps every opened value.
     """
 
@@ -55,6 +56,7 @@ class SandboxOptions:
     setup_seed: str | None = None
     resume: bool = False
     restart_operators: bool = False
+    network: Path | None = None
     keep_openings: bool = False
 
     @property

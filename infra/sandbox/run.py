@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from infra.homes import CeremonyFolder
+    from infra.network.account import LinkAccount
+    from infra.network.emulated import EmulatedNetwork
     from infra.sandbox.display import Display
     from infra.sandbox.options import SandboxOptions
     from mpc_core.protocol.plan import Plan
@@ -50,16 +53,17 @@ def run_sandbox(
         emit: takes every event as a dictionary.
 
     Raises:
-        CeremonyError: RF-RUN-009 if it was stopped by a signal, otherwise as `open_ceremony` and
-            `Supervisor.run`.
+        CeremonyError: RF-RUN-009 if it was stopped by a signal, RF-NET-* if there can be no such
+            network, otherwise as `open_ceremony` and `Supervisor.run`.
     """
     folder: CeremonyFolder | None = None
     try:
         with signals_as_interrupt():
+            network = _network(options, display)
             folder, plan = open_ceremony(options)
             with folder.locked():
                 if not folder.report_json.exists():
-                    _run(folder, plan, options, display, emit)
+                    _run(folder, plan, options, network=network, display=display, emit=emit)
             return SandboxResult(folder)
     except KeyboardInterrupt as interrupt:
         raise stopped(folder) from interrupt
@@ -67,10 +71,25 @@ def run_sandbox(
         display.close()
 
 
+def _network(options: SandboxOptions, display: Display) -> EmulatedNetwork | None:
+    """Return the network that is asked for, before anything is made or started."""
+    if options.network is None:
+        return None
+    from infra.network.emulated import EmulatedNetwork  # noqa: PLC0415  # few sandboxes need it
+    from infra.network.model import load_network  # noqa: PLC0415
+    from infra.network.temporal import find_server  # noqa: PLC0415
+
+    network = EmulatedNetwork(load_network(options.network))
+    find_server(display.say)
+    return network
+
+
 def _run(
     folder: CeremonyFolder,
     plan: Plan,
     options: SandboxOptions,
+    *,
+    network: EmulatedNetwork | None,
     display: Display,
     emit: Callable[[dict[str, object]], None],
 ) -> None:
@@ -81,21 +100,43 @@ def _run(
     if lookup(plan.parameters).scaled:
         display.say(f"parameter set {plan.parameters} is scaled: insecure, and unknown to tfhe-rs")
     timeline = Timeline(folder.coordinator.work / "timeline.json")
+    with ExitStack() as stack:
+        account = _joined(stack, network, folder, plan) if network else None
+        if network:
+            display.say(f"lines are emulated by {network.emulator}")
 
-    def note(event: dict[str, object]) -> None:
-        timeline.note(event)
-        emit(event)
+        def note(event: dict[str, object]) -> None:
+            timeline.note(event)
+            if account:
+                account.note(event)
+            emit(event)
 
-    supervisor = Supervisor(
-        folder,
-        plan,
-        display=display,
-        emit=note,
-        errand=Errand(keep_openings=options.keep_openings),
-        restart_operators=options.restart_operators,
-    )
-    try:
-        finished = supervisor.run()
-    finally:
-        timeline.save()
-    write_report(folder, build_report(folder, plan, timeline, finished.digest))
+        supervisor = Supervisor(
+            folder,
+            plan,
+            display=display,
+            emit=note,
+            errand=Errand(keep_openings=options.keep_openings),
+            restart_operators=options.restart_operators,
+            places=network,
+        )
+        try:
+            finished = supervisor.run()
+        finally:
+            timeline.save()
+            if account:
+                account.save()
+        lines = account.report() if account else None
+    write_report(folder, build_report(folder, plan, timeline, finished.digest, lines))
+
+
+def _joined(
+    stack: ExitStack, network: EmulatedNetwork, folder: CeremonyFolder, plan: Plan
+) -> LinkAccount:
+    """Make the lines of a ceremony until the stack is left, and keep their account."""
+    from infra.network.account import LinkAccount  # noqa: PLC0415  # few sandboxes need it
+
+    work = folder.coordinator.work
+    names = [operator.name for operator in plan.operators]
+    stack.enter_context(network.joined(names, work / "relay.log"))
+    return LinkAccount(work / "network.json", network)

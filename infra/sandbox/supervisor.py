@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from infra.network.places import Loopback
 from infra.plan.keys import COORDINATOR
 from infra.sandbox import events
 from infra.sandbox.commands import Errand, as_typed, party_command
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from infra.homes import CeremonyFolder, Home
+    from infra.network.places import Places
     from infra.sandbox.display import Display
     from infra.temporal.server import TemporalServer
     from mpc_core.protocol.plan import Plan
@@ -39,7 +41,6 @@ __all__ = ["Supervisor"]
 TICK_SECONDS = 1.0
 FRAME_SECONDS = 0.2
 MOST_RESTARTS = 5
-BOARD_HOST = "127.0.0.1"
 SHOWN_CHARACTERS = 300
 
 
@@ -63,6 +64,7 @@ class Supervisor:
         emit: Callable[[dict[str, object]], None],
         errand: Errand | None = None,
         restart_operators: bool = False,
+        places: Places | None = None,
     ) -> None:
         """Prepare; nothing is started.
 
@@ -73,6 +75,7 @@ class Supervisor:
             emit: takes every event as a dictionary.
             errand: what is to be done, by default the key set.
             restart_operators: whether to start a dead operator again.
+            places: the networks of the parties, by default all on loopback.
         """
         self._folder = folder
         self._plan = plan
@@ -80,6 +83,7 @@ class Supervisor:
         self._emit = emit
         self._errand = errand or Errand()
         self._restart_operators = restart_operators
+        self._places = places or Loopback()
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._status = Status(plan)
         self._failures: dict[str, events.Failed] = {}
@@ -103,7 +107,11 @@ class Supervisor:
         stack = ExitStack()
         try:
             server = stack.enter_context(
-                open_server(self._folder.temporal, report=self._display.say)
+                open_server(
+                    self._folder.temporal,
+                    report=self._display.say,
+                    host=self._places.host(COORDINATOR),
+                )
             )
             stack.enter_context(children)
             return self._conduct(children, server)
@@ -136,6 +144,7 @@ class Supervisor:
             else:
                 self._heard(message, place)
         server.check()
+        self._places.check()
         self._draw()
 
     def _heard(self, line: Line, place: _Place) -> None:
@@ -179,10 +188,12 @@ class Supervisor:
         self._dead[name] = message.process
         if not any(children.is_running(operator.name) for operator in self._plan.operators):
             raise ended_with(failure, again) if failure else nobody_left(message, again)
-        self._display.say(f"  start it again: {as_typed(command)}")
+        typed = as_typed(command, self._places.entering(name))
+        self._display.say(f"  start it again: {typed}")
 
     def _start(self, children: Children, name: str, command: list[str]) -> None:
-        process = children.start(name, command, self._home(name).log_file)
+        entering = self._places.entering(name)
+        process = children.start(name, [*entering, *command], self._home(name).log_file)
         self._emit({"event": "process", "process": name, "state": "started", "id": process})
 
     def _look_for_visitors(self) -> None:
@@ -214,18 +225,19 @@ class Supervisor:
             "coordinator",
             self._folder.coordinator.path,
             place.temporal,
+            self._places.host(COORDINATOR),
             ciphertext=self._errand.ciphertext,
             keep_openings=self._errand.keep_openings,
             shared_openings=self._folder.shared_openings,
         )
 
     def _operator_command(self, name: str, place: _Place) -> list[str]:
-        board = f"{BOARD_HOST}:{place.board_port}"
         return party_command(
             "operator",
             self._home(name).path,
             place.temporal,
-            board,
+            self._places.host(name),
+            board=f"{self._places.host(COORDINATOR)}:{place.board_port}",
             shared_openings=self._folder.shared_openings,
         )
 

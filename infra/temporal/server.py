@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExternalServer", "OwnServer", "TemporalServer", "open_server"]
 
-HOST = "127.0.0.1"
+HOST, EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 - only in a network of its own
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
@@ -60,6 +60,7 @@ def open_server(
     *,
     report: Report,
     port: int | None = None,
+    host: str = HOST,
     environment: Mapping[str, str] | None = None,
 ) -> TemporalServer:
     """Return the server that the settings name, or start one whose state is in `directory`.
@@ -70,6 +71,8 @@ def open_server(
         directory: where the database, the log and the port of an own server are kept.
         report: told what happens and how long it may take.
         port: the port of an own server; by default the last one, if it is free, or any free one.
+        host: the address at which an own server is reached; if it is not loopback, the server
+            listens on all addresses, so this is for a network that is closed to the outside.
         environment: the variables that count, those of this process by default.
 
     Raises:
@@ -81,7 +84,7 @@ def open_server(
         report(f"using the Temporal server at {settings['target_host']}")
         return ExternalServer(settings["target_host"])
     finder = Finder(report) if environment is None else Finder(report, environment)
-    return OwnServer.start(finder.find(), directory, report=report, port=port)
+    return OwnServer.start(finder.find(), directory, report=report, port=port, host=host)
 
 
 class ExternalServer:
@@ -107,9 +110,11 @@ class ExternalServer:
 class OwnServer:
     """A server that this process started and ends."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, directory: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], host: str, port: int, directory: Path
+    ) -> None:
         """Take charge of a running process."""
-        self.address = f"{HOST}:{port}"
+        self.address = f"{host}:{port}"
         self.process = process
         self.port = port
         self._directory = directory
@@ -122,6 +127,7 @@ class OwnServer:
         *,
         report: Report,
         port: int | None = None,
+        host: str = HOST,
         deadline_seconds: float = _START_SECONDS,
     ) -> Self:
         """Start the server and wait until it answers.
@@ -131,6 +137,7 @@ class OwnServer:
             directory: as in `open_server`.
             report: as in `open_server`.
             port: as in `open_server`.
+            host: as in `open_server`.
             deadline_seconds: how long the start may take.
 
         Raises:
@@ -140,11 +147,11 @@ class OwnServer:
         make_directory(directory)
         last = _read_state(directory)
         _end_orphan(last, directory, report)
-        chosen = _choose_port(port, int(last.get("port", 0)))
-        report(f"starting the Temporal server on {HOST}:{chosen} (a few seconds) ...")
+        chosen = _choose_port(host, port, int(last.get("port", 0)))
+        report(f"starting the Temporal server on {host}:{chosen} (a few seconds) ...")
         command = [
             *(str(program), "server", "start-dev", "--headless"),
-            *("--ip", HOST, "--port", str(chosen), "--namespace", NAMESPACE),
+            *("--ip", _bound(host), "--port", str(chosen), "--namespace", NAMESPACE),
             # The server works in its folder, so that a path relative to ours would lead elsewhere.
             *("--db-filename", _database(directory).name, "--log-format", "json"),
             *("--log-level", "warn"),
@@ -160,7 +167,7 @@ class OwnServer:
                 env=environment,
                 start_new_session=True,
             )
-        server = cls(process, chosen, directory)
+        server = cls(process, host, chosen, directory)
         try:
             _write_state(directory, process.pid, chosen)
             server._wait_until_ready(deadline_seconds)
@@ -204,7 +211,7 @@ class OwnServer:
             loop.close()
         self.check()
         if not _listens(self.process.pid, self.port):
-            raise _port_in_use(self.port)
+            raise _port_in_use(self.address)
 
 
 def _listens(pid: int, port: int) -> bool:
@@ -286,38 +293,43 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
             process.wait(_STOP_SECONDS)
 
 
-def _choose_port(wanted: int | None, last: int) -> int:
+def _choose_port(host: str, wanted: int | None, last: int) -> int:
     if wanted is not None:
-        if not _is_free(wanted):
-            raise _port_in_use(wanted)
+        if not _is_free(host, wanted):
+            raise _port_in_use(f"{host}:{wanted}")
         return wanted
-    return last if last and _is_free(last) else _free_port()
+    return last if last and _is_free(host, last) else _free_port(host)
 
 
-def _is_free(port: int) -> bool:
+def _bound(host: str) -> str:
+    """Return where to listen: the server's parts call each other on loopback, whatever it is."""
+    return host if host == HOST else EVERYWHERE
+
+
+def _is_free(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
-def _port_in_use(port: int) -> CeremonyError:
+def _port_in_use(address: str) -> CeremonyError:
     return CeremonyError(
         "RF-TEMP-002",
-        f"port {port}, meant for the Temporal server, is in use",
-        expected=f"{HOST}:{port} free",
+        f"{address}, meant for the Temporal server, is in use",
+        expected=f"{address} free",
         found="another process listens there",
         effect="the ceremony does not start; histories are untouched",
-        next_step=f"end the process that holds port {port}, or choose another port",
+        next_step=f"end the process that holds {address}, or choose another port",
         runbook="port-in-use",
     )
 

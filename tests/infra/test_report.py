@@ -13,6 +13,7 @@ from infra.plan.sandbox import sandbox_plan
 from infra.report.build import build_report, write_report
 from infra.report.markdown import render_markdown
 from infra.report.metrics import MetricsRecorder, PartyMetrics, StageMetrics, read_metrics
+from infra.report.model import LinkPhase, LinkReport, NetworkReport
 from infra.report.timeline import Timeline
 
 PLAN = sandbox_plan(
@@ -224,6 +225,21 @@ def test_the_report_of_a_scaled_set_says_so(tmp_path):
     assert "scaled" not in render_markdown(report)
     facts = replace(report.ceremony, parameters="mainnet-scaled-16", scaled_parameters=True)
     assert "It is scaled" in render_markdown(replace(report, ceremony=facts))
+
+
+def test_the_report_names_the_emulator_and_the_use_of_every_line(tmp_path):
+    _, report = _report(tmp_path)
+    assert "Network" not in render_markdown(report)
+    phases = LinkPhase(10.0, 5_000_000, 25_000_000), LinkPhase(0.0, 7, 8)
+    link = LinkReport("op-01", 100_000_000, 0.04, 0.01, "bbr", *phases)
+    unlimited = LinkReport("op-02", None, 0.0, 0.0, "cubic", *phases)
+    network = NetworkReport("relay", 1500, (link, unlimited))
+    text = render_markdown(replace(report, network=network))
+    assert "emulated by relay" in text
+    assert (
+        "| op-01 | 100.00 Mbit/s | 40.0 ms | 1.00% | bbr | 20.0% (5.00 MB out, 25.00 MB in)" in text
+    )
+    assert "| op-02 | unlimited | 0.0 ms | 0.00% | cubic | 5.00 MB out, 25.00 MB in |" in text
 
 
 def test_both_files_of_the_report_say_the_same(tmp_path):

@@ -13,7 +13,7 @@ def install(patch):
     party = [sys.executable, "-m", "tests.support.fake_party"]
     patch(supervisor, "party_command", lambda *words, **named: party + real(*words, **named)[3:])
     patch(supervisor, "warm_kernels", lambda folder, say: say("kernels are warm"))
-    patch(supervisor, "open_server", lambda directory, report: ExternalServer("127.0.0.1:1"))
+    patch(supervisor, "open_server", lambda directory, **_: ExternalServer("127.0.0.1:1"))
 
 
 if __name__ == "__main__":
