@@ -88,9 +88,18 @@ class Openings:
             yield self._as_published(key, root)
 
     def forget_all_but(self, kept: Collection[BatchKey]) -> None:
-        """Drop the opened values of the layout's other batches: nobody needs them any more."""
-        for root in self.log.read(lambda state: _roots_outside(state, kept)):
-            self._blobs.remove(root)
+        """Drop the opened values of other batches of N, S and M: their verdicts are known.
+
+        What is known of them is made durable first: without the values it could not be found out
+        again, and the log could not be followed any more.
+        """
+        dropped = self.log.read(lambda state: _questions_outside(state, kept))
+        for question in dropped:
+            found = self._known.store.read(question.name)
+            if found is not None:
+                self._known.store.write(question.name, found)
+        for question in dropped:
+            self._blobs.remove(question.v_root)
 
     def _root_here(self, key: BatchKey) -> bytes:
         root = self.log.read(lambda state: _root(state, key))
@@ -152,9 +161,10 @@ def _root(state: CeremonyState, key: BatchKey) -> bytes | None:
     return None if opening is None else opening.v_root
 
 
-def _roots_outside(state: CeremonyState, kept: Collection[BatchKey]) -> list[bytes]:
+def _questions_outside(state: CeremonyState, kept: Collection[BatchKey]) -> list[Question]:
+    """Return what names the opened values of batches of N, S and M that are not kept."""
     return [
-        turn.decoded.root
+        Question(opening.context, turn.number, turn.log_root, turn.decoded.root)
         for key in state.batches
         if key[0] != "O" and key not in kept and (opening := state.opening(key)) is not None
         for turn in opening.rounds

@@ -16,7 +16,7 @@ from infra.verify.arithmetic import AuditArithmetic
 from infra.verify.verdict import NotRepeated, invalid
 from mpc_core.protocol.batch import fitting_answers
 from mpc_core.protocol.context import BatchName
-from mpc_core.protocol.entries import Decoded, LogEntry
+from mpc_core.protocol.entries import Answer, Decoded, LogEntry
 
 if TYPE_CHECKING:
     from infra.verify.evidence import Evidence, Rules
@@ -128,7 +128,8 @@ def check_values(rules: Rules, state: CeremonyState, openings: Openings) -> tupl
 def check_refuted(evidence: Evidence, state: CeremonyState, openings: Openings) -> tuple[bool, str]:
     """Check that other opened values in the transcript are those that answers refuted.
 
-    So are the batches that a transcript keeps beyond those that it must.
+    And that none is missing: where a transcript does not keep a batch, honest operators answered
+    no round that is not open to who takes its first value as right.
     """
     refuted = {rejected_path(root): root for _, root in rejected_roots(state)}
     for name in evidence.rejected():
@@ -140,6 +141,7 @@ def check_refuted(evidence: Evidence, state: CeremonyState, openings: Openings) 
         for key in openings.kept:
             if key[0] != "O" and key not in quarrels:
                 raise _no_reason(opening_path(key), "batches in which a value was refuted")
+    _check_nothing_left_out(state, openings)
     return True, f"{len(refuted)} rounds opened a wrong value and were repeated"
 
 
@@ -234,6 +236,30 @@ def _inconsistent(rules: Rules, turn: Round, key: BatchKey, found: str) -> Cerem
         found=found,
         operator=rules.plan.name_of(turn.decoder),
     )
+
+
+def _check_nothing_left_out(state: CeremonyState, openings: Openings) -> None:
+    """Check that at most t operators, who may lie, answered rounds that never opened here."""
+    taken = {
+        opening.context: opening
+        for key in sorted(openings.taken)
+        if (opening := state.opening(key)) is not None
+    }
+    elsewhere: dict[bytes, set[int]] = {context: set() for context in taken}
+    for logged in state.log:
+        entry = logged.entry
+        opening = taken.get(entry.context) if isinstance(entry, Answer) else None
+        if opening is not None and entry.round >= len(opening.rounds):
+            elsewhere[entry.context].update(logged.signers)
+    for context, operators in elsewhere.items():
+        if len(operators) > state.quorum.threshold:
+            raise invalid(
+                "RF-VERIFY-025",
+                f"batch {taken[context].name} went on with another value than the first",
+                expected="the value that was refuted in the transcript",
+                found=f"{len(operators)} operators that answered for a later round",
+                operator="coordinator",
+            )
 
 
 def _named_roots(log: Log) -> dict[BatchKey, dict[int, bytes]]:

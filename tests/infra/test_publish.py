@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 
 from infra.plan import COORDINATOR
 from infra.publish.manifest import (
     MANIFEST,
+    OPENINGS,
     FileRecord,
     Keeps,
     check_signature,
@@ -14,6 +21,7 @@ from infra.publish.manifest import (
     parse_manifest,
     sign_manifest,
 )
+from infra.publish.streamed import streamed
 from infra.verify import Outcome, verify
 from mpc_core.protocol.errors import CeremonyError
 from tests.support.published import undisturbed
@@ -87,6 +95,96 @@ def test_a_disk_that_refuses_is_an_error_that_says_so(finished, tmp_path):
 
 def _dies(_):
     raise StoppedError
+
+
+# -- opened values, which are most of it ----------------------------------------------------------
+
+
+@pytest.fixture
+def stored(finished, tmp_path):
+    """The ceremony with its opened values in the files of an outbox."""
+    finished = replace(finished)
+    (tmp_path / "outbox").mkdir()
+    finished.store(tmp_path / "outbox")
+    for path in (tmp_path / "outbox").iterdir():
+        path.chmod(0o600)
+    (tmp_path / "result").mkdir()
+    return finished
+
+
+def openings_in(folder):
+    return sorted((folder / OPENINGS).iterdir())
+
+
+def test_opened_values_are_links_to_what_is_there_and_anybody_may_read_them(stored, tmp_path):
+    result = tmp_path / "result"
+    for _ in range(2):
+        stored.publish(result)
+        for path in openings_in(result):
+            name = stored.root_of(("N", 0)).hex() if path.name == "N-0000" else None
+            assert path.stat().st_nlink == 2
+            assert path.stat().st_mode & 0o777 == 0o644
+            assert name is None or path.samefile(tmp_path / "outbox" / name)
+    assert verify(result).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize("reason", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+def test_opened_values_are_copied_where_there_can_be_no_links(
+    reason, stored, tmp_path, monkeypatch
+):
+    def refuse(*_):
+        raise OSError(reason, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    stored.publish(tmp_path / "result")
+    assert all(path.stat().st_nlink == 1 for path in openings_in(tmp_path / "result"))
+    assert verify(tmp_path / "result").outcome is Outcome.OK
+
+
+def test_a_link_that_a_full_disk_refuses_is_an_error(stored, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(CeremonyError, match="RF-DISK-001"):
+        stored.publish(tmp_path / "result")
+
+
+def test_what_is_published_stays_when_the_outbox_is_emptied(stored, tmp_path):
+    stored.publish(tmp_path / "result")
+    for path in (tmp_path / "outbox").iterdir():
+        path.unlink()
+    assert verify(tmp_path / "result").outcome is Outcome.OK
+
+
+def test_a_publication_with_fewer_openings_leaves_none_of_an_earlier_attempt(finished, tmp_path):
+    finished.publish(tmp_path)
+    finished.publish(tmp_path, keeps=Keeps.ASSEMBLY)
+    assert {path.name[0] for path in openings_in(tmp_path)} == {"O"}
+    assert verify(tmp_path).outcome is Outcome.OK
+
+
+def test_no_opened_value_is_asked_for_more_often_than_it_is_needed(finished, tmp_path):
+    """Once to be placed; those of the assembly once more, to make the key set."""
+    state, asked = finished.state(), Counter()
+
+    def opening(key):
+        asked[key] += 1
+        return finished.opened(state.opening(key).v_root)
+
+    finished.publish(tmp_path, opening=opening)
+    assert all(count == 1 for key, count in asked.items() if key[0] != "O")
+    assert max(asked.values()) == 2
+
+
+def test_a_long_file_ticks_while_it_grows(tmp_path):
+    ticks = []
+    with streamed(tmp_path / "long", lambda: ticks.append(1)) as written:
+        for _ in range(5):
+            written.write(bytes(1 << 23))
+    assert len(ticks) == 2
+    assert (written.size, written.sha256) == (5 << 23, hashlib.sha256(bytes(5 << 23)).digest())
+    assert (tmp_path / "long").stat().st_size == 5 << 23
 
 
 # -- the manifest ---------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
-from infra.verify import verify_command
+from infra.publish import Keeps
+from infra.verify import progress, verify_command
 from tests.support.published import undisturbed
 
 
@@ -69,6 +70,36 @@ def test_json_is_one_object_with_every_check(published, capsys):
     assert (found["verdict"], found["exit"]) == ("valid", 0)
     assert len(found["checks"]) == 20
     assert all(check["ok"] and check["detail"] for check in found["checks"])
+    assert found["not_repeated"] == []
+
+
+def test_what_was_not_repeated_is_said_to_people_and_to_programs_and_ends_with_0(tmp_path, capsys):
+    undisturbed().publish(tmp_path, keeps=Keeps.ASSEMBLY)
+    assert verify_command(tmp_path, plan_hash=None, as_json=False) == 0
+    *lines, verdict = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("not repeated ") for line in lines) == 4
+    assert verdict.startswith("valid: ")
+    assert "--keep-openings" in verdict
+    assert verify_command(tmp_path, plan_hash=None, as_json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["verdict"], found["exit"]) == ("valid", 0)
+    assert all(check["ok"] for check in found["checks"])
+    assert [part["check"] for part in found["not_repeated"]] == [
+        "opened values",
+        "openings",
+        "challenges",
+        "rules",
+    ]
+
+
+def test_a_long_verification_says_how_far_it_is_on_standard_error(published, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LONG", 1)
+    assert verify_command(published, plan_hash=None, as_json=True) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1
+    total = err.splitlines()[-1].rpartition("100 % of ")[2]
+    assert err.startswith("verify: ")
+    assert total.endswith(" bytes")
 
 
 def test_json_says_what_is_wrong(copy, capsys):
