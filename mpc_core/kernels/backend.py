@@ -20,13 +20,12 @@ from mpc_core.protocol.errors import CeremonyError
 
 __all__ = ["SETTING", "Mode", "available_modes", "kernel_mode"]
 
-Mode = Literal["portable", "avx2", "avx512"]
+Mode = Literal["portable", "avx512"]
 
 SETTING = "RINGFORGE_KERNELS"
 
 NEEDED: dict[Mode, frozenset[str]] = {
     "portable": frozenset(),
-    "avx2": frozenset({"aes", "avx2"}),
     "avx512": frozenset({"aes", "avx2", "vaes", "avx512f", "avx512bw", "avx512vl", "avx512dq"}),
 }
 """Instruction sets, in the names that both the compiler and /proc/cpuinfo use."""

@@ -20,6 +20,7 @@ from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.points import share_constants
 from mpc_core.sharing.packing import pack
 from mpc_core.sharing.sets import check_committee, sets_of
+from mpc_core.sharing.sums import stream_sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,35 +29,21 @@ if TYPE_CHECKING:
 
     from mpc_core.ring.galois import Ring, RingArray
     from mpc_core.sharing.sets import OperatorSet
+    from mpc_core.sharing.sums import StreamSums
 
 __all__ = [
     "StreamKey",
-    "accumulate",
     "batch_key",
-    "carry",
     "committee_of",
     "expand",
     "prss_ring_share",
     "prss_share",
+    "prss_sums",
     "share_of_streams",
     "stream_key",
 ]
 
 KEY_BYTES, NONCE_BYTES, BLOCK_BYTES = 16, 8, 16
-PIECE_BYTES = 65536
-"""Bytes enciphered per call: large enough that the call itself costs nothing."""
-
-TILE_BLOCKS = PIECE_BYTES // BLOCK_BYTES
-"""Blocks of every stream that are summed before the next ones are made."""
-
-LANES = 4
-"""The kernel takes streams by this number."""
-
-GROUP = 2 * LANES
-"""Streams that are made and summed together."""
-
-LIMB_BYTES = 4
-ZEROS = bytes(PIECE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +96,9 @@ def expand(key: StreamKey, first_block: int, blocks: int) -> NDArray[np.uint8]:
     Returns:
         Bytes, shape (16 * blocks,).
     """
-    size = blocks * BLOCK_BYTES
-    buffer = np.empty(size + BLOCK_BYTES, np.uint8)
-    stream = _Stream(key, first_block)
-    for at in range(0, size, PIECE_BYTES):
-        stream.fill(buffer.data[at:], min(PIECE_BYTES, size - at))
-    return buffer[:size]
+    counter = key.nonce + first_block.to_bytes(BLOCK_BYTES - NONCE_BYTES, "big")
+    cipher = Cipher(algorithms.AES(key.key), modes.CTR(counter)).encryptor()
+    return np.frombuffer(cipher.update(bytes(blocks * BLOCK_BYTES)), np.uint8)
 
 
 def prss_share(
@@ -137,10 +121,23 @@ def prss_share(
 
     Source: Cramer, Damgard, Ishai (2005); PROTOCOL.md, "PRSS keys".
     """
+    return _filled(prss_sums(keys, at, ring), count, ring, first)
+
+
+def prss_sums(keys: Mapping[OperatorSet, StreamKey], at: int, ring: Ring) -> StreamSums:
+    """Prepare what `prss_share` computes, for any part of the streams.
+
+    Args:
+        keys: this batch's stream key of every access set A that contains `at`.
+        at: the operator whose shares are computed.
+        ring: GR(2^K, d).
+
+    Returns:
+        Sums that `fill` arrays with shares of the secrets from any number on.
+    """
     n, _ = committee_of(keys, at)
     sets = tuple(sorted(keys))
-    constants = share_constants(at, n, sets)
-    return share_of_streams([keys[a] for a in sets], constants, count, ring, first)
+    return stream_sums([keys[a] for a in sets], share_constants(at, n, sets), ring)
 
 
 def prss_ring_share(
@@ -184,8 +181,6 @@ def share_of_streams(
 ) -> RingArray:
     """Return sum_s constants_s * r_s for words r_s of Z_2^K from the stream of each key.
 
-    Streams are made and summed a tile at a time, so memory does not grow with their number.
-
     Args:
         keys: stream keys.
         constants: small integer coefficients of an element per stream, shape (len(keys), d).
@@ -196,68 +191,10 @@ def share_of_streams(
     Returns:
         Elements, shape (count, d[, 2]).
     """
-    from mpc_core.kernels import prss  # noqa: PLC0415 kernels compile when imported
+    return _filled(stream_sums(keys, constants, ring), count, ring, first)
 
-    if constants.shape != (len(keys), ring.degree):
-        raise ValueError("constants of another ring or other streams")
-    words_per_block = 8 * BLOCK_BYTES // ring.bits
-    block, skip = divmod(first, words_per_block)
-    tile_blocks = min(TILE_BLOCKS, (skip + count) // words_per_block + 1)
-    tile_words = tile_blocks * words_per_block
-    streams = [_Stream(key, block) for key in keys]
-    factors = _padded(constants)
-    buffers = np.zeros((GROUP, (tile_blocks + 1) * BLOCK_BYTES), np.uint8)
-    limbs = buffers.view("<u4")
+
+def _filled(sums: StreamSums, count: int, ring: Ring, first: int) -> RingArray:
     out = np.empty(ring.shape(count), np.uint64)
-    rows = out.reshape(count, ring.degree * (ring.bits // 64))
-    for start in range(-skip, count, tile_words):
-        blocks = min(tile_blocks, -(-(count - start) // words_per_block))
-        sums = np.zeros((ring.degree, blocks * BLOCK_BYTES // LIMB_BYTES), np.int64)
-        for at in range(0, len(streams), GROUP):
-            for stream, buffer in zip(streams[at : at + GROUP], buffers, strict=False):
-                stream.fill(buffer.data, blocks * BLOCK_BYTES)
-            group = factors[at : at + GROUP]
-            prss.accumulate(limbs[: len(group)], group, sums)
-        target = max(start, 0)
-        prss.carry(sums, ring.bits // 32, target - start, rows[target : start + tile_words])
+    sums.fill(out, first)
     return out
-
-
-def accumulate(
-    streams: NDArray[np.uint32], constants: NDArray[np.int32], sums: NDArray[np.int64]
-) -> None:
-    """Add constants^T * streams to `sums`: the reference of the kernel of the same name."""
-    limbs = streams[:, : sums.shape[1]].astype(np.int64)
-    sums += constants.T.astype(np.int64) @ limbs
-
-
-def carry(sums: NDArray[np.int64], limbs: int, first: int, out: NDArray[np.uint64]) -> None:
-    """Write the words that limb sums stand for: the reference of the kernel of the same name."""
-    degree = len(sums)
-    weights = np.array([1 << (32 * k) for k in range(limbs)], dtype=object)
-    words = (sums.astype(object).reshape(degree, -1, limbs) * weights).sum(axis=2)
-    for half in range(limbs // 2):
-        part = (words[:, first : first + len(out)] >> (64 * half)) & (2**64 - 1)
-        out[:, half :: limbs // 2] = part.T.astype(np.uint64)
-
-
-def _padded(constants: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the constants with zeros for the streams missing to a multiple of `LANES`."""
-    count, degree = constants.shape
-    padded = np.zeros((-(-count // LANES) * LANES, degree), np.int32)
-    padded[:count] = constants
-    return padded
-
-
-class _Stream:
-    """A key stream, read from a block on."""
-
-    __slots__ = ("_cipher",)
-
-    def __init__(self, key: StreamKey, first_block: int) -> None:
-        counter = key.nonce + first_block.to_bytes(BLOCK_BYTES - NONCE_BYTES, "big")
-        self._cipher = Cipher(algorithms.AES(key.key), modes.CTR(counter)).encryptor()
-
-    def fill(self, buffer: memoryview, size: int) -> None:
-        """Write the next `size` <= PIECE_BYTES bytes; the buffer has room for one block more."""
-        self._cipher.update_into(memoryview(ZEROS)[:size], buffer)

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mpc_core.ring.points import zero_constants
 from mpc_core.sharing.packing import pack
-from mpc_core.sharing.prss import committee_of, share_of_streams, stream_key
+from mpc_core.sharing.prss import committee_of, stream_key
 from mpc_core.sharing.sets import sets_containing, zero_family
+from mpc_core.sharing.sums import stream_sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +25,9 @@ if TYPE_CHECKING:
     from mpc_core.ring.galois import Ring, RingArray
     from mpc_core.sharing.prss import StreamKey
     from mpc_core.sharing.sets import OperatorSet
+    from mpc_core.sharing.sums import StreamSums
 
-__all__ = ["zero_key", "zero_mask"]
+__all__ = ["zero_key", "zero_mask", "zero_sums"]
 
 
 def zero_mask(
@@ -47,14 +51,28 @@ def zero_mask(
 
     Source: Cramer, Damgard, Ishai (2005), PRZS; the sparse family: PROTOCOL.md, "Zero masks".
     """
+    d = ring.degree
+    words = np.empty(ring.shape(count * d), np.uint64)
+    zero_sums(keys, at, ring).fill(words, first * d)
+    alpha = ring.from_exact([ring.exact.point(at)])
+    return ring.multiply(pack(words, ring), alpha)
+
+
+def zero_sums(keys: Mapping[OperatorSet, StreamKey], at: int, ring: Ring) -> StreamSums:
+    """Prepare the sums that `zero_mask` packs and multiplies by the point alpha_at.
+
+    Args:
+        keys: this batch's "zero" stream key of every access set A that contains `at`.
+        at: the operator whose masks are computed.
+        ring: GR(2^K, d).
+
+    Returns:
+        Sums of words, d of which make a mask.
+    """
     n, t = committee_of(keys, at)
     family = tuple(members for members in zero_family(n, t) if at in members)
     stream_keys = [zero_key(keys, n, t, members) for members in family]
-    constants = zero_constants(at, n, family)
-    d = ring.degree
-    words = share_of_streams(stream_keys, constants, count * d, ring, first * d)
-    alpha = ring.from_exact([ring.exact.point(at)])
-    return ring.multiply(pack(words, ring), alpha)
+    return stream_sums(stream_keys, zero_constants(at, n, family), ring)
 
 
 def zero_key(

@@ -8,10 +8,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpc_core.kernels import prss as kernels
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.points import share_constants
-from mpc_core.sharing import prss
+from mpc_core.sharing import sums
 from mpc_core.sharing.prss import (
     StreamKey,
     batch_key,
@@ -22,7 +21,6 @@ from mpc_core.sharing.prss import (
 )
 from mpc_core.sharing.sets import access_sets, sets_of
 from tests.support.rings import (
-    RINGS,
     SMALL_COMMITTEES,
     key_of,
     keys_of,
@@ -138,7 +136,7 @@ def test_thirteen_operators_share_at_degree_four():
 def test_shares_do_not_depend_on_how_a_batch_is_cut(bits):
     n, t = 4, 1
     ring, keys = ring_of(n, bits), keys_of(n, t, 2, "bits", bits)
-    tile = prss.TILE_BLOCKS * 128 // bits
+    tile = sums.QUARTET_TILE_BLOCKS * 128 // bits
     count = 2 * tile + 5
     whole = prss_share(keys, 2, count, ring)
     cuts = [0, 1, 4, tile - 1, tile + 3, count]
@@ -179,30 +177,3 @@ def test_a_missing_or_foreign_set_is_refused():
 def test_a_ring_that_does_not_fit_the_committee_is_refused():
     with pytest.raises(ValueError, match="another ring"):
         prss_share(keys_of(4, 1, 1, "bits", 64), 1, 1, ring_of(13, 64))
-
-
-@given(seeds, st.sampled_from([1, 3, 4]), st.sampled_from([4, 8]), st.integers(0, 600))
-@settings(max_examples=30)
-def test_the_kernel_of_accumulation_agrees_with_its_reference(seed, degree, group, limbs):
-    generator = np.random.default_rng(seed)
-    streams = generator.integers(0, 2**32, (group, limbs + 4), dtype=np.uint32)
-    streams[generator.random(streams.shape) < 0.2] = 2**32 - 1
-    constants = generator.integers(-24_593, 24_594, (group, degree), dtype=np.int32)
-    expected = generator.integers(-(2**60), 2**60, (degree, limbs))
-    found = expected.copy()
-    prss.accumulate(streams, constants, expected)
-    kernels.accumulate(streams, constants, found)
-    assert np.array_equal(found, expected)
-
-
-@given(seeds, st.sampled_from(RINGS), st.integers(0, 5), st.integers(0, 5))
-def test_the_kernel_of_carries_agrees_with_its_reference(seed, ring, first, count):
-    limbs = ring.bits // 32
-    generator = np.random.default_rng(seed)
-    sums = generator.integers(-(2**62), 2**62, (ring.degree, limbs * (first + count)))
-    sums[generator.random(sums.shape) < 0.2] = -1
-    expected = np.zeros((count, ring.degree * limbs // 2), np.uint64)
-    found = expected.copy()
-    prss.carry(sums, limbs, first, expected)
-    kernels.carry(sums, limbs, first, found)
-    assert np.array_equal(found, expected)

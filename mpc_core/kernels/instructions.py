@@ -1,0 +1,45 @@
+"""The only module that names instructions of a CPU: rounds of AES and multiply-add of pairs.
+
+Both exist because nothing portable comes near: AES in software would have to look up tables at
+secret places, and the compiler does not find the multiply-add by itself. `kernels.backend` decides
+whether the CPU has them; `kernels.selftest` compares what they compute (runbooks/adr/0011).
+
+Security: all of these take the same time for all values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llvmlite import ir
+
+from mpc_core.kernels.vectors import INDEX, WIDE, call_function, constant, vector
+
+if TYPE_CHECKING:
+    from mpc_core.kernels.vectors import Builder, Value
+
+__all__ = ["AES_BLOCKS", "REGISTER_BITS", "aes_key_assist", "aes_round", "multiply_pairs"]
+
+REGISTER_BITS = 512
+AES_BLOCKS = REGISTER_BITS // 128
+"""AES blocks in a register."""
+
+BYTE = ir.IntType(8)  # type: ignore[no-untyped-call]
+
+
+def multiply_pairs(builder: Builder, x: Value, y: Value) -> Value:
+    """Return x[2k] y[2k] + x[2k+1] y[2k+1], signed 16-bit elements, in 32-bit elements."""
+    sums = vector(WIDE, REGISTER_BITS // 32)
+    return call_function(builder, "llvm.x86.avx512.pmaddw.d.512", sums, (x, y))
+
+
+def aes_round(builder: Builder, state: Value, key: Value, *, last: bool) -> Value:
+    """Return the blocks in a register after one round of AES, or its last one."""
+    name = "llvm.x86.aesni.aesenclast.512" if last else "llvm.x86.aesni.aesenc.512"
+    return call_function(builder, name, state.type, (state, key))
+
+
+def aes_key_assist(builder: Builder, key: Value, round_constant: int) -> Value:
+    """Return the substituted words from which the next round key of one block is made."""
+    arguments = (key, constant(BYTE, round_constant))
+    return call_function(builder, "llvm.x86.aesni.aeskeygenassist", vector(INDEX, 2), arguments)
