@@ -82,10 +82,10 @@ class Subject:
     def work(self, batch: BatchLayout, index: int = 1) -> BatchWork:
         """Return the work of one operator on a batch."""
         context = BatchContext(BatchName(batch.stage, batch.index))
-        return work_of(self._operator(index), batch, context, _Zeros(self.layout))
+        return work_of(self.operator(index), batch, context, _Zeros(self.layout))
 
-    def _operator(self, index: int) -> Operator:
-        """Return an operator without the ports that no arithmetic touches."""
+    def operator(self, index: int) -> Operator:
+        """Return an operator of the committee, without the ports that no arithmetic touches."""
         nothing = object()
         return Operator(
             plan=self.plan,

@@ -44,6 +44,8 @@ class Costs:
         rows: seconds for the shares of one row of bodies, by number of the public object.
         hash_byte: of the Merkle tree over a vector.
         write_byte: of writing a file.
+        keep_byte: of storing shares, encrypted.
+        load_byte: of reading stored shares.
         send_byte: of serving a byte over TLS.
         receive_byte: of fetching one: TLS, hash and file.
         export_byte: of a byte of key files, rebuilt and hashed.
@@ -54,6 +56,8 @@ class Costs:
     rows: Mapping[int, float]
     hash_byte: float
     write_byte: float
+    keep_byte: float
+    load_byte: float
     send_byte: float
     receive_byte: float
     export_byte: float

@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from activities.shares import keep_shares, stored_shares
 from infra.bench.subject import Subject, cut_to
 from infra.bench.timing import median_times
 from infra.estimate.costs import Costs, ElementCosts
 from infra.estimate.log import points_of
 from infra.estimate.network import carry_costs
 from infra.estimate.work import key_set_bytes
+from infra.stores import FileStore
+from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.merkle import chunk_root
 from mpc_core.protocol.quorum import Quorum
 from mpc_core.protocol.setup import sets_contributed_by, sets_of
+from mpc_core.ring.galois import Ring
 from mpc_core.sharing.challenge import challenge
 from mpc_core.sharing.setup import (
     KEM_SEED_BYTES,
@@ -59,6 +63,7 @@ derivation of keys, which a batch pays once, does not count."""
 BODIES = 1 << 15
 """Bodies that are measured of each object."""
 FILE_BYTES = 1 << 24
+NARROW = 64
 EXPORTED = "test"
 """Its key files have all objects of the large sets and take a moment."""
 
@@ -85,11 +90,14 @@ def measure_costs(plan: Plan, layout: CeremonyLayout, say: Callable[[str], None]
     say("measuring files, network and key setup ...")
     send_byte, receive_byte = carry_costs(plan.layout.leaf_bytes, REPETITIONS)
     hash_byte, write_byte = _measure_file(plan.layout.leaf_bytes)
+    keep_byte, load_byte = _measure_shares(subject)
     return Costs(
         elements=elements,
         rows=rows,
         hash_byte=hash_byte,
         write_byte=write_byte,
+        keep_byte=keep_byte,
+        load_byte=load_byte,
         send_byte=send_byte,
         receive_byte=receive_byte,
         export_byte=_measure_export(),
@@ -165,11 +173,31 @@ def _measure_file(leaf_bytes: int) -> tuple[float, float]:
     return taken["hash"] / (1e9 * FILE_BYTES), taken["write"] / (1e9 * FILE_BYTES)
 
 
+def _measure_shares(subject: Subject) -> tuple[float, float]:
+    """Return the seconds that storing and reading a byte of shares takes."""
+    ring = Ring(NARROW, subject.layout.degree)
+    shares = ring.zeros(FILE_BYTES // (NARROW // 8 * ring.degree))
+    name, root = BatchName("N", 0), bytes(32)
+    with tempfile.TemporaryDirectory() as folder:
+        vault, work = (FileStore(Path(folder) / each) for each in ("vault", "work"))
+        operator = replace(subject.operator(1), vault=vault, work=work)
+        taken = median_times(
+            {
+                "keep": lambda: keep_shares(operator, name, root, shares),
+                "load": lambda: stored_shares(operator, name, root, ring),
+            },
+            REPETITIONS,
+        )
+    return taken["keep"] / (1e9 * shares.nbytes), taken["load"] / (1e9 * shares.nbytes)
+
+
 def _measure_export() -> float:
     """Return the seconds that a byte of key files takes, rebuilt from bodies and hashed."""
     parameters: Parameters = lookup(EXPORTED)
     bodies = {
-        item.number: np.zeros((item.bodies, 2) if item.word_bits > 64 else item.bodies, np.uint64)  # noqa: PLR2004
+        item.number: np.zeros(
+            (item.bodies, 2) if item.word_bits > NARROW else item.bodies, np.uint64
+        )
         for item in public_objects(parameters)
     }
     taken = median_times(

@@ -46,6 +46,8 @@ NOMINAL = Costs(
     },
     hash_byte=0.58 * _NS,
     write_byte=0.27 * _NS,
+    keep_byte=0.7 * _NS,
+    load_byte=0.9 * _NS,
     send_byte=1.7 * _NS,
     receive_byte=2.7 * _NS,
     export_byte=0.76 * _NS,

@@ -77,6 +77,7 @@ class CeremonyWork:
             seconds += sum(
                 costs.rows.get(segment.item, 0.0) * segment.count for segment in batch.segments
             )
+            seconds += self._loaded_bytes(batch) * costs.load_byte
         if batch.purpose == "audit":
             bodies = [each for each in self.layout.assembly if self._is_audited(each, batch)]
             seconds += sum(each.elements * self._each(each).answer for each in bodies)
@@ -100,7 +101,7 @@ class CeremonyWork:
     def answer(self, batch: BatchLayout) -> float:
         """Return what the answer, the verdict, and the stored shares cost."""
         each = self._each(batch)
-        kept = kept_bytes(batch) * (self.costs.hash_byte + self.costs.write_byte)
+        kept = kept_bytes(batch) * self.costs.keep_byte
         return batch.elements * (2 * each.answer + each.keep) + kept
 
     def coordinator(self, batch: BatchLayout) -> float:
@@ -109,9 +110,9 @@ class CeremonyWork:
         return batch.opened_bytes * self.costs.receive_byte + verdict
 
     def secure(self) -> float:
-        """Return what it costs to bring all shares into the vault."""
+        """Return what it costs to check all shares and to move them into the vault."""
         kept = sum(kept_bytes(batch) for batch in self._offline())
-        return 2 * kept * (self.costs.hash_byte + self.costs.write_byte)
+        return kept * self.costs.load_byte
 
     def rebuild(self) -> float:
         """Return what it costs to rebuild the key set from the openings and to hash it."""
@@ -121,10 +122,8 @@ class CeremonyWork:
         )
 
     def publish(self) -> float:
-        """Return what it costs the coordinator to write key set and transcript."""
-        opened = sum(batch.opened_bytes for batch in (*self._offline(), *self.layout.assembly))
-        size = opened + key_set_bytes(self.parameters)
-        return self.rebuild() + size * (2 * self.costs.hash_byte + self.costs.write_byte)
+        """Return what it costs the coordinator to write the key set; openings are linked."""
+        return self.rebuild() + key_set_bytes(self.parameters) * self.costs.write_byte
 
     def _offline(self) -> tuple[BatchLayout, ...]:
         return (*self.layout.noise, *self.layout.secrets, *self.layout.products)
@@ -132,6 +131,22 @@ class CeremonyWork:
     def _each(self, batch: BatchLayout) -> ElementCosts:
         purpose = SAME_COST.get(batch.purpose, batch.purpose)
         return self.costs.elements.get((purpose, batch.word_bits), NEGLIGIBLE)
+
+    def _loaded_bytes(self, batch: BatchLayout) -> int:
+        """Return the length of the shares of noise and products that bodies are made of."""
+        items = {item.number: item for item in public_objects(self.parameters)}
+        values = 0
+        for segment in batch.segments:
+            item = items[segment.item]
+            values += segment.count * item.row_bodies
+            if item.product is not None:
+                values += (
+                    segment.count
+                    * item.product.rows
+                    * item.product.row_length
+                    // (item.rows * batch.degree)
+                )
+        return values * batch.degree * batch.word_bits // 8
 
     @staticmethod
     def _is_audited(bodies: BatchLayout, audit: BatchLayout) -> bool:

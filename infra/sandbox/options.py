@@ -71,7 +71,8 @@ def open_ceremony(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
     """Make the ceremony that is asked for, or find the one to resume.
 
     Raises:
-        CeremonyError: RF-PLAN-* if there can be no such plan, RF-RUN-001 if the id is taken,
+        CeremonyError: RF-PLAN-* if there can be no such plan, RF-RUN-015 or RF-RUN-016 if memory
+            or disk do not suffice for it, RF-RUN-001 if the id is taken,
             RF-RUN-020 if there is nothing to resume, RF-RUN-005 if it is another ceremony,
             RF-DISK-* if the disk refuses.
     """
@@ -89,6 +90,7 @@ def _made(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
         seed=SetupSeed.parse(options.setup_seed) if options.setup_seed is not None else None,
     )
     plan = parties.signed.plan
+    _check_room(plan, options.directory)
     names = [operator.name for operator in plan.operators]
     with folder.being_made(names) as making:
         for home in (making.coordinator, *(making.operator(name) for name in names)):
@@ -98,6 +100,13 @@ def _made(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
             write_signed_plan(home.path, parties.signed)
         write_signed_plan(making.root, parties.signed)
     return folder, plan
+
+
+def _check_room(plan: Plan, directory: Path) -> None:
+    from infra.estimate.preflight import check_sandbox, room_at  # noqa: PLC0415  # loads the layout
+    from infra.party.rules import layout_of  # noqa: PLC0415
+
+    check_sandbox(plan, layout_of(plan), directory, room_at(directory))
 
 
 def _resumed(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:

@@ -82,8 +82,9 @@ def _mainnet():
 def _looks(agenda, *, seed, factors, in_flight=8):
     """Script a run: steps in order, batches side by side, each as long as its work takes.
 
-    Yields a time, the time of the next change, and what is done between them; `factors` says by how much the prediction of a stage
-    is wrong, and as much work as a batch has deviates by up to a third.
+    Yields a time, the time of the next change, and what is done between them; `factors` says by
+    how much the prediction of a stage is wrong, and as much work as a batch has deviates by up to
+    a third.
     """
     chance, now, done = random.Random(seed), 0.0, 0.0
     usual = agenda.batches["N", 0].total

@@ -154,13 +154,23 @@ def _progress(done, batches=8, **more):
     )
 
 
-def test_rate_and_time_left_count_what_is_new(tmp_path):
+def test_rates_count_what_is_new(tmp_path):
     status = Status(_plan(tmp_path))
     status.progressed(_progress(4, bits_done=400), 100.0)
-    assert status.view(100.0).seconds_left is None
     status.progressed(_progress(6, bits_done=600), 104.0)
     view = status.view(104.0)
-    assert (view.rate, view.bit_rate, view.seconds_left) == (0.5, 50.0, 4.0)
+    assert (view.rate, view.bit_rate) == (0.5, 50.0)
+
+
+def test_percent_and_time_left_are_those_of_the_whole_ceremony(tmp_path):
+    status = Status(_plan(tmp_path))
+    status.progressed(_progress(4), 100.0)
+    assert (status.view(100.0).percent, status.view(100.0).seconds_left) == (None, None)
+    status.progressed(_progress(5, percent=30, seconds_left=75.0), 100.0)
+    assert "30 %, 1 min 5 s left" in one_line(status.view(110.0))
+    status.progressed(_progress(8), 120.0)
+    assert (status.view(120.0).percent, status.view(120.0).seconds_left) == (30, 55.0)
+    assert status.view(1000.0).seconds_left == 0.0
 
 
 def test_a_resumed_stage_shows_no_rate_for_what_was_done_before(tmp_path):
