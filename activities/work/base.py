@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mpc_core.protocol.errors import CeremonyError
 from mpc_core.sharing.challenge import answer
 from mpc_core.sharing.opening import (
-    decode_double,
-    decode_single,
     decode_words,
     encode_words,
-    fitting_operators,
+    fitting_in,
+    open_double,
+    open_single,
 )
 
 if TYPE_CHECKING:
@@ -110,23 +108,17 @@ class BatchWork(ABC):
                 they do not lie on one polynomial.
         """
         plan, groups = self.operator.plan, self.batch.element_groups
-        decoded = {index: decode_words(data, groups, self.ring) for index, data in vectors.items()}
         if self.batch.opening == "double":
-            opened = decode_double(decoded, plan.threshold, groups, self.ring)
-        else:
-            opened = decode_single(decoded, plan.threshold, plan.quorum, self.ring)
-        return self._encoded(opened)
+            return open_double(vectors, plan.threshold, groups, self.ring)
+        return open_single(vectors, plan.threshold, plan.quorum, groups, self.ring)
 
     def fitting(self, vectors: Mapping[int, Buffer]) -> tuple[int, ...]:
         """Return whose vectors of a degree-t opening lie on the polynomial that n-t of them fit.
 
         A vector that is not canonical lies on none.
         """
-        plan, decoded = self.operator.plan, {}
-        for index, data in vectors.items():
-            with suppress(CeremonyError):
-                decoded[index] = decode_words(data, self.batch.element_groups, self.ring)
-        return fitting_operators(decoded, plan.threshold, plan.quorum, self.ring)
+        plan, groups = self.operator.plan, self.batch.element_groups
+        return fitting_in(vectors, plan.threshold, plan.quorum, groups, self.ring)
 
     def answer(self, drawn: Challenge, vector: Buffer) -> bytes:
         """Return Y_i of this operator's share vector."""
