@@ -143,13 +143,6 @@ _sum_three, _sum_four = _summing(3), _summing(4)
 
 
 @njit(nogil=True)
-def _ones(bits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Return 2^bits - 1, for 1 to 128 bits."""
-    none = u128.widen(uint64(0))
-    return u128.shift_right(none - u128.widen(uint64(1)), uint64(128) - bits)
-
-
-@njit(nogil=True)
 def _unpack(source, place, elements, shape, kept, refused, limbs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
     """Unpack one vector's elements of a tile, coefficient by coefficient."""
     degree, words, width = shape
@@ -251,7 +244,7 @@ def combine(  # noqa: PLR0917 numba takes arguments by position
     """
     shape = degree, words, (bits + uint64(7)) >> uint64(3)
     blocks, parts = uint64(factors.shape[0]), uint64(factors.shape[1])
-    mask, kept = _ones(bits), _ones(shape[2] << uint64(3))
+    mask, kept = u128.ones(bits), u128.ones(shape[2] << uint64(3))
     factor = u128.from_words(inverse[0], inverse[1] if words > uint64(1) else uint64(0))
     limbs = np.empty(uint64(sources.size) * degree * uint64(TILE_LIMBS), np.uint32)
     sums = np.empty(parts * degree * uint64(TILE_LIMBS), np.int64)

@@ -18,7 +18,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
-from numba import extending, types
+from numba import extending, njit, types, uint64
 from numba.extending import lower_builtin, models, register_model, type_callable
 
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ __all__ = [
     "low",
     "multiply_signed",
     "multiply_word",
+    "ones",
     "shift_right",
     "store",
+    "store_low",
     "u128",
     "widen",
     "widen_signed",
@@ -103,6 +105,18 @@ def store(typing_context, address, value):  # type: ignore[no-untyped-def] # noq
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
         builder.store(arguments[1], builder.inttoptr(arguments[0], POINTER), align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, u128), generate
+
+
+@intrinsic
+def store_low(typing_context, address, value):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, ARG001
+    """Write the low 64 bits of `value` to the 8 bytes at `address`."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+        word = builder.trunc(arguments[1], WORD)
+        builder.store(word, builder.inttoptr(arguments[0], POINTER), align=1)
         return context.get_dummy_value()
 
     return types.void(types.uint64, u128), generate
@@ -197,3 +211,10 @@ def multiply_signed(typing_context, value, word):  # type: ignore[no-untyped-def
         return builder.mul(arguments[0], builder.sext(arguments[1], WIDE))
 
     return u128(u128, types.int64), generate
+
+
+@njit(nogil=True)
+def ones(bits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Return 2^bits - 1, for 1 to 128 bits."""
+    none = widen(uint64(0))
+    return shift_right(none - widen(uint64(1)), uint64(128) - uint64(bits))

@@ -26,20 +26,21 @@ from mpc_core.sharing.answers import (
     parse_answer,
     value_of_answers,
 )
-from mpc_core.sharing.opening import element_weights
+from mpc_core.sharing.spans import bytes_of, spans_of, too_wide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from mpc_core.ring.galois import Ring, RingArray
-    from mpc_core.sharing.opening import ElementGroups
+    from mpc_core.sharing.opening import Buffer, ElementGroups
+    from mpc_core.sharing.spans import Span
 
 __all__ = [
     "Challenge",
+    "CombinationSum",
     "agrees_with",
     "answer",
+    "answer_for",
     "answers_on_polynomial",
     "challenge",
     "combinations",
@@ -51,8 +52,10 @@ __all__ = [
 
 KEY_BYTES, NONCE_BYTES, BLOCK_BYTES = 16, 8, 16
 CHUNK = 8
-PIECE = 512
-"""Chunks that are expanded at once: about 64 KB of stream."""
+PIECE_BYTES = 1 << 18
+"""Most bytes of elements that are taken at once; their stream is as long at K = 64."""
+
+ZEROS = bytes(1 << 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +65,17 @@ class Challenge:
     key: bytes
     nonce: bytes
 
-    def pieces(self, elements: int, degree: int) -> Iterator[NDArray[np.uint8]]:
-        """Yield the stream for this many elements, shape (at most `PIECE` chunks, rows)."""
+    def stream(self, first: int, count: int, degree: int) -> NDArray[np.uint8]:
+        """Return `count` chunks from number `first` on, one byte a row, shape (count, rows)."""
         rows = challenge_vectors(degree) * degree
-        cipher = Cipher(algorithms.AES128(self.key), modes.CTR(self.nonce + bytes(8)))
-        stream = cipher.encryptor()
-        chunks = -(-elements // CHUNK)
-        for start in range(0, chunks, PIECE):
-            size = min(PIECE, chunks - start) * rows
-            piece = np.empty(size + BLOCK_BYTES, np.uint8)
-            stream.update_into(bytes(size), piece.data)
-            yield piece[:size].reshape(-1, rows)
+        block, skip = divmod(first * rows, BLOCK_BYTES)
+        counter = self.nonce + block.to_bytes(BLOCK_BYTES - NONCE_BYTES, "big")
+        stream = Cipher(algorithms.AES128(self.key), modes.CTR(counter)).encryptor()
+        size = skip + count * rows
+        data = np.empty(size + BLOCK_BYTES, np.uint8)
+        for start in range(0, size, len(ZEROS)):
+            stream.update_into(memoryview(ZEROS)[: size - start], data.data[start:])
+        return data[skip:size].reshape(count, rows)
 
 
 def challenge(plan_hash: bytes, context_id: bytes, round_number: int, log_root: bytes) -> Challenge:
@@ -115,6 +118,84 @@ def subset_sums(
     return ring.from_exact(sums)
 
 
+class CombinationSum:
+    """The sums sum_l rho_l V_l of a vector that comes in parts, for every vector rho.
+
+    An element of weight i, which lives mod 2^(K - i), enters as 2^i times it. `subset_sums` is the
+    reference of the sums over rows that are kept here.
+
+    Security: a part meets additions only; addresses depend on the challenge, which is public.
+    """
+
+    __slots__ = ("_drawn", "_place", "_ring", "_sums", "_totals", "_weight")
+
+    def __init__(self, drawn: Challenge, ring: Ring) -> None:
+        from mpc_core.kernels import challenge as kernel  # noqa: PLC0415 - compiles at import
+
+        rows = challenge_vectors(ring.degree) * ring.degree
+        self._drawn, self._ring = drawn, ring
+        self._place = self._weight = 0
+        self._sums = np.zeros((rows, kernel.accumulators(ring.bits, ring.degree)), np.uint64)
+        self._totals = np.zeros((rows, ring.degree, 2), np.uint64)
+
+    def add(self, elements: RingArray, weight: int = 0) -> None:
+        """Take the next elements, all of one weight."""
+        data = np.ascontiguousarray(elements).reshape(-1).view(np.uint8)
+        for span in spans_of(((0, len(elements)),), self._ring, PIECE_BYTES):
+            self._add(data, span, weight)
+
+    def add_encoded(self, data: Buffer, groups: ElementGroups) -> None:
+        """Take the next elements from their encoding.
+
+        Raises:
+            CeremonyError: RF-BATCH-002 or -003 if it is not canonical.
+        """
+        encoded = bytes_of(data, groups, self._ring)
+        for span in spans_of(groups, self._ring, PIECE_BYTES):
+            if not self._add(encoded, span, span.weight):
+                raise too_wide(span.bits)
+
+    def result(self) -> RingArray:
+        """Return the sums so far, ceil(128/d) elements of GR(2^K, d)."""
+        self._settle(0)
+        exact, degree = self._ring.exact, self._ring.degree
+        words = self._totals if self._ring.word_shape else self._totals[..., 0]
+        totals = self._ring.to_exact(words)
+        powers = [exact.xi_power(c) for c in range(degree)]
+        rows = [totals[at : at + degree] for at in range(0, len(totals), degree)]
+        return self._ring.from_exact([exact.combine(powers, row) for row in rows])
+
+    def _add(self, data: NDArray[np.uint8], span: Span, weight: int) -> bool:
+        """Add a span of encoded elements; return whether it is canonical."""
+        from mpc_core.kernels import challenge as kernel  # noqa: PLC0415 - compiles at import
+
+        self._settle(weight)
+        chunk, skip = divmod(self._place, CHUNK)
+        tiles = -(-(skip + span.elements) // kernel.TILE)
+        stream = self._drawn.stream(chunk, tiles * (kernel.TILE // CHUNK), self._ring.degree)
+        part = span.readable(data, kernel.PADDING)
+        refused = kernel.add_selected(
+            part.ctypes.data,
+            span.elements,
+            skip,
+            self._ring.degree,
+            self._ring.bits,
+            span.bits,
+            stream,
+            self._sums,
+        )
+        self._place += span.elements
+        return not refused
+
+    def _settle(self, weight: int) -> None:
+        """Shift what was added since the weight changed by that weight, and go on with another."""
+        from mpc_core.kernels import challenge as kernel  # noqa: PLC0415 - compiles at import
+
+        if weight != self._weight or not weight:
+            kernel.settle(self._sums, self._weight, self._totals)
+            self._weight = weight
+
+
 def combinations(
     drawn: Challenge, elements: RingArray, groups: ElementGroups, ring: Ring
 ) -> RingArray:
@@ -122,21 +203,11 @@ def combinations(
 
     An element of the group of weight i, which lives mod 2^(K - i), enters as 2^i times it.
     """
-    from mpc_core.kernels import challenge as kernel  # noqa: PLC0415 - compiles at import
-
-    exact = ring.exact
-    weights = element_weights(groups)
-    sums = ring.zeros(challenge_vectors(ring.degree) * ring.degree)
-    start = 0
-    for stream in drawn.pieces(len(elements), ring.degree):
-        stop = min(start + CHUNK * len(stream), len(elements))
-        part = kernel.subset_sums(elements[start:stop], weights[start:stop], stream, ring)
-        sums = ring.add(sums, part)
-        start = stop
-    totals = ring.to_exact(sums)
-    powers = [exact.xi_power(c) for c in range(ring.degree)]
-    rows = [totals[at : at + ring.degree] for at in range(0, len(totals), ring.degree)]
-    return ring.from_exact([exact.combine(powers, row) for row in rows])
+    total, start = CombinationSum(drawn, ring), 0
+    for weight, count in groups:
+        total.add(elements[start : start + count], weight)
+        start += count
+    return total.result()
 
 
 def answer(drawn: Challenge, vector: RingArray, groups: ElementGroups, ring: Ring) -> bytes:
@@ -146,6 +217,19 @@ def answer(drawn: Challenge, vector: RingArray, groups: ElementGroups, ring: Rin
         the public v. It is no approval of v.
     """
     return encode_answer(ring.to_exact(combinations(drawn, vector, groups, ring)), ring.exact)
+
+
+def answer_for(drawn: Challenge, data: Buffer, groups: ElementGroups, ring: Ring) -> bytes:
+    """Return Y_i of an encoded share vector, or the value sum rho v of an encoded opening v.
+
+    Raises:
+        CeremonyError: RF-BATCH-002 or -003 if the encoding is not canonical.
+
+    Security: as `answer`.
+    """
+    total = CombinationSum(drawn, ring)
+    total.add_encoded(data, groups)
+    return encode_answer(ring.to_exact(total.result()), ring.exact)
 
 
 def expected_value(drawn: Challenge, v: RingArray, groups: ElementGroups, ring: Ring) -> bytes:

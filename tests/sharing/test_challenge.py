@@ -14,14 +14,17 @@ from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.galois import Ring
 from mpc_core.sharing.answers import agrees_with, answers_on_polynomial, parse_answer
 from mpc_core.sharing.challenge import (
-    PIECE,
+    PIECE_BYTES,
     Challenge,
+    CombinationSum,
     answer,
+    answer_for,
     challenge,
+    combinations,
     expected_value,
     subset_sums,
 )
-from mpc_core.sharing.opening import decode_double, element_weights, reduce_groups
+from mpc_core.sharing.opening import decode_double, element_weights, encode_words, reduce_groups
 from tests.sharing.test_opening import sharing
 
 PLAN, CONTEXT, ROOT = (hashlib.sha256(name).digest() for name in (b"plan", b"context", b"root"))
@@ -93,9 +96,9 @@ def test_an_answer_is_the_sum_of_rho_times_the_vector_in_the_stated_bit_order(
     ],
 )
 def test_answers_are_pinned(bits: int, degree: int, digest: str) -> None:
-    """A fixed vector longer than a piece of the stream: element l has coefficients l d + c + 1."""
+    """A fixed vector: element l has coefficients l d + c + 1."""
     ring = Ring(bits, degree)
-    count = 8 * PIECE + 11
+    count = 8 * 512 + 11
     values = ring.zeros(count)
     values.reshape(count * degree, -1)[:, 0] = np.arange(1, count * degree + 1)
 
@@ -104,28 +107,120 @@ def test_answers_are_pinned(bits: int, degree: int, digest: str) -> None:
     assert hashlib.sha256(found).hexdigest() == digest
 
 
-@settings(max_examples=40, deadline=None)
+def defined_answer(values, groups, ring: Ring) -> bytes:
+    """Return the answer as `subset_sums` and the definition of rho make it."""
+    exact, degree = ring.exact, ring.degree
+    rows = -(-128 // degree) * degree
+    chunks = -(-len(values) // 8)
+    cipher = Cipher(algorithms.AES(DRAWN.key), modes.CTR(DRAWN.nonce + bytes(8))).encryptor()
+    stream = np.frombuffer(cipher.update(bytes(chunks * rows)), np.uint8).reshape(chunks, rows)
+    sums = ring.to_exact(subset_sums(values, element_weights(groups), stream, ring))
+    powers = [exact.xi_power(c) for c in range(degree)]
+    return b"".join(
+        coefficient.to_bytes(ring.bits // 8, "little")
+        for at in range(0, rows, degree)
+        for coefficient in exact.combine(powers, sums[at : at + degree])
+    )
+
+
+def random_vector(groups, ring: Ring, seed: int):
+    """Return reduced random elements, many of them the largest there are."""
+    rng = np.random.default_rng(seed)
+    count = sum(size for _, size in groups)
+    values = rng.integers(0, 2**64, ring.shape(count), dtype=np.uint64)
+    values[rng.random(values.shape) < 0.3] = np.uint64(2**64 - 1)
+    return reduce_groups(values, groups, ring)
+
+
+@settings(max_examples=60, deadline=None)
 @given(
     bits=st.sampled_from([64, 128]),
     degree=st.sampled_from([1, 3, 4]),
-    groups=st.lists(st.tuples(st.integers(0, 127), st.integers(0, 20)), min_size=1, max_size=3),
+    groups=st.lists(st.tuples(st.integers(0, 63), st.integers(0, 40)), max_size=4).map(tuple),
     seed=st.integers(0, 2**32),
 )
 def test_kernel_and_reference_add_up_the_same_subsets(
     bits: int, degree: int, groups, seed: int
 ) -> None:
-    from mpc_core.kernels import challenge as kernel
-
     ring = Ring(bits, degree)
-    weights = element_weights(tuple((weight % bits, count) for weight, count in groups))
-    rng = np.random.default_rng(seed)
-    values = rng.integers(0, 2**64, ring.shape(len(weights)), dtype=np.uint64)
-    stream = rng.integers(0, 256, (-(-len(weights) // 8), 7), dtype=np.uint8)
+    values = random_vector(groups, ring, seed)
+    expected = defined_answer(values, groups, ring)
 
-    assert (
-        kernel.subset_sums(values, weights, stream, ring)
-        == subset_sums(values, weights, stream, ring)
-    ).all()
+    assert answer(DRAWN, values, groups, ring) == expected
+    assert answer_for(DRAWN, encode_words(values, groups, ring), groups, ring) == expected
+
+
+@pytest.mark.parametrize("weight", [64, 100, 127])
+def test_weights_beyond_a_word_enter_as_powers_of_two(weight: int) -> None:
+    ring = Ring(128, 3)
+    groups = ((0, 3), (weight, 9))
+    values = random_vector(groups, ring, weight)
+
+    found = answer_for(DRAWN, encode_words(values, groups, ring), groups, ring)
+
+    assert found == defined_answer(values, groups, ring)
+
+
+@pytest.mark.parametrize("degree", [3, 4])
+@pytest.mark.parametrize("bits", [64, 128])
+def test_the_largest_elements_overflow_no_limb(bits: int, degree: int) -> None:
+    ring = Ring(bits, degree)
+    values = ring.zeros(300) - np.uint64(1)
+    groups = ((0, 300),)
+
+    assert answer(DRAWN, values, groups, ring) == defined_answer(values, groups, ring)
+
+
+@pytest.mark.parametrize("bits", [64, 128])
+def test_a_vector_of_many_pieces_is_answered_as_its_parts_are(bits: int) -> None:
+    ring = Ring(bits, 3)
+    count = 3 * PIECE_BYTES // bits
+    groups = ((0, count), (5, 1001))
+    values = random_vector(groups, ring, 1)
+    whole = answer_for(DRAWN, encode_words(values, groups, ring), groups, ring)
+    total = CombinationSum(DRAWN, ring)
+
+    for start in range(0, count, 999):
+        total.add(values[start : min(start + 999, count)])
+    total.add(values[count:], 5)
+
+    exact = ring.exact
+    assert tuple(ring.to_exact(total.result())) == parse_answer(whole, exact)
+
+
+def test_a_sum_may_be_looked_at_before_it_is_complete() -> None:
+    ring = Ring(128, 4)
+    values = random_vector(((0, 21),), ring, 3)
+    total = CombinationSum(DRAWN, ring)
+
+    for stop in (5, 13, 21):
+        total.add(values[max(stop - 8, 0) : stop])
+        expected = combinations(DRAWN, values[:stop], ((0, stop),), ring)
+        assert (total.result() == expected).all()
+
+
+@pytest.mark.parametrize("bits", [64, 128])
+@pytest.mark.parametrize("place", [0, 1, 63, 64, 130, -1])
+def test_an_encoding_with_one_coefficient_too_wide_is_not_answered(bits: int, place: int) -> None:
+    ring = Ring(bits, 3)
+    groups = ((0, 5), (3, 70))
+    data = bytearray(encode_words(ring.zeros(75), groups, ring))
+    width = bits // 8
+    last = (15 + place % 210 + 1) * width - 1
+    data[last] = 0x1F
+    answer_for(DRAWN, bytes(data), groups, ring)
+
+    data[last] = 0x20
+    with pytest.raises(CeremonyError, match="RF-BATCH-003"):
+        answer_for(DRAWN, memoryview(data), groups, ring)
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_an_encoding_of_another_length_is_not_answered(change: int) -> None:
+    ring = Ring(64, 3)
+
+    with pytest.raises(CeremonyError, match="RF-BATCH-002"):
+        answer_for(DRAWN, bytes(24 * 10 + change), ((0, 10),), ring)
 
 
 class Batch:
