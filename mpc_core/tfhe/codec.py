@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.tfhe.bodies import pieces_of
 from mpc_core.tfhe.objects import public_object
 from mpc_core.tfhe.xof import GENERATION, SEED_BYTES, mask_rows, mask_stream
 
@@ -127,7 +128,8 @@ class Writer:
         parameters: the parameter set.
         seed: public seed, 16 bytes.
         tag: tag of the key set.
-        bodies: by object number, shape (bodies,), or (bodies, 2) for 128-bit objects.
+        bodies: by object number, shape (bodies,), or (bodies, 2) for 128-bit objects; opened
+            bodies are read piece by piece.
         write: takes the file, piece by piece.
     """
 
@@ -154,9 +156,11 @@ class Writer:
 
     def words(self, item: PublicObject) -> None:
         """Write bodies."""
-        bodies = self._bodies[item.number]
-        assert bodies.size == item.bodies * item.word_bits // _NARROW
-        self._write(np.ascontiguousarray(bodies, dtype="<u8").tobytes())
+        passed = 0
+        for piece in pieces_of(self._bodies, item.number):
+            self._write(piece.astype("<u8", copy=False).tobytes())
+            passed += piece.size
+        assert passed == item.bodies * item.word_bits // _NARROW
 
     def masks(self, item: PublicObject) -> None:
         """Write masks, made from the seed."""

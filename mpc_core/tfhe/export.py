@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mpc_core.tfhe.objects import PublicObject
     from mpc_core.tfhe.parameters import Drift, Parameters
 
-__all__ = ["KeyFile", "KeyFileContents", "read_key_file", "write_key_file"]
+__all__ = ["KeyFile", "KeyFileContents", "read_key_file", "write_key_file", "write_key_set"]
 
 
 class KeyFile(Enum):
@@ -82,10 +82,40 @@ def write_key_file(
         parameters: the parameter set.
         seed: public seed, 16 bytes.
         tag: tag of the key set, at most `TAG_LIMIT` bytes.
-        bodies: by object number, shape (bodies,), or (bodies, 2) for 128-bit objects.
+        bodies: by object number, shape (bodies,), or (bodies, 2) for 128-bit objects; those of
+            `OpenedBodies` are never all in memory.
         write: for instance the `write` of a file or the `update` of a hash.
     """
     _walk(file, Writer(parameters, seed, tag, bodies, write=write))
+
+
+def write_key_set(
+    parameters: Parameters,
+    seed: bytes,
+    tag: bytes,
+    bodies: Mapping[int, NDArray[np.uint64]],
+    writes: Mapping[KeyFile, Callable[[bytes], object]],
+) -> None:
+    """Pass the bytes of all key files to a function each, and read the bodies only once.
+
+    Args:
+        parameters: the parameter set.
+        seed: public seed, 16 bytes.
+        tag: tag of the key set, at most `TAG_LIMIT` bytes.
+        bodies: by object number, as for `write_key_file`.
+        writes: for every file what takes it, piece by piece.
+    """
+
+    def sink(*files: KeyFile) -> Writer:
+        def write(piece: bytes) -> None:
+            for file in files:
+                writes[file](piece)
+
+        return Writer(parameters, seed, tag, bodies, write=write)
+
+    for file in KeyFile:
+        _front(file, sink(file))
+    _server_key(sink(*filter(_has_server_key, KeyFile)))
 
 
 def read_key_file(
@@ -105,18 +135,27 @@ def read_key_file(
 
 
 def _walk(file: KeyFile, sink: Sink) -> None:
+    _front(file, sink)
+    if _has_server_key(file):
+        _server_key(sink)
+
+
+def _has_server_key(file: KeyFile) -> bool:
+    """Tell whether a file ends with the server key, which is then all but some kilobytes of it."""
+    return file is not KeyFile.COMPACT_PUBLIC_KEY
+
+
+def _front(file: KeyFile, sink: Sink) -> None:
+    """Pass what a file has besides the server key."""
     header(sink, file.value)
     if file is KeyFile.COMPACT_PUBLIC_KEY:
         _compact_public_key(sink)
-    elif file is KeyFile.COMPRESSED_SERVER_KEY:
-        _server_key(sink)
-    else:
+    elif file is KeyFile.COMPRESSED_XOF_KEY_SET:
         versions(sink, 1, 0, 0, 0)
         sink.seed()
         versions(sink, 1, 0)
         _seeded_compact_key(sink, item_of(sink, 1), derived=False)
         sink.tag()
-        _server_key(sink)
 
 
 def _compact_public_key(sink: Sink) -> None:
