@@ -30,7 +30,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from infra.board.wire import verify_signature
-from infra.publish.mapped import mapped
+from infra.files import mapped
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.merkle import chunk_root
 

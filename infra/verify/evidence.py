@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.files import mapped
 from infra.party.rules import layout_of
 from infra.plan.signing import verify_signed_plan
 from infra.publish.files import (
@@ -31,7 +32,6 @@ from infra.publish.manifest import (
     is_cut_short,
     parse_manifest,
 )
-from infra.publish.mapped import mapped
 from infra.verify.verdict import FILE_MISSING, FILE_TOO_SHORT, invalid
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.tfhe.parameters import lookup
