@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from infra.board import export
+from infra.verify import verify
 from mpc_core.protocol.entries import Summons, WriteOff
 from tests.support.reveal import key_holders
 from tests.support.sandbox import Sandbox, finished, seeded
@@ -37,7 +38,7 @@ def starts(ceremony):
 
 
 def test_an_operator_killed_and_started_again_catches_up_and_changes_nothing(ceremony, tmp_path):
-    with sandbox(tmp_path / "elsewhere", "another") as running:
+    with sandbox(tmp_path / "elsewhere", "another", *seeded(), "--keep-openings") as running:
         running.until_progress("N", 3)
         running.kill("op-03")
         visitor = running.start_again("op-03")
@@ -48,6 +49,7 @@ def test_an_operator_killed_and_started_again_catches_up_and_changes_nothing(cer
     assert key_holders(again.folder, again.plan) == (1, 2, 3, 4)
     assert statements(again, WriteOff) == []
     assert starts(again) == [1, 1, 2, 1]
+    assert verify(again.folder.root).not_repeated == ()
     assert "Optimal (4 of 4)" in last_progress(again)
 
 

@@ -16,11 +16,16 @@ from infra.party.rules import party_state
 from infra.plan import COORDINATOR
 from infra.publish import Keeps
 from infra.publish.manifest import OPENINGS
+from infra.sandbox import supervisor
+from infra.sandbox.commands import party_command
+from infra.sandbox.options import SandboxOptions
+from infra.sandbox.run import run_sandbox
 from infra.stores import BlobStore, FileStore
 from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox
 from infra.verify import Outcome, verify
 from mpc_core.protocol.errors import CeremonyError
+from tests.infra.test_sandbox_units import Recorder
 from tests.support.ports import Clock, MemoryBoard, MemoryLog
 from tests.support.published import undisturbed
 
@@ -145,3 +150,23 @@ def test_who_once_asked_for_all_openings_gets_them_at_a_later_start_too(tmp_path
     assert keeps_from_now_on(home, all_of_them=False) is Keeps.ASSEMBLY
     assert keeps_from_now_on(home, all_of_them=True) is Keeps.ALL
     assert keeps_from_now_on(home, all_of_them=False) is Keeps.ALL
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_sandbox_hands_the_wish_for_all_openings_on_to_the_coordinator(
+    wanted, tmp_path, monkeypatch
+):
+    errands = []
+
+    class Started:
+        def __init__(self, *_, errand, **__):
+            errands.append(errand)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(supervisor, "Supervisor", Started)
+    options = SandboxOptions(tmp_path / "all", identifier="one", keep_openings=wanted)
+    with pytest.raises(CeremonyError, match="RF-RUN-009"):
+        run_sandbox(options, Recorder(), lambda _: None)
+    keep = errands[0].keep_openings
+    command = party_command("coordinator", tmp_path, "h:1", "h", keep_openings=keep)
+    assert ("--keep-openings" in command) is wanted
