@@ -166,19 +166,22 @@ class BulkClient:
         """
         until = time.monotonic() + seconds
         connection = self._taken(peer)
+        line = connection.line()
+        line.until = until
+        line.settimeout(self._patience.silence_seconds)
+        reusable = False
         try:
-            line = connection.line()
-            line.until = until
-            line.settimeout(self._patience.silence_seconds)
             with hang_up.ends(line):
                 connection.request("GET", path, headers=_USER_AGENT | dict(headers))
                 with connection.getresponse() as response:
                     yield response
                     reusable = _is_read(response) and not response.will_close
-        except BaseException:
-            connection.close()
+        except Exception as error:
+            if line.trouble is not None:
+                raise line.trouble from error
             raise
-        self._give_back(peer, connection, reusable=reusable)
+        finally:
+            self._give_back(peer, connection, reusable=reusable and line.trouble is None)
 
     def _taken(self, peer: Peer) -> _Connection:
         """Return an idle connection that the peer has not closed, or a new one."""

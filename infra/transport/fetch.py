@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["fetch_blob", "is_blob"]
 
 _SHORT_ANSWER = 4096
-_TLS_RECORD = 16 * 1024
+_PIECE = 256 * 1024
 _TICK_SECONDS = 1.0
 _OK, _PARTIAL, _NOT_FOUND = 200, 206, 404
 _WRONG_ANSWERS = frozenset({"RF-PEER-010", "RF-PEER-011", "RF-PEER-014"})
@@ -200,11 +200,12 @@ class _Download:
             raise too_long(self.peer, self.path, self.size)
         if declared is not None and declared < missing:
             raise self._truncated(f"{part.present + declared} bytes")
-        while piece := response.read1(min(missing + 1, _TLS_RECORD)):
-            missing -= len(piece)
+        buffer = memoryview(bytearray(_PIECE))
+        while count := response.readinto(buffer[: missing + 1]):
+            missing -= count
             if missing < 0:
                 raise too_long(self.peer, self.path, self.size)
-            part.take(piece)
+            part.take(buffer[:count])
         if missing and declared is not None:
             raise http.client.IncompleteRead(b"", missing)
         if missing:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Part"]
 
-_WRITTEN_AT_ONCE = 256 * 1024
-
 
 class Part:
     """Bytes `start` to `stop` of a blob, as far as they are here.
@@ -45,8 +43,6 @@ class Part:
         self.path, self.start, self.stop = path, start, stop
         self._leaf_bytes = leaf_bytes
         self._known = known
-        self._pending: list[bytes] = []
-        self._pending_bytes = 0
         self._file: int | None = None
         self._hasher = LeafHasher(leaf_bytes)
         self.resumed = False
@@ -87,8 +83,8 @@ class Part:
             self._known = None
             self._open(os.O_APPEND)
 
-    def take(self, piece: bytes) -> None:
-        """Add the next bytes.
+    def take(self, piece: memoryview) -> None:
+        """Add the next bytes; they are done with when this returns.
 
         Raises:
             CeremonyError: RF-DISK-001 or RF-DISK-002.
@@ -96,28 +92,10 @@ class Part:
         begin = self.present
         self._hasher.update(piece)
         if self._known is not None:
-            if bytes(self._known[begin : begin + len(piece)]) == piece:
+            if equal(self._known[begin : begin + len(piece)], piece):
                 return
             self._write_known(begin)
-        self._pending.append(piece)
-        self._pending_bytes += len(piece)
-        if self._pending_bytes >= _WRITTEN_AT_ONCE:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits to be written.
-
-        Raises:
-            CeremonyError: RF-DISK-001 or RF-DISK-002.
-        """
-        if not self._pending:
-            return
-        if self._file is None:
-            self._open(os.O_TRUNC)
-        assert self._file is not None
-        pieces, self._pending, self._pending_bytes = self._pending, [], 0
-        with disk_errors(self.path):
-            append(self._file, pieces)
+        self._write(piece)
 
     def leave(self) -> None:
         """Close the file, with everything in it that arrived: the next call goes on from there.
@@ -127,7 +105,6 @@ class Part:
         """
         if self._known is not None and self.present:
             self._write_known(self.present)
-        self.flush()
         self._close()
 
     def finish(self) -> tuple[bytes, ...]:
@@ -136,10 +113,8 @@ class Part:
         Raises:
             CeremonyError: RF-DISK-001 or RF-DISK-002.
         """
-        if self._known is None:
-            if self._file is None and not self._pending:
-                self._open(os.O_TRUNC)
-            self.flush()
+        if self._known is None and not self.size:
+            self._write(memoryview(b""))
         self._close()
         return self._hasher.leaves()
 
@@ -149,8 +124,6 @@ class Part:
         Raises:
             CeremonyError: RF-DISK-002.
         """
-        self._pending.clear()
-        self._pending_bytes = 0
         self._close()
         with disk_errors(self.path):
             self.path.unlink(missing_ok=True)
@@ -161,10 +134,14 @@ class Part:
         """Let the file have the first bytes, which equal the known ones, and write from now on."""
         assert self._known is not None
         known, self._known = self._known, None
-        self._open(os.O_TRUNC)
+        self._write(known[:count])
+
+    def _write(self, piece: memoryview) -> None:
+        if self._file is None:
+            self._open(os.O_TRUNC)
         assert self._file is not None
         with disk_errors(self.path):
-            append(self._file, [known[:count]])
+            append(self._file, [piece])
 
     def _open(self, how: int) -> None:
         with disk_errors(self.path):

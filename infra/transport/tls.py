@@ -298,11 +298,16 @@ class _ReportingConnection(ssl.SSLObject):
 class PinnedSocket(ssl.SSLSocket):
     """A blocking connection that says why its handshake failed, and that knows a last moment.
 
+    Who reads through a buffer would lose what arrived just before an error. So an error while
+    something is received looks like the end of the stream, and stays in `trouble`.
+
     Attributes:
         until: monotonic time after which nothing is received any more.
+        trouble: what ended the stream, if not the peer.
     """
 
     until: float = math.inf
+    trouble: OSError | None = None
 
     def do_handshake(self, block: bool = False) -> None:
         """Shake hands; a refusal is reported and raised as what it means."""
@@ -316,14 +321,17 @@ class PinnedSocket(ssl.SSLSocket):
             raise context.refused(error) from error
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
-        """Receive what is there or comes in time, at most until the last moment."""
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer as a whole took too long")
-        silence = self.gettimeout()
-        if silence is None or left < silence:
-            self.settimeout(left)
-        return super().recv_into(buffer, nbytes, flags)
+        """Receive what is there or comes in time; 0 at the end and after the last moment."""
+        left, silence = self.until - time.monotonic(), self.gettimeout()
+        try:
+            if left <= 0:
+                raise TimeoutError("the answer as a whole took too long")
+            if silence is None or left < silence:
+                self.settimeout(left)
+            return super().recv_into(buffer, nbytes, flags)
+        except OSError as error:
+            self.trouble = error
+            return 0
 
 
 def _anchor(name: str, key: bytes) -> x509.Certificate:
