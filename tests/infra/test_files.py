@@ -7,8 +7,11 @@ import pytest
 
 from infra.files import (
     SECRET_FILE,
+    append,
     disk_errors,
+    equal,
     make_directory,
+    mapped,
     replace_durably,
     write_atomic,
 )
@@ -98,3 +101,47 @@ def test_content_and_name_are_synced_in_this_order(tmp_path, monkeypatch):
     replace_durably(tmp_path / "b.part", tmp_path / "b")
     assert steps == ["file", "rename", "directory"] * 2
     assert (tmp_path / "b").read_bytes() == b"2"
+
+
+def test_every_byte_of_every_piece_is_appended(tmp_path):
+    pieces = [bytes([number % 251]) * (number % 7) for number in range(3000)]
+    descriptor = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+    append(descriptor, [])
+    append(descriptor, pieces)
+    append(descriptor, [memoryview(b"end")])
+    os.close(descriptor)
+    assert (tmp_path / "file").read_bytes() == b"".join(pieces) + b"end"
+
+
+def test_a_short_write_is_continued(tmp_path, monkeypatch):
+    writev = os.writev
+    monkeypatch.setattr(os, "writev", lambda file, pieces: writev(file, [pieces[0][:2]]))
+    descriptor = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+    append(descriptor, [b"12345", b"6", b"789"])
+    os.close(descriptor)
+    assert (tmp_path / "file").read_bytes() == b"123456789"
+
+
+def test_a_map_outlives_its_file_and_links_are_not_followed(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    seen = mapped(path)
+    path.unlink()
+    assert seen == b"content"
+    path.write_bytes(b"")
+    assert mapped(path) == b""
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(OSError, match="ymbolic"):
+        mapped(tmp_path / "link")
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+def test_equal_means_the_same_length_and_bytes(size):
+    data = os.urandom(size)
+    one = memoryview(data)
+    assert equal(one, memoryview(bytearray(data)))
+    assert not equal(one, memoryview(data + b"x"))
+    for at in {0, size // 2, size - 1} if size else ():
+        other = bytearray(data)
+        other[at] ^= 1
+        assert not equal(one, memoryview(other))
