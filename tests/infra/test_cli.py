@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from infra.cli.main import app
 from mpc_core.protocol.errors import CeremonyError
 
-COMMANDS = ("sandbox", "coordinator", "operator", "verify", "decrypt", "bench")
+COMMANDS = ("sandbox", "coordinator", "operator", "verify", "decrypt", "bench", "estimate")
 
 
 def _run(*arguments):
