@@ -43,7 +43,7 @@ from infra.stores import BlobStore, FileStore
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
 from infra.temporal.version import activities_only
-from infra.transport.client import PeerClient
+from infra.transport.client import Patience, PeerClient
 from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox, make_app, serve
 from infra.transport.tls import Identity, Members
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from infra.network.places import Reach
     from infra.plan import SetupSeed
     from mpc_core.protocol.plan import Plan
 
@@ -66,7 +67,7 @@ _log = structlog.get_logger()
 
 
 def run_operator(
-    home: Path, temporal: str, board: str, listen: str, shared_openings: Path | None = None
+    home: Path, temporal: str, board: str, reach: Reach, shared_openings: Path | None = None
 ) -> int:
     """Run the operator of this home until it is stopped.
 
@@ -74,7 +75,7 @@ def run_operator(
         home: its folder, with the signed plan, vault/ and work/.
         temporal: address of the Temporal server.
         board: address of the coordinator's log, host:port.
-        listen: this machine's address at which the others reach the operator.
+        reach: how the operator and the others reach each other.
         shared_openings: where parties on this machine keep opened values once.
 
     Raises:
@@ -84,7 +85,7 @@ def run_operator(
     place.check()
     configure_logging(place.name)
     with place.locked():
-        asyncio.run(_serve_operator(place, temporal, _address(board), listen))
+        asyncio.run(_serve_operator(place, temporal, _address(board), reach))
     return 0
 
 
@@ -146,7 +147,7 @@ class _Seat:
 class _Assembly:
     """The parts of an operator's process, wired together."""
 
-    def __init__(self, home: Home, seat: _Seat, board: tuple[str, int]) -> None:
+    def __init__(self, home: Home, seat: _Seat, board: tuple[str, int], ranges: int) -> None:
         plan = seat.plan
         vault = FileStore(home.vault)
         vault.sweep()
@@ -155,7 +156,9 @@ class _Assembly:
         self.meter = MetricsRecorder(home.metrics_file, home.name)
         self.ledger = _StageLedger(home.sent_file, self.meter.sent)
         self.identity = Identity(home.name, seat.key, Members.of_plan(plan))
-        self.client = PeerClient(self.identity, ledger=self.ledger)
+        self.client = PeerClient(
+            self.identity, patience=Patience(ranges=ranges), ledger=self.ledger
+        )
         self.outbox = Outbox(home.outbox, self.ledger)
         blobs = BlobStore(self.outbox, plan.layout.leaf_bytes, self._wake, SharedOpenings.of(home))
         blobs.sweep()
@@ -224,8 +227,8 @@ class _StageLedger(SentLedger):
         self._charge(label, count)
 
 
-async def _serve_operator(home: Home, temporal: str, board: tuple[str, int], listen: str) -> None:
-    parts = await asyncio.to_thread(_Assembly, home, _Seat.of(home), board)
+async def _serve_operator(home: Home, temporal: str, board: tuple[str, int], reach: Reach) -> None:
+    parts = await asyncio.to_thread(_Assembly, home, _Seat.of(home), board, reach.ranges)
     loop = asyncio.get_running_loop()
     app = make_app(parts.identity, parts.outbox)
     app.router.add_post(OWED_PATH, parts.owed)
@@ -233,7 +236,7 @@ async def _serve_operator(home: Home, temporal: str, board: tuple[str, int], lis
         stack.callback(parts.ledger.save)
         stack.callback(parts.client.close)
         stack.callback(parts.meter.save)
-        port = await stack.enter_async_context(serve(app, parts.identity, host=listen))
+        port = await stack.enter_async_context(serve(app, parts.identity, host=reach.listen))
         following = asyncio.create_task(
             WitnessLoop(parts.replica, parts.transport, parts.witness).run()
         )
@@ -241,7 +244,7 @@ async def _serve_operator(home: Home, temporal: str, board: tuple[str, int], lis
         presence = Presence(
             parts.log,
             parts.steps,
-            (listen, port),
+            (reach.listen, port),
             failed=lambda: _stop_soon(loop, following),
         )
         threading.Thread(target=presence.run, name="presence", daemon=True).start()

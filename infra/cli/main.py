@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.cli.ending import ending, print_json
-from infra.network.places import LOOPBACK
+from infra.network.places import LOOPBACK, Reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,12 @@ Home = Annotated[
 Temporal = Annotated[str, typer.Option("--temporal", help="Address of the Temporal server.")]
 Listen = Annotated[
     str, typer.Option("--listen", help="This machine's address, at which the others reach it.")
+]
+Ranges = Annotated[
+    int,
+    typer.Option(
+        "--ranges", min=1, max=64, help="Parts of a file to fetch at once over long lossy lines."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
 KeepOpenings = Annotated[
@@ -132,6 +138,7 @@ def coordinator_run(
     temporal: Temporal,
     *,
     listen: Listen = LOOPBACK,
+    ranges: Ranges = 1,
     keep_openings: KeepOpenings = False,
     shared_openings: SharedOpenings = None,
     ciphertext: Annotated[
@@ -153,7 +160,7 @@ def coordinator_run(
             run_coordinator(
                 home,
                 temporal,
-                listen,
+                Reach(listen, ranges),
                 ciphertext or b"",
                 keep_openings=keep_openings,
                 shared_openings=shared_openings,
@@ -165,8 +172,10 @@ def coordinator_run(
 def operator_run(
     home: Home,
     temporal: Temporal,
+    *,
     board: Annotated[str, typer.Option("--board", help="Address of the coordinator's log.")],
     listen: Listen = LOOPBACK,
+    ranges: Ranges = 1,
     shared_openings: SharedOpenings = None,
 ) -> None:
     """Take part in the ceremony of this home; a second start goes on where the first ended."""
@@ -174,7 +183,9 @@ def operator_run(
         from infra.operator import run_operator
 
         _stop_like_ctrl_c()
-        raise typer.Exit(run_operator(home, temporal, board, listen, shared_openings))
+        raise typer.Exit(
+            run_operator(home, temporal, board, Reach(listen, ranges), shared_openings)
+        )
 
 
 @app.command()

@@ -45,7 +45,7 @@ from infra.stores import BlobStore, FileStore
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
 from infra.temporal.version import make_current, pinned, require_same_version
-from infra.transport.client import PeerClient
+from infra.transport.client import Patience, PeerClient
 from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox, make_app, serve
 from infra.transport.tls import Identity, Members
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
+    from infra.network.places import Reach
     from infra.publish import Keeps
     from mpc_core.protocol.plan import Plan
 
@@ -86,7 +87,7 @@ WORKFLOWS = [
 def run_coordinator(
     home: Path,
     temporal: str,
-    listen: str,
+    reach: Reach,
     ciphertext: bytes = b"",
     *,
     keep_openings: bool = False,
@@ -97,7 +98,7 @@ def run_coordinator(
     Args:
         home: its folder, with the signed plan, vault/ and work/.
         temporal: address of the Temporal server.
-        listen: this machine's address at which the operators reach the log.
+        reach: how the operators and the coordinator reach each other.
         ciphertext: Merkle root of a list in its outbox, to have that decrypted instead.
         keep_openings: whether the transcript keeps every opened value; said once, it holds.
         shared_openings: where parties on this machine keep opened values once.
@@ -110,7 +111,7 @@ def run_coordinator(
     configure_logging(place.name)
     with place.locked():
         keeps = keeps_from_now_on(place, all_of_them=keep_openings)
-        asyncio.run(_conduct(place, temporal, listen, ciphertext, keeps))
+        asyncio.run(_conduct(place, temporal, reach, ciphertext, keeps))
     return 0
 
 
@@ -159,7 +160,7 @@ class Coordinator:
     listen: str
 
     @classmethod
-    async def of(cls, home: Home, listen: str, ciphertext: bytes, keeps: Keeps) -> Coordinator:
+    async def of(cls, home: Home, reach: Reach, ciphertext: bytes, keeps: Keeps) -> Coordinator:
         """Wire the coordinator of a home, to create a key set or to decrypt this list."""
         signed = load_signed_plan(home.path)
         plan = signed.plan
@@ -170,7 +171,7 @@ class Coordinator:
         meter = MetricsRecorder(home.metrics_file, COORDINATOR)
         ledger = SentLedger(home.sent_file)
         identity = Identity(COORDINATOR, key, Members.of_plan(plan))
-        client = PeerClient(identity, ledger=ledger)
+        client = PeerClient(identity, patience=Patience(ranges=reach.ranges), ledger=ledger)
         outbox = Outbox(home.outbox, ledger)
         blobs = BlobStore(outbox, plan.layout.leaf_bytes, shared=SharedOpenings.of(home))
         blobs.sweep()
@@ -187,7 +188,7 @@ class Coordinator:
             ).result(),
             tick=_heartbeat,
         )
-        peers = PeerBook(plan, client, blobs, log, (listen, 0), _heartbeat, meter.received)
+        peers = PeerBook(plan, client, blobs, log, (reach.listen, 0), _heartbeat, meter.received)
         openings = Openings(log, known, blobs, peers, layout)
         builder = KeySetBuilder(home.path.parent, signed, key, layout, replica, openings, keeps)
         activities = CoordinatorActivities(
@@ -214,7 +215,7 @@ class Coordinator:
             activities,
             progress,
             meter,
-            listen,
+            reach.listen,
         )
 
     async def serve(self, stack: AsyncExitStack) -> int:
@@ -261,8 +262,10 @@ class Coordinator:
         await make_current(client, version)
 
 
-async def _conduct(home: Home, temporal: str, listen: str, ciphertext: bytes, keeps: Keeps) -> None:
-    coordinator = await Coordinator.of(home, listen, ciphertext, keeps)
+async def _conduct(
+    home: Home, temporal: str, reach: Reach, ciphertext: bytes, keeps: Keeps
+) -> None:
+    coordinator = await Coordinator.of(home, reach, ciphertext, keeps)
     async with AsyncExitStack() as stack:
         port = await coordinator.serve(stack)
         say("ready", board_port=port)

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Self
 from infra.files import disk_errors
 from infra.network import netem, relay
 from infra.network.namespaces import Namespace, require_root, switched
+from infra.network.places import Reach
+from infra.network.ranges import parallel_ranges
 from infra.plan.keys import COORDINATOR
 from infra.sandbox import tether
 from mpc_core.protocol.errors import CeremonyError
@@ -125,6 +127,23 @@ class EmulatedNetwork:
     def host(self, name: str) -> str:
         """Return the address at which a party listens."""
         return str(NETWORK[1 + self.parties.index(name)])
+
+    def reach(self, name: str) -> Reach:
+        """Return how a party and the others reach each other: by as many ranges as losses ask."""
+        own = self._shape.of(name)
+        ranges = max(
+            parallel_ranges(
+                min((link.rate for link in (own, other) if link.rate), default=None),
+                own.delay + other.delay,
+                other.loss,
+                self.algorithm(sender),
+            )
+            for sender, other in self._others(name)
+        )
+        return Reach(self.host(name), ranges)
+
+    def _others(self, name: str) -> Iterator[tuple[str, LinkShape]]:
+        return ((party, self._shape.of(party)) for party in self.parties if party != name)
 
     def entering(self, name: str) -> tuple[str, ...]:
         """Return the words before the command that starts a party."""

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["LOOPBACK", "Loopback", "Places"]
+__all__ = ["LOOPBACK", "Loopback", "Places", "Reach"]
 
 LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a party and the others reach each other.
+
+    Attributes:
+        listen: this machine's address at which the others reach it.
+        ranges: in how many parts it fetches a blob at once.
+    """
+
+    listen: str = LOOPBACK
+    ranges: int = 1
 
 
 class Places(Protocol):
     """The networks of the parties, by their names."""
 
-    def host(self, name: str) -> str:
-        """Return the address at which a party listens."""
+    def reach(self, name: str) -> Reach:
+        """Return how a party and the others reach each other."""
         ...
 
     def entering(self, name: str) -> tuple[str, ...]:
@@ -28,9 +42,9 @@ class Places(Protocol):
 class Loopback:
     """All parties on this machine's loopback device."""
 
-    def host(self, name: str) -> str:  # noqa: ARG002 - the same for everybody
-        """Return the loopback address."""
-        return LOOPBACK
+    def reach(self, name: str) -> Reach:  # noqa: ARG002 - the same for everybody
+        """Return the loopback address; one connection is as fast as many."""
+        return Reach()
 
     def entering(self, name: str) -> tuple[str, ...]:  # noqa: ARG002
         """Return nothing: a party runs where the sandbox does."""

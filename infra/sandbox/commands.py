@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from infra.network.places import Reach
+
 __all__ = ["Errand", "as_typed", "party_command"]
 
 INTERPRETER = (sys.executable, "-m", "infra.cli")
@@ -35,7 +37,7 @@ def party_command(
     role: str,
     home: Path,
     temporal: str,
-    listen: str,
+    reach: Reach,
     *,
     board: str = "",
     ciphertext: str = "",
@@ -48,14 +50,14 @@ def party_command(
         role: "coordinator" or "operator".
         home: the party's home.
         temporal: address of the Temporal server.
-        listen: address at which the others reach the party.
+        reach: how the party and the others reach each other.
         board: address of the log, for an operator.
         ciphertext: Merkle root of the list that a coordinator is to have decrypted, if any.
         keep_openings: whether a coordinator is to keep every opened value in the transcript.
         shared_openings: where the parties on this machine keep opened values once.
     """
     command = [*INTERPRETER, role, "run", "--home", str(home.absolute()), "--temporal", temporal]
-    command += ["--listen", listen]
+    command += ["--listen", reach.listen, "--ranges", str(reach.ranges)]
     command += ["--board", board] if board else []
     command += ["--keep-openings"] if keep_openings else []
     if shared_openings is not None:

@@ -110,7 +110,7 @@ class Supervisor:
                 open_server(
                     self._folder.temporal,
                     report=self._display.say,
-                    host=self._places.host(COORDINATOR),
+                    host=self._places.reach(COORDINATOR).listen,
                 )
             )
             stack.enter_context(children)
@@ -225,7 +225,7 @@ class Supervisor:
             "coordinator",
             self._folder.coordinator.path,
             place.temporal,
-            self._places.host(COORDINATOR),
+            self._places.reach(COORDINATOR),
             ciphertext=self._errand.ciphertext,
             keep_openings=self._errand.keep_openings,
             shared_openings=self._folder.shared_openings,
@@ -236,8 +236,8 @@ class Supervisor:
             "operator",
             self._home(name).path,
             place.temporal,
-            self._places.host(name),
-            board=f"{self._places.host(COORDINATOR)}:{place.board_port}",
+            self._places.reach(name),
+            board=f"{self._places.reach(COORDINATOR).listen}:{place.board_port}",
             shared_openings=self._folder.shared_openings,
         )
 

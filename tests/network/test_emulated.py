@@ -23,6 +23,7 @@ from infra.network.emulated import EmulatedNetwork, choose_emulator
 from infra.network.lines import LinkShape
 from infra.network.model import parse_network
 from infra.network.namespaces import Namespace
+from infra.network.places import Reach
 from infra.network.relay import TUN
 from infra.report.model import LinkPhase
 from mpc_core.protocol.errors import CeremonyError
@@ -136,6 +137,16 @@ def suppressed_refusal():
     """Nobody listens: the answer to the first packet is a refusal, one round trip later."""
     with pytest.raises(ConnectionRefusedError):
         yield
+
+
+def test_a_fetch_is_split_as_the_lines_of_its_slowest_senders_ask(tmp_path):
+    link = 'rate = "284Mbps"\ndelay = "10ms"\ncongestion_control = "reno"'
+    link += '\n[links.op-01]\nloss = "0.01%"\n[links.op-02]\nrate = "70Mbps"'
+    with lines(tmp_path, link) as network:
+        found = {name: network.reach(name) for name in network.parties}
+    assert found["coordinator"] == Reach("198.18.0.1", 5)
+    assert found["op-01"] == Reach("198.18.0.2", 1)
+    assert found["op-02"] == Reach("198.18.0.3", 1)
 
 
 def test_a_party_is_started_in_its_own_network_and_sees_nothing_else(tmp_path):
