@@ -14,18 +14,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from mpc_core.sharing.opening import decode_words
 from mpc_core.sharing.packing import pack, packed_count
 from mpc_core.sharing.prss import prss_ring_share
+from mpc_core.sharing.spans import element_count, spans_of
 from mpc_core.sharing.zero import zero_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mpc_core.ring.galois import Ring, RingArray
+    from mpc_core.sharing.opening import Buffer, Pieces
     from mpc_core.sharing.prss import StreamKey
     from mpc_core.sharing.sets import OperatorSet
 
-__all__ = ["ProductRun", "product_share_vector", "product_shares"]
+__all__ = [
+    "ProductRun",
+    "opened_product_shares",
+    "product_share_vector",
+    "product_shares",
+    "product_vector_pieces",
+]
+
+CHUNK = 1 << 14
+"""Packed elements, give or take a row, that are masked at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,21 @@ class ProductRun:
         return packed_count(self.row_length, ring.degree)
 
 
+def product_vector_pieces(
+    masks: Mapping[OperatorSet, StreamKey],
+    zeros: Mapping[OperatorSet, StreamKey],
+    at: int,
+    runs: Sequence[ProductRun],
+    ring: Ring,
+) -> Pieces:
+    """Yield the encoding of the share vector W of a batch of products, some rows at a time.
+
+    Arguments and security are those of `product_share_vector`.
+    """
+    for chunk in _masked_chunks(masks, zeros, at, runs, ring):
+        yield chunk.reshape(-1).view(np.uint8).data
+
+
 def product_share_vector(
     masks: Mapping[OperatorSet, StreamKey],
     zeros: Mapping[OperatorSet, StreamKey],
@@ -77,20 +106,33 @@ def product_share_vector(
 
     Security: no step depends on a share in its time or addresses.
     """
-    elements = sum(run.count * run.row_elements(ring) for run in runs)
-    vector = ring.add(
-        prss_ring_share(masks, at, elements, ring), zero_mask(zeros, at, elements, ring)
-    )
-    place = 0
-    for run in runs:
-        length, polynomials = run.row_length, run.polynomials
-        packed = [pack(run.target[r * length : (r + 1) * length], ring) for r in range(polynomials)]
-        for row in range(run.first, run.first + run.count):
-            i, r = row // polynomials - run.first // polynomials, row % polynomials
-            out = vector[place : place + len(packed[r])]
-            ring.multiply_add(packed[r], run.inputs[i : i + 1], out)
-            place += len(packed[r])
-    return vector
+    return np.concatenate([ring.zeros(0), *_masked_chunks(masks, zeros, at, runs, ring)])
+
+
+def opened_product_shares(
+    masks: Mapping[OperatorSet, StreamKey], at: int, w: Buffer, ring: Ring
+) -> RingArray:
+    """Return the degree-t shares of the packed products, w - P, from the encoding of w.
+
+    Args:
+        masks: this batch's "product" key of every access set that contains `at`.
+        at: the operator whose share is computed.
+        w: the encoded opening.
+        ring: GR(2^K, d) of the batch.
+
+    Raises:
+        CeremonyError: RF-BATCH-002 if `w` does not consist of whole elements.
+
+    Security: as `product_shares`.
+    """
+    count = element_count(w, ring)
+    shares, first = ring.zeros(count), 0
+    for span in spans_of(((0, count),), ring):
+        opened = decode_words(memoryview(w)[span.start : span.stop], ((0, span.elements),), ring)
+        masked = prss_ring_share(masks, at, span.elements, ring, first)
+        shares[first : first + span.elements] = ring.subtract(opened, masked)
+        first += span.elements
+    return shares
 
 
 def product_shares(
@@ -108,3 +150,32 @@ def product_shares(
         challenge notices before anything is sealed.
     """
     return ring.subtract(w, prss_ring_share(masks, at, len(w), ring))
+
+
+def _masked_chunks(
+    masks: Mapping[OperatorSet, StreamKey],
+    zeros: Mapping[OperatorSet, StreamKey],
+    at: int,
+    runs: Sequence[ProductRun],
+    ring: Ring,
+) -> Iterator[RingArray]:
+    """Yield products plus masks of some rows after the other; a chunk keeps within one run."""
+    first = 0
+    for run in runs:
+        length, polynomials = run.row_length, run.polynomials
+        packed = [pack(run.target[r * length : (r + 1) * length], ring) for r in range(polynomials)]
+        size = run.row_elements(ring)
+        step = max(1, CHUNK // size)
+        last = run.first + run.count
+        for start in range(run.first, last, step):
+            rows = range(start, min(start + step, last))
+            chunk = ring.add(
+                prss_ring_share(masks, at, len(rows) * size, ring, first),
+                zero_mask(zeros, at, len(rows) * size, ring, first),
+            )
+            for place, row in enumerate(rows):
+                i, r = row // polynomials - run.first // polynomials, row % polynomials
+                out = chunk[place * size : (place + 1) * size]
+                ring.multiply_add(packed[r], run.inputs[i : i + 1], out)
+            first += len(chunk)
+            yield chunk

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from mpc_core.ring.galois import Ring
     from mpc_core.sharing.opening import Buffer, ElementGroups
 
-__all__ = ["SPAN_BYTES", "Span", "bytes_of", "encoded_size", "spans_of", "too_wide"]
+__all__ = [
+    "SPAN_BYTES",
+    "Span",
+    "bytes_of",
+    "element_count",
+    "encoded_size",
+    "spans_of",
+    "too_wide",
+]
 
 SPAN_BYTES = 1 << 19
 """Most bytes of a span."""
@@ -90,15 +98,31 @@ def bytes_of(data: Buffer, groups: ElementGroups, ring: Ring) -> NDArray[np.uint
     """
     expected, found = encoded_size(groups, ring), memoryview(data).nbytes
     if found != expected:
-        raise CeremonyError(
-            "RF-BATCH-002",
-            "a share vector or opening has the wrong length",
-            expected=f"{expected} bytes",
-            found=f"{found} bytes",
-            effect="it is not used",
-            runbook="a-batch-does-not-open",
-        )
+        raise _wrong_length(f"{expected} bytes", found)
     return np.frombuffer(data, np.uint8)
+
+
+def element_count(data: Buffer, ring: Ring) -> int:
+    """Return how many elements of weight 0 an encoded vector has.
+
+    Raises:
+        CeremonyError: RF-BATCH-002 if the last one is not whole.
+    """
+    size, found = element_bytes(0, ring), memoryview(data).nbytes
+    if found % size:
+        raise _wrong_length(f"a multiple of {size} bytes", found)
+    return found // size
+
+
+def _wrong_length(expected: str, found: int) -> CeremonyError:
+    return CeremonyError(
+        "RF-BATCH-002",
+        "a share vector or opening has the wrong length",
+        expected=expected,
+        found=f"{found} bytes",
+        effect="it is not used",
+        runbook="a-batch-does-not-open",
+    )
 
 
 def too_wide(bits: int, found: str = "a wider coefficient") -> CeremonyError:

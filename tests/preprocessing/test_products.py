@@ -5,9 +5,21 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from mpc_core.preprocessing.products import ProductRun, product_share_vector, product_shares
+from mpc_core.preprocessing import products
+from mpc_core.preprocessing.products import (
+    ProductRun,
+    opened_product_shares,
+    product_share_vector,
+    product_shares,
+    product_vector_pieces,
+)
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.sharing.opening import encode_words
+from mpc_core.sharing.prss import prss_ring_share
+from mpc_core.sharing.zero import zero_mask
 from tests.support.committee import Committee
 
 if TYPE_CHECKING:
@@ -98,3 +110,78 @@ def test_what_is_opened_is_masked_in_every_coefficient() -> None:
     assert (w >> 32).all()  # twelve uniform words, none of them small
     assert (w == same).all()
     assert all((vectors[i] != others[i]).all() for i in committee.operators)
+
+
+@pytest.mark.parametrize("bits", [64, 128])
+def test_masks_run_on_from_row_to_row_whatever_is_computed_at_once(bits, monkeypatch) -> None:
+    """W minus P and zero mask of the whole batch is the same for chunks of one row and of all."""
+    committee = Committee(4, 1)
+    ring = committee.ring(bits)
+    masks, zeros = (committee.keys(2, "m", stream, bits) for stream in ("product", "zero"))
+    rng = np.random.default_rng(bits)
+    inputs, target = (
+        rng.integers(0, 2**64, ring.shape(count), dtype=np.uint64) for count in (4, 14)
+    )
+    runs = [ProductRun(inputs, target, 7, 0, 5), ProductRun(inputs[2:], target, 7, 5, 3)]
+    elements = 8 * runs[0].row_elements(ring)
+    masked = ring.add(
+        prss_ring_share(masks, 2, elements, ring), zero_mask(zeros, 2, elements, ring)
+    )
+
+    vectors = []
+    for chunk in (1, 6, 7, 1000):
+        monkeypatch.setattr(products, "CHUNK", chunk)
+        vectors.append(product_share_vector(masks, zeros, 2, runs, ring))
+
+    assert all((vector == vectors[0]).all() for vector in vectors)
+    plain = ring.subtract(vectors[0], masked)
+    exact = ring.exact
+    key, small = ring.to_exact(target), ring.to_exact(inputs)
+    for row in range(8):
+        bits_of_row = [*key[row % 2 * 7 : row % 2 * 7 + 7], exact.zero, exact.zero]
+        for e, found in enumerate(ring.to_exact(plain[row * 3 : row * 3 + 3])):
+            powers = [exact.xi_power(c) for c in range(3)]
+            packed = exact.combine(powers, bits_of_row[3 * e : 3 * e + 3])
+            assert found == exact.multiply(packed, small[row // 2])
+
+
+@pytest.mark.parametrize("n", [4, 13])
+@pytest.mark.parametrize("bits", [64, 128])
+def test_pieces_and_shares_from_bytes_are_those_of_arrays(n: int, bits: int, monkeypatch) -> None:
+    committee = Committee(n, (n - 1) // 3)
+    ring = committee.ring(bits)
+    masks, zeros = (committee.keys(1, "m", stream, bits) for stream in ("product", "zero"))
+    rng = np.random.default_rng(bits)
+    inputs, target = (
+        rng.integers(0, 2**64, ring.shape(count), dtype=np.uint64) for count in (3, 10)
+    )
+    runs = [ProductRun(inputs, target, 10, 0, 3)]
+    monkeypatch.setattr(products, "CHUNK", 4)
+    vector = product_share_vector(masks, zeros, 1, runs, ring)
+    groups = ((0, len(vector)),)
+
+    pieces = [bytes(piece) for piece in product_vector_pieces(masks, zeros, 1, runs, ring)]
+
+    assert len(pieces) == 3
+    assert b"".join(pieces) == encode_words(vector, groups, ring)
+    count = 2**19 // (ring.degree * bits // 8) + 5  # more than one span
+    w = rng.integers(0, 2**64, ring.shape(count), dtype=np.uint64)
+    data = b"odd" + w.tobytes()
+    found = opened_product_shares(masks, 1, memoryview(data)[3:], ring)
+    assert (found == product_shares(masks, 1, w, ring)).all()
+
+
+def test_an_opening_of_part_of_an_element_is_refused() -> None:
+    committee = Committee(4, 1)
+    ring = committee.ring(64)
+
+    with pytest.raises(CeremonyError, match="RF-BATCH-002"):
+        opened_product_shares(committee.keys(1, "m", "product", 64), 1, bytes(25), ring)
+
+
+def test_no_runs_have_an_empty_vector() -> None:
+    committee = Committee(4, 1)
+    keys = committee.keys(1, "m", "product", 64)
+
+    assert product_share_vector(keys, keys, 1, [], committee.ring(64)).shape == (0, 3)
+    assert list(product_vector_pieces(keys, keys, 1, [], committee.ring(64))) == []
