@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from mpc_core.ring.exact import ExactRing
 from mpc_core.ring.galois import Ring
 from mpc_core.sharing.answers import answers_on_polynomial, value_of_answers
-from mpc_core.sharing.challenge import challenge, expected_value
-from mpc_core.sharing.opening import decode_words
+from mpc_core.sharing.challenge import answer_for, challenge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,8 +89,7 @@ class KnownValues:
             return
         ring = Ring(batch.word_bits, batch.degree)
         drawn = challenge(self.plan_hash, question.context, question.round, question.log_root)
-        groups = batch.element_groups
-        value = expected_value(drawn, decode_words(v, groups, ring), groups, ring)
+        value = answer_for(drawn, v, batch.element_groups, ring)
         kept = question.log_root + question.v_root + value
         self.store.write(question.name, kept + hashlib.sha256(kept).digest(), durable=False)
         self._values[question] = value
@@ -146,4 +144,4 @@ class RingArithmetic(_Polynomials):
         ring = Ring(rule.word_bits, rule.ring_degree)
         groups = self.opened.groups(rule, len(data))
         drawn = challenge(self.plan.hash, context_id, round_number, log_root)
-        return expected_value(drawn, decode_words(data, groups, ring), groups, ring)
+        return answer_for(drawn, data, groups, ring)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mpc_core.sharing.challenge import answer
+from mpc_core.sharing.challenge import answer_for
 from mpc_core.sharing.opening import (
     decode_words,
     encode_words,
@@ -122,8 +122,7 @@ class BatchWork(ABC):
 
     def answer(self, drawn: Challenge, vector: Buffer) -> bytes:
         """Return Y_i of this operator's share vector."""
-        groups = self.batch.element_groups
-        return answer(drawn, decode_words(vector, groups, self.ring), groups, self.ring)
+        return answer_for(drawn, vector, self.batch.element_groups, self.ring)
 
     def check_opening(self, opening: Buffer) -> None:
         """Refuse an opening that cannot be right, whoever computed it.
