@@ -9,10 +9,14 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
+import infra.stores
 from infra.board import strict
 from infra.party.peers import OWED_PATH, PeerBook, owed_answer
+from infra.shared import SharedOpenings
+from infra.stores import BlobStore
 from infra.transport.client import PeerClient
-from infra.transport.outbox import make_app
+from infra.transport.ledger import SentLedger
+from infra.transport.outbox import Outbox, make_app
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.entries import Acknowledgement, Address, Answer
 from mpc_core.protocol.errors import CeremonyError
@@ -38,17 +42,17 @@ def world():
 
 
 @contextmanager
-def book(world, port, *, tick=lambda: None, seconds=5.0):
+def book(world, port, *, tick=lambda: None, seconds=5.0, blobs=None, received=lambda *_: None):
     address = Address(0, "127.0.0.1", port)
     with PeerClient(world.identity("op-02"), patience=QUICK) as client:
         yield PeerBook(
             plan=PLAN,
             client=client,
-            blobs=None,
-            log=SimpleNamespace(read=lambda _: address),
+            blobs=blobs,
+            log=SimpleNamespace(read=lambda _: address, wake=lambda: None),
             coordinator=("127.0.0.1", 0),
             tick=tick,
-            received=lambda label, size: None,
+            received=received,
             direct_seconds=seconds,
         )
 
@@ -136,3 +140,31 @@ def test_an_answer_that_cannot_be_read_counts_as_none(world):
         pytest.raises(CeremonyError, match="RF-PEER-015"),
     ):
         peers.owed_entries(1, SLOTS)
+
+
+def store_of(folder, shared=None):
+    outbox = Outbox(folder / "outbox", SentLedger(folder / "sent.json"))
+    return outbox, BlobStore(outbox, PLAN.layout.leaf_bytes, shared=shared)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_blob_comes_into_the_own_blobs_verified_and_only_openings_are_shared(
+    world, tmp_path, monkeypatch, shared
+):
+    common = SharedOpenings(tmp_path / "shared")
+    outbox, theirs = store_of(tmp_path / "op-01", common)
+    _, ours = store_of(tmp_path / "op-02", common)
+    staged, received = theirs.stage([b"value" * 1000]), []
+    staged.keep("N", shared=shared)
+    app = make_app(world.identity("op-01"), outbox)
+    with (
+        serving(app, world.identity("op-01")) as port,
+        book(world, port, blobs=ours, received=lambda *what: received.append(what)) as peers,
+    ):
+        peers.fetch(1, staged.root, staged.size, "N", shared=shared)
+    assert received == [("N", 5000)]
+    assert outbox._ledger.totals() == {"N": {"op-02": 5000}}
+    assert ours.path(staged.root, "N").samefile(theirs.path(staged.root, "N")) == shared
+    assert any((tmp_path / "shared").iterdir()) == shared
+    monkeypatch.setattr(infra.stores, "chunk_root", None)
+    assert ours.read(staged.root) == b"value" * 1000

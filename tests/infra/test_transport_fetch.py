@@ -159,6 +159,56 @@ def test_a_lost_connection_is_continued_where_it_stopped(world, tmp_path):
     assert lying.ranges == [None, "bytes=100000-", "bytes=150000-"]
 
 
+CUTS = (0, 1, LEAF - 1, LEAF, LEAF + 1, 16_384, 100_000, 262_143, 262_144, 262_145, len(DATA) - 1)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_no_byte_that_arrived_is_asked_for_again(world, tmp_path, cut):
+    lying = Lying(breaks_off_after(cut), from_range(DATA) if cut else whole(DATA))
+    target = tmp_path / "work" / "vector"
+    fetch(world, lying.app(world), target)
+    assert target.read_bytes() == DATA
+    assert lying.ranges == [None, f"bytes={cut}-" if cut else None]
+    assert leftovers(target) == ["vector"]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_the_next_process_goes_on_at_the_byte_where_the_last_one_died(world, outbox, tmp_path, cut):
+    target = tmp_path / "work" / "vector"
+    target.parent.mkdir()
+    (target.parent / ".vector.op-01.part").write_bytes(DATA[:cut])
+    fetch(world, make_app(world.identity("op-01"), outbox), target)
+    assert target.read_bytes() == DATA
+    assert outbox._ledger.totals() == {"N": {"op-02": len(DATA) - cut}}
+    assert leftovers(target) == ["vector"]
+
+
+def test_a_process_killed_before_the_rename_needs_nothing_from_the_peer(world, tmp_path):
+    target = tmp_path / "work" / "vector"
+    target.parent.mkdir()
+    (target.parent / ".vector.op-01.part").write_bytes(DATA)
+    lying = Lying(whole(b""))
+    fetch(world, lying.app(world), target)
+    assert target.read_bytes() == DATA
+    assert lying.ranges == []
+    assert leftovers(target) == ["vector"]
+
+
+def test_a_part_longer_than_the_blob_is_thrown_away(world, outbox, tmp_path):
+    target = tmp_path / "work" / "vector"
+    target.parent.mkdir()
+    (target.parent / ".vector.op-01.part").write_bytes(DATA + b"x")
+    fetch(world, make_app(world.identity("op-01"), outbox), target)
+    assert target.read_bytes() == DATA
+
+
+def test_a_peer_that_sends_the_whole_instead_of_the_rest_is_put_up_with(world, tmp_path):
+    target = tmp_path / "work" / "vector"
+    lying = Lying(breaks_off_after(100_000), whole(DATA))
+    fetch(world, lying.app(world), target)
+    assert target.read_bytes() == DATA
+
+
 def test_a_download_cut_by_a_crash_is_continued_by_the_next_process(world, outbox, tmp_path):
     target = tmp_path / "work" / "vector"
     crash = Lying(breaks_off_after(200_000), breaks_off_after(0, 200_000, 206))
@@ -221,6 +271,17 @@ def test_an_endless_answer_is_cut_at_the_size_promised(world, tmp_path):
     target = tmp_path / "work" / "vector"
     lying = Lying(unannounced(itertools.repeat(bytes(100_000))))
     assert failure(world, lying.app(world), target) == "RF-PEER-011"
+    assert leftovers(target) == []
+
+
+def test_altered_bytes_after_a_crash_are_held_against_the_peer_once_all_are_new(world, tmp_path):
+    target = tmp_path / "work" / "vector"
+    target.parent.mkdir()
+    (target.parent / ".vector.op-01.part").write_bytes(DATA[:100_000])
+    altered = DATA[:-1] + b"x"
+    lying = Lying(from_range(altered), whole(altered))
+    assert failure(world, lying.app(world), target) == "RF-PEER-012"
+    assert lying.ranges == ["bytes=100000-", None]
     assert leftovers(target) == []
 
 
