@@ -1,7 +1,7 @@
 """The public seed, the bodies, and the zero audit (PROTOCOL.md, "Assembly").
 
 All are opened at degree t: a degree-t sharing with a public secret tells t operators nothing new.
-Bodies are computed in runs of rows, so that a batch of any size takes a few megabytes.
+Bodies are computed in runs of rows, so that batches of any size take a few megabytes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from activities.work.base import BatchWork, WholeWork
-from mpc_core.sharing.challenge import challenge, combinations
+from mpc_core.sharing.challenge import CombinationSum, challenge
 from mpc_core.sharing.opening import decode_words, encode_words
 from mpc_core.sharing.prss import prss_share
 from mpc_core.tfhe.assembly import BodyShares, product_rows
@@ -103,13 +103,11 @@ class AuditWork(_BodyShares, WholeWork):
         ]
         log_root = self.operator.log.wait_for(_key_set_root)
         drawn = challenge(self.operator.plan.hash, self.context_id, 0, log_root)
-        differences = self.ring.zeros(sum(batch.elements for batch in audited))
-        start = 0
+        combined = CombinationSum(drawn, self.ring)
         for batch in audited:
             for difference in self._differences(batch):
-                differences[start : start + len(difference)] = difference
-                start += len(difference)
-        return combinations(drawn, differences, ((0, len(differences)),), self.ring)
+                combined.add(difference)
+        return combined.result()
 
     def _differences(self, bodies: BatchLayout) -> Iterator[RingArray]:
         """Yield this operator's shares of opened bodies minus recomputed bodies: all zero."""
