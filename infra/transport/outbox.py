@@ -72,7 +72,10 @@ class Outbox:
         path = self.find(request.match_info["root"])
         if path is None:
             raise web.HTTPNotFound
-        data = mapped(path)
+        try:
+            data = mapped(path)
+        except FileNotFoundError as gone:
+            raise web.HTTPNotFound from gone
         start, stop = _requested_range(request, len(data))
         partial = stop - start != len(data)
         response = web.StreamResponse(status=206 if partial else 200)
