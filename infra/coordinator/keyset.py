@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from infra.files import SECRET_FILE, write_atomic
 from infra.publish import Keeps, publish
 from infra.publish.streamed import Hashed
-from mpc_core.tfhe.export import KeyFile, write_key_file
+from mpc_core.tfhe.export import KeyFile, write_key_set
 from mpc_core.tfhe.keyset import bodies_of, digest_of_files, seed_of
 from mpc_core.tfhe.parameters import lookup
 
@@ -120,10 +120,7 @@ class KeySetBuilder:
         plan = self.signed.plan
         parameters, tag = lookup(plan.parameters), bytes.fromhex(plan.ceremony_id)
         seed, bodies = seed_of(online(0)), bodies_of(parameters, self.layout, online)
-        digests = {}
-        for file in KeyFile:
-            hashed = Hashed(tick=tick)
-            write_key_file(file, parameters, seed, tag, bodies, write=hashed.write)
-            digests[file.value] = hashed.sha256
-            tick()
-        return digest_of_files(digests)
+        hashed = {file: Hashed(tick=tick) for file in KeyFile}
+        writes = {file: each.write for file, each in hashed.items()}
+        write_key_set(parameters, seed, tag, bodies, writes)
+        return digest_of_files({file.value: each.sha256 for file, each in hashed.items()})

@@ -7,6 +7,7 @@ rather than copied, key files are streamed: nothing large is ever held in memory
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from infra.board import export
@@ -26,7 +27,7 @@ from infra.publish.opened import place
 from infra.publish.streamed import streamed
 from mpc_core.protocol.batch import Verdict
 from mpc_core.protocol.context import BatchName
-from mpc_core.tfhe.export import KeyFile, write_key_file
+from mpc_core.tfhe.export import KeyFile, write_key_set
 from mpc_core.tfhe.keyset import bodies_of, seed_of
 from mpc_core.tfhe.parameters import lookup
 
@@ -204,14 +205,12 @@ def _write_key_set(
 
     parameters, tag = lookup(plan.parameters), bytes.fromhex(plan.ceremony_id)
     seed, bodies = seed_of(opening(0)), bodies_of(parameters, layout_of(plan), looked_at)
-    records = []
-    for file in KeyFile:
-        path = f"keyset/{file.value}"
-        with streamed(root / path, tick) as written:
-            write_key_file(file, parameters, seed, tag, bodies, write=written.write)
-        records.append(FileRecord(path, written.size, written.sha256))
-        tick()
-    return records
+    paths = {file: f"keyset/{file.value}" for file in KeyFile}
+    with ExitStack() as stack:
+        files = {file: stack.enter_context(streamed(root / paths[file], tick)) for file in KeyFile}
+        writes = {file: written.write for file, written in files.items()}
+        write_key_set(parameters, seed, tag, bodies, writes)
+    return [FileRecord(paths[file], made.size, made.sha256) for file, made in files.items()]
 
 
 def _drop_others(root: Path, published: set[str]) -> None:

@@ -62,8 +62,7 @@ def verify(
     take("seal", ceremony.check_seal, rules, state)
 
     seed = take("seed", keyset.check_seed, state, opened)
-    rebuilt = partial(keyset.check_rebuilt, progress=progress)
-    digests = take("key files", rebuilt, files, rules, opened, seed)
+    digests = take("key files", keyset.check_rebuilt, files, rules, opened, seed, progress)
     take("key set", keyset.check_digest, rules, state, digests)
     take("zero audit", keyset.check_audit, rules, opened)
     take("test decryptions", keyset.check_tests, rules, opened)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
 from activities.work.phases import acceptance_ciphertexts, decode_phases
@@ -11,7 +13,7 @@ from infra.publish.files import opening_path
 from infra.verify.evidence import unreadable
 from infra.verify.verdict import invalid
 from mpc_core.protocol.errors import CeremonyError
-from mpc_core.tfhe.export import KeyFile, write_key_file
+from mpc_core.tfhe.export import KeyFile, write_key_set
 from mpc_core.tfhe.keyset import bodies_of, digest_of_files, seed_of
 
 if TYPE_CHECKING:
@@ -47,26 +49,22 @@ def check_rebuilt(
     rules: Rules,
     openings: Openings,
     seed: bytes,
-    progress: Progress | None = None,
+    progress: Progress,
 ) -> tuple[dict[str, bytes], str]:
     """Rebuild the three files from seed and bodies, and compare every byte."""
     tag = bytes.fromhex(rules.plan.ceremony_id)
     bodies = bodies_of(rules.parameters, rules.layout, openings.online)
-    digests, total = {}, 0
-    for file in KeyFile:
-        name = f"keyset/{file.value}"
-        try:
-            with evidence.path(name).open("rb") as published:
-                comparison = _Comparison(name, published)
-                write_key_file(file, rules.parameters, seed, tag, bodies, write=comparison.take)
-                comparison.finish()
-        except OSError as error:
-            raise unreadable(name, error) from error
-        digests[file.value] = comparison.digest.digest()
-        total += comparison.size
-        if progress is not None:
-            progress.add(comparison.size)
-    count = sum(map(len, bodies.values()))
+    compared = {file: _Comparison(f"keyset/{file.value}", progress) for file in KeyFile}
+    with ExitStack() as stack:
+        for each in compared.values():
+            each.open(evidence, stack)
+        takes = {file: each.take for file, each in compared.items()}
+        write_key_set(rules.parameters, seed, tag, bodies, takes)
+        for each in compared.values():
+            each.finish()
+    digests = {file.value: each.digest.digest() for file, each in compared.items()}
+    total = sum(each.size for each in compared.values())
+    count = rules.layout.body_count
     return digests, f"{count} bodies and their masks give the same {total} bytes"
 
 
@@ -134,13 +132,21 @@ class _Comparison:
     """A published file against its bytes as they are rebuilt, piece by piece."""
 
     name: str
-    published: BinaryIO
+    progress: Progress
     size: int = 0
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    _published: BinaryIO = field(default_factory=BytesIO)
+
+    def open(self, evidence: Evidence, stack: ExitStack) -> None:
+        """Open the published file until the stack is left."""
+        try:
+            self._published = stack.enter_context(evidence.path(self.name).open("rb"))
+        except OSError as error:
+            raise unreadable(self.name, error) from error
 
     def take(self, piece: bytes) -> None:
         """Compare the next bytes."""
-        found = self.published.read(len(piece))
+        found = self._read(len(piece))
         if found != piece:
             same = next(
                 (
@@ -153,11 +159,18 @@ class _Comparison:
             raise self._differs(self.size + same)
         self.digest.update(piece)
         self.size += len(piece)
+        self.progress.add(len(piece))
 
     def finish(self) -> None:
         """Check that the published file ends here."""
-        if self.published.read(1):
+        if self._read(1):
             raise self._differs(self.size)
+
+    def _read(self, count: int) -> bytes:
+        try:
+            return self._published.read(count)
+        except OSError as error:
+            raise unreadable(self.name, error) from error
 
     def _differs(self, offset: int) -> CeremonyError:
         return invalid(

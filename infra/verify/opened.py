@@ -9,7 +9,7 @@ from mpc_core.preprocessing.bits import check_parity
 from mpc_core.protocol.entries import Decoded
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.galois import Ring
-from mpc_core.sharing.challenge import challenge, expected_value
+from mpc_core.sharing.challenge import answer_for, challenge
 from mpc_core.sharing.opening import decode_words
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def sum_of(rules: Rules, claim: Claim, data: memoryview) -> bytes:
     batch = rules.layout.batch(*claim.key)
     ring = Ring(batch.word_bits, batch.degree)
     drawn = challenge(rules.plan.hash, claim.context, claim.round, claim.log_root)
-    values = decode_words(data, batch.element_groups, ring)
-    return expected_value(drawn, values, batch.element_groups, ring)
+    return answer_for(drawn, data, batch.element_groups, ring)
 
 
 def objection_to(batch: BatchLayout, data: memoryview) -> CeremonyError | None:

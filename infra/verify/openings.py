@@ -247,10 +247,9 @@ def _check_nothing_left_out(state: CeremonyState, openings: Openings) -> None:
     }
     elsewhere: dict[bytes, set[int]] = {context: set() for context in taken}
     for logged in state.log:
-        entry = logged.entry
-        opening = taken.get(entry.context) if isinstance(entry, Answer) else None
-        if opening is not None and entry.round >= len(opening.rounds):
-            elsewhere[entry.context].update(logged.signers)
+        if isinstance(entry := logged.entry, Answer) and entry.context in taken:
+            opens = entry.round < len(taken[entry.context].rounds)
+            elsewhere[entry.context].update(() if opens else logged.signers)
     for context, operators in elsewhere.items():
         if len(operators) > state.quorum.threshold:
             raise invalid(

@@ -20,6 +20,8 @@ from mpc_core.protocol.entries import Announcement, Decoded, KeySet, Seal, Setup
 from mpc_core.protocol.errors import CeremonyError
 from tests.support.published import run_ceremony, undisturbed
 
+QUIET = Progress(print)
+
 
 @pytest.fixture(scope="module")
 def finished():
@@ -52,7 +54,7 @@ def rules(files):
 
 @pytest.fixture
 def values(files, rules, state):
-    found = survey(files, None, rules, state.log, Progress(print))
+    found = survey(files, None, rules, state.log, QUIET)
     return openings.read_openings(files, rules, state.log, found)[0]
 
 
@@ -236,15 +238,15 @@ def test_a_seed_wider_than_128_bits_is_found(rules, state, values):
 
 def test_another_seed_or_body_gives_other_files(files, rules, state, values):
     seed, _ = keyset.check_seed(state, values)
-    error = finding(keyset.check_rebuilt, files, rules, values, bytes(16))
+    error = finding(keyset.check_rebuilt, files, rules, values, bytes(16), QUIET)
     assert error.code == "RF-VERIFY-041"
     wrong = altered(rules, values, opening_path(("O", 1)))
-    assert finding(keyset.check_rebuilt, files, rules, wrong, seed).code == "RF-VERIFY-041"
+    assert finding(keyset.check_rebuilt, files, rules, wrong, seed, QUIET).code == "RF-VERIFY-041"
 
 
 def test_other_files_than_the_signed_ones_are_found(rules, state, files, values):
     seed, _ = keyset.check_seed(state, values)
-    digests, _ = keyset.check_rebuilt(files, rules, values, seed)
+    digests, _ = keyset.check_rebuilt(files, rules, values, seed, QUIET)
     assert keyset.check_digest(rules, state, digests)
     digests["CompactPublicKey"] = bytes(32)
     error = finding(keyset.check_digest, rules, state, digests)
