@@ -92,7 +92,7 @@ class Part:
         begin = self.present
         self._hasher.update(piece)
         if self._known is not None:
-            if equal(self._known[begin : begin + len(piece)], piece):
+            if equal(piece, self._known[begin : begin + len(piece)]):
                 return
             self._write_known(begin)
         self._write(piece)
