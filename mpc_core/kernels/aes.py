@@ -6,6 +6,8 @@ stream mod 2 into the last one.
 
 Security: no table, branch or address depends on a key or on what is enciphered.
 """
+# The types of numba and LLVM are not those of Python.
+# mypy: disable-error-code="arg-type, assignment, call-arg, no-untyped-call, var-annotated"
 
 from __future__ import annotations
 
@@ -120,7 +122,7 @@ def expand(destination: int, first: int, blocks: int, keys: int) -> None:
     """
     for block in range(uint64(0), blocks, uint64(EXPANDED)):
         place = destination + block * uint64(BLOCK_BYTES)
-        _write_blocks(place, first + block, keys)  # type: ignore[call-arg]
+        _write_blocks(place, first + block, keys)
 
 
 @intrinsic
@@ -132,7 +134,7 @@ def _write_schedule(typing_context, key, nonce, added, target):  # type: ignore[
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
         key_at, nonce_at, word, place = arguments
-        whole = ir.IntType(128)  # type: ignore[no-untyped-call]
+        whole = ir.IntType(128)
         round_key = load(builder, key_at, 0, BLOCK)
         start = builder.insert_element(
             constant(BLOCK, 0), load(builder, nonce_at, 0, INDEX), constant(WIDE, 0)
@@ -167,4 +169,4 @@ def write_schedules(
     for at in range(keys.shape[0]):
         key = uint64(keys[at].ctypes.data)
         target = uint64(schedules[at].ctypes.data)
-        _write_schedule(key, key + uint64(BLOCK_BYTES), added, target)  # type: ignore[call-arg]
+        _write_schedule(key, key + uint64(BLOCK_BYTES), added, target)

@@ -6,6 +6,8 @@ whether the CPU has them; `kernels.selftest` compares what they compute (runbook
 
 Security: all of these take the same time for all values.
 """
+# The types of numba and LLVM are not those of Python.
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ REGISTER_BITS = 512
 AES_BLOCKS = REGISTER_BITS // 128
 """AES blocks in a register."""
 
-BYTE = ir.IntType(8)  # type: ignore[no-untyped-call]
+BYTE = ir.IntType(8)
 
 
 def multiply_pairs(builder: Builder, x: Value, y: Value) -> Value:

@@ -9,6 +9,8 @@ every CPU does in vectors. `prss_fused` sums streams as it enciphers them. Both 
 Security: no branch and no address depends on a stream, and the doubles are whole numbers far from
     the ranges in which arithmetic slows down.
 """
+# The types of numba and LLVM are not those of Python.
+# mypy: disable-error-code="arg-type, assignment, call-arg, no-untyped-call, var-annotated"
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ GROUP_BLOCKS = 2
 LIMBS = 4
 """32-bit limbs of a block."""
 
-DOUBLE = ir.DoubleType()  # type: ignore[no-untyped-call]
+DOUBLE = ir.DoubleType()
 LIMB_VECTOR, SUM_VECTOR = vector(WIDE, LIMBS), vector(DOUBLE, LIMBS)
 SUM_BYTES = 8 * LIMBS
 
@@ -94,10 +96,10 @@ def buffer_adder(degree: int) -> Callable[..., None]:
         place, factors_at = uint64(streams.ctypes.data), uint64(factors.ctypes.data)
         for group in range(sums.shape[0]):
             sums_at = uint64(sums[group].ctypes.data)
-            _add_group(degree, sums_at, place, stride, factors_at, count)  # type: ignore[call-arg]
+            _add_group(degree, sums_at, place, stride, factors_at, count)
             place += uint64(GROUP_BLOCKS * BLOCK_BYTES)
 
-    return add  # type: ignore[no-any-return]
+    return add
 
 
 @njit([void(float64[:, ::1], int64[:, ::1])], nogil=True, cache=True)
@@ -130,16 +132,16 @@ def settler(degree: int, bits: int, *, fused: bool) -> Callable[..., None]:
             at += word % halves * half_step
             for c in range(degree):
                 below, above = row[at], row[at + 1]
-                offset = load_word(bits, offsets + uint64(c * word_bytes))  # type: ignore[call-arg]
+                offset = load_word(bits, offsets + uint64(c * word_bytes))
                 if bits == NATIVE_BITS:
                     value = uint64(below) + (uint64(above) << half)
                 else:
                     top = uint64(row[at + half_step])
                     top += uint64(row[at + half_step + 1]) << half
-                    lower = widen_signed(below) + (widen_signed(above) << half)  # type: ignore[call-arg]
-                    value = lower + from_words(uint64(0), top)  # type: ignore[call-arg]
-                store_word(out, value + offset)  # type: ignore[call-arg]
+                    lower = widen_signed(below) + (widen_signed(above) << half)
+                    value = lower + from_words(uint64(0), top)
+                store_word(out, value + offset)
                 out += uint64(word_bytes)
                 at += coordinate_step
 
-    return settle  # type: ignore[no-any-return]
+    return settle

@@ -8,6 +8,8 @@ and multiplied with a pair of constants each. Such sums stay within 32 bits for 
 Totals of one *group* of blocks, in the order of their places: register of blocks; coordinate;
 first or second half of a block; block; two pairs of limbs.
 """
+# The types of numba and LLVM are not those of Python.
+# mypy: disable-error-code="arg-type, assignment, call-arg, no-untyped-call, var-annotated"
 
 from __future__ import annotations
 
@@ -155,9 +157,9 @@ def stream_adder(degree: int) -> Callable[..., None]:
                 key = keys + uint64(start) * uint64(2 * SCHEDULE_BYTES)
                 factor = factors + uint64(start) * uint64(4 * degree)
                 pairs = uint64(stop - start)
-                _sum_group(degree, sums_at, block, key, factor, pairs)  # type: ignore[call-arg]
+                _sum_group(degree, sums_at, block, key, factor, pairs)
                 fold(sums, totals[group])
                 start = stop
             block += uint64(GROUP_BLOCKS)
 
-    return add  # type: ignore[no-any-return]
+    return add

@@ -3,6 +3,8 @@
 The functions that make a value take K, which has to be known when a kernel compiles; all others go
 by the type. `+`, `-`, `*` and `<<` by an unsigned number work on both types.
 """
+# The types of numba and LLVM are not those of Python.
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
@@ -18,10 +20,10 @@ from mpc_core.kernels.vectors import load, store
 if TYPE_CHECKING:
     from numba.core.types import Type
 
-__all__ = ["load_word", "low_half", "store_word", "word_of"]
+__all__ = ["bit_and", "load_word", "low_half", "store_word", "word_of"]
 
 NATIVE_BITS = 64
-NATIVE = ir.IntType(NATIVE_BITS)  # type: ignore[no-untyped-call]
+NATIVE = ir.IntType(NATIVE_BITS)
 
 
 def _kind(bits: int) -> Type:
@@ -33,7 +35,7 @@ def load_word(typing_context, bits, address):  # type: ignore[no-untyped-def]  #
     """Return the word of K bits at an address."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
-        return load(builder, arguments[1], 0, ir.IntType(bits.literal_value))  # type: ignore[no-untyped-call]
+        return load(builder, arguments[1], 0, ir.IntType(bits.literal_value))
 
     return _kind(bits.literal_value)(bits, types.uint64), generate
 
@@ -54,7 +56,7 @@ def word_of(typing_context, bits, low):  # type: ignore[no-untyped-def]  # noqa:
     """Return the word of K bits with this low half and nothing above."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
-        return builder.zext(arguments[1], ir.IntType(bits.literal_value))  # type: ignore[no-untyped-call]
+        return builder.zext(arguments[1], ir.IntType(bits.literal_value))
 
     return _kind(bits.literal_value)(bits, types.uint64), generate
 
@@ -67,3 +69,13 @@ def low_half(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: AN
         return builder.trunc(arguments[0], NATIVE)
 
     return types.uint64(value), generate
+
+
+@intrinsic
+def bit_and(typing_context, a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG001
+    """Return the bits that two words of one type have in common."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+        return builder.and_(arguments[0], arguments[1])
+
+    return a(a, b), generate

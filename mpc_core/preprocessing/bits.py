@@ -12,7 +12,8 @@ Security: x is uniform, and v is the same for x and -1 - x, so v tells nothing a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,20 +21,183 @@ from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.galois import NARROW
 from mpc_core.sharing.opening import reduce_groups
 from mpc_core.sharing.packing import pack, packed_count, unpack
-from mpc_core.sharing.prss import prss_share
-from mpc_core.sharing.zero import zero_mask
+from mpc_core.sharing.prss import prss_share, prss_sums
+from mpc_core.sharing.spans import Span, bytes_of, spans_of, too_wide
+from mpc_core.sharing.zero import zero_mask, zero_sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from numpy.typing import NDArray
+
     from mpc_core.preprocessing.batches import WeightGroup
     from mpc_core.ring.galois import Ring, RingArray, WordArray
+    from mpc_core.sharing.opening import Buffer, Pieces
     from mpc_core.sharing.prss import StreamKey
     from mpc_core.sharing.sets import OperatorSet
 
-__all__ = ["bit_share_vector", "bit_shares", "check_parity", "root_and_inverse"]
+__all__ = [
+    "OpenedBits",
+    "bit_share_vector",
+    "bit_shares",
+    "bit_vector_pieces",
+    "check_even",
+    "check_parity",
+    "opened_bit_shares",
+    "root_and_inverse",
+]
 
 WeightGroups = tuple["WeightGroup", ...]
+
+TILE_ELEMENTS = 2048
+"""Packed elements that are worked on at a time: their shares stay in the second cache."""
+
+TILE_BITS = 4096
+PIECE_BYTES = 1 << 19
+WORD_BYTES = 16
+"""Kernels write and read up to so many bytes past the end of what they are asked for."""
+
+
+def bit_vector_pieces(
+    bits: Mapping[OperatorSet, StreamKey],
+    zeros: Mapping[OperatorSet, StreamKey],
+    at: int,
+    groups: WeightGroups,
+    ring: Ring,
+) -> Pieces:
+    """Yield the encoding of the share vector V of a batch of random bits, piece by piece.
+
+    Arguments and security are those of `bit_share_vector`. A piece is overwritten when the next one
+    is asked for.
+    """
+    from mpc_core.kernels.bits import vector_writer  # noqa: PLC0415 kernels compile when imported
+
+    d, turns = ring.degree, at - 1
+    x_sums, mask_sums = prss_sums(bits, at, ring), zero_sums(zeros, at, ring)
+    write = vector_writer(d, ring.bits)
+    x, masks = (np.empty(ring.shape(TILE_ELEMENTS * d), np.uint64) for _ in range(2))
+    x_at, masks_at = _address(x), _address(masks)
+    piece = np.empty(PIECE_BYTES + WORD_BYTES, np.uint8)
+    piece_at, filled = _address(piece), 0
+    for group in _placed(groups, ring):
+        kept = ring.words_from_integers([(1 << (ring.bits - group.weight)) - 1])
+        for start in range(0, group.bits, TILE_ELEMENTS * d):
+            count = min(group.bits - start, TILE_ELEMENTS * d)
+            elements = packed_count(count, d)
+            size = elements * d * group.width
+            if filled + size > PIECE_BYTES:
+                yield piece[:filled].data
+                filled = 0
+            x_sums.fill(x[:count], group.first_bit + start)
+            x[count : elements * d] = 0
+            mask_sums.fill(masks[: elements * d], group.first_element * d + start)
+            place, width = piece_at + np.uint64(filled), np.uint64(group.width)
+            write(x_at, masks_at, elements, turns, _address(kept), width, place)
+            filled += size
+    if filled:
+        yield piece[:filled].data
+
+
+def opened_bit_shares(
+    bits: Mapping[OperatorSet, StreamKey], at: int, groups: WeightGroups, v: Buffer, ring: Ring
+) -> RingArray:
+    """Return the degree-t shares of 2^i b for every bit, in group order.
+
+    Arguments, result, errors and security are those of `bit_shares`, but for v, which is encoded
+    as it was opened; see `OpenedBits` for what is refused.
+    """
+    opened = OpenedBits(bits, at, groups, v, ring)
+    shares = ring.zeros(sum(group.bits for group in groups))
+    start = 0
+    for number, group in enumerate(groups):
+        opened.add(number, 0, shares[start : start + group.bits])
+        start += group.bits
+    return shares
+
+
+class OpenedBits:
+    """The shares of the weighted bits of an opened batch, made where they are added to something.
+
+    Security: only v, which is public, decides what is computed. With a wrong v the result is no
+        bit; use it for nothing that leaves the operator before the batch is complete.
+    """
+
+    def __init__(
+        self,
+        bits: Mapping[OperatorSet, StreamKey],
+        at: int,
+        groups: WeightGroups,
+        v: Buffer,
+        ring: Ring,
+    ) -> None:
+        """Prepare the bits of a batch.
+
+        Args:
+            bits: this batch's "bits" key of every access set that contains `at`.
+            at: the operator whose share is computed.
+            groups: the weight groups of the batch.
+            v: the opening, as it is encoded.
+            ring: GR(2^K, d).
+
+        Raises:
+            CeremonyError: RF-BATCH-002 if v has another length.
+        """
+        from mpc_core.kernels.openings import bit_adder  # noqa: PLC0415 compile when imported
+
+        self._ring, self._groups = ring, tuple(_placed(groups, ring))
+        self._data = bytes_of(v, _element_groups(groups, ring), ring)
+        self._sums = prss_sums(bits, at, ring)
+        self._add = bit_adder(ring.degree, ring.bits)
+        self._x = np.empty(ring.shape(TILE_BITS), np.uint64)
+
+    def add(self, number: int, start: int, out: RingArray) -> None:
+        """Add shares of 2^i b to `out`, for as many bits as it has elements.
+
+        Args:
+            number: which group.
+            start: its first bit that is wanted.
+            out: shape (count, d[, 2]), C-contiguous.
+
+        Raises:
+            CeremonyError: RF-BATCH-003 if v is not canonical at these bits, RF-BATCH-020 if it is
+                odd.
+        """
+        group, x_at, out_at = self._groups[number], _address(self._x), _address(out)
+        if start + len(out) > group.bits:
+            raise ValueError("more bits than the group has")
+        weight, width = np.uint64(group.weight), np.uint64(group.width)
+        seen = np.zeros(2, np.uint64)
+        for done in range(0, len(out), TILE_BITS):
+            count = min(len(out) - done, TILE_BITS)
+            first = start + done
+            self._sums.fill(self._x[:count], group.first_bit + first)
+            v = group.coefficients(first, count, self._ring).readable(self._data, WORD_BYTES)
+            target = out_at + np.uint64(done * out.strides[0])
+            self._add(x_at, count, weight, _address(v), width, target, seen)
+        _check_seen(seen, self._ring.bits - group.weight)
+
+
+def check_even(v: Buffer, groups: WeightGroups, ring: Ring) -> None:
+    """Refuse an opening of random bits that is odd: x^2 + x is even for every x.
+
+    Args:
+        v: the opening, as it is encoded.
+        groups: the weight groups of the batch.
+        ring: GR(2^K, d).
+
+    Raises:
+        CeremonyError: RF-BATCH-020 if a coefficient is odd; where does not matter and is not said.
+            RF-BATCH-002 or RF-BATCH-003 if v is not canonical.
+    """
+    from mpc_core.kernels.openings import scan  # noqa: PLC0415 kernels compile when imported
+
+    element_groups = _element_groups(groups, ring)
+    data = bytes_of(v, element_groups, ring)
+    for span in spans_of(element_groups, ring):
+        seen = np.zeros(2, np.uint64)
+        count, width = span.elements * ring.degree, np.uint64(-(-span.bits // 8))
+        scan(_address(span.readable(data, WORD_BYTES)), count, width, seen)
+        _check_seen(seen, span.bits)
 
 
 def bit_share_vector(
@@ -109,14 +273,7 @@ def check_parity(v: RingArray, ring: Ring) -> None:
     """
     low = v if ring.bits == NARROW else v[..., 0]
     if bool((low & np.uint64(1)).any()):
-        raise CeremonyError(
-            "RF-BATCH-020",
-            "an opening of random bits is odd",
-            expected="even values: x^2 + x is even",
-            found="an odd value",
-            effect="this round of the batch counts for nothing; another operator decodes",
-            runbook="a-batch-does-not-open",
-        )
+        raise _odd()
 
 
 def root_and_inverse(v: WordArray, bits: int) -> tuple[WordArray, WordArray]:
@@ -142,6 +299,58 @@ def root_and_inverse(v: WordArray, bits: int) -> tuple[WordArray, WordArray]:
         from_integers(np.array(roots, dtype=object), bits),
         from_integers(np.array(inverses, dtype=object), bits),
     )
+
+
+def _check_seen(seen: NDArray[np.uint64], bits: int) -> None:
+    """Refuse coefficients of `bits` bits, given all that they have in common by "or"."""
+    low, high = seen.tolist()
+    if (low | high << NARROW) >> bits:
+        raise too_wide(bits)
+    if low & 1:
+        raise _odd()
+
+
+def _odd() -> CeremonyError:
+    return CeremonyError(
+        "RF-BATCH-020",
+        "an opening of random bits is odd",
+        expected="even values: x^2 + x is even",
+        found="an odd value",
+        effect="this round of the batch counts for nothing; another operator decodes",
+        runbook="a-batch-does-not-open",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _PlacedGroup:
+    """A weight group, and where its bits, elements and bytes begin in the batch."""
+
+    weight: int
+    bits: int
+    width: int
+    first_bit: int
+    first_element: int
+    first_byte: int
+
+    def coefficients(self, first: int, count: int, ring: Ring) -> Span:
+        """Return where the values of some of its bits lie in the encoding of v."""
+        start = self.first_byte + first * self.width
+        bits = ring.bits - self.weight
+        return Span(self.weight, bits, 0, start, start + count * self.width)
+
+
+def _placed(groups: WeightGroups, ring: Ring) -> Iterator[_PlacedGroup]:
+    byte = 0
+    for group, (first_bit, _, first_element, last) in zip(
+        groups, _spans(groups, ring), strict=True
+    ):
+        width = -(-(ring.bits - group.weight) // 8)
+        yield _PlacedGroup(group.weight, group.bits, width, first_bit, first_element, byte)
+        byte += (last - first_element) * ring.degree * width
+
+
+def _address(array: NDArray[Any]) -> np.uint64:
+    return np.uint64(array.__array_interface__["data"][0])
 
 
 def _spans(groups: WeightGroups, ring: Ring) -> Iterator[tuple[int, int, int, int]]:

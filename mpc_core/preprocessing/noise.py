@@ -13,13 +13,61 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mpc_core.preprocessing.batches import noise_groups
+from mpc_core.preprocessing.bits import OpenedBits
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mpc_core.preprocessing.batches import Segment
     from mpc_core.ring.galois import Ring, RingArray
+    from mpc_core.sharing.opening import Buffer
+    from mpc_core.sharing.prss import StreamKey
+    from mpc_core.sharing.sets import OperatorSet
 
-__all__ = ["noise_shares"]
+__all__ = ["noise_shares", "opened_noise_shares"]
+
+TILE_BODIES = 4096
+"""Bodies whose noise is added up at a time: it stays in the second cache meanwhile."""
+
+
+def opened_noise_shares(
+    bits: Mapping[OperatorSet, StreamKey],
+    at: int,
+    segments: Sequence[Segment],
+    v: Buffer,
+    ring: Ring,
+) -> RingArray:
+    """Return shares of E for every body of a noise batch, without keeping those of its bits.
+
+    Args:
+        bits: this batch's "bits" key of every access set that contains `at`.
+        at: the operator whose share is computed.
+        segments: the runs of the batch, each with its bound m.
+        v: the opening, as it is encoded.
+        ring: GR(2^K, d).
+
+    Returns:
+        Degree-t shares of E, in the order of the segments, (bodies, d[, 2]).
+
+    Raises:
+        CeremonyError: RF-BATCH-002, RF-BATCH-003 or RF-BATCH-020 if v is no opening of even values.
+    """
+    opened = OpenedBits(bits, at, noise_groups(segments), v, ring)
+    noise = ring.zeros(sum(segment.count for segment in segments))
+    start = group = 0
+    for segment in segments:
+        bound = segment.noise_bound_log2
+        part = noise[start : start + segment.count]
+        part[:, 0] = ring.words_from_integers([-(1 << bound)])
+        for first in range(0, segment.count, TILE_BODIES):
+            tile = part[first : first + TILE_BODIES]
+            opened.add(group, first, tile)
+            opened.add(group, segment.count + first, tile)
+            for weight in range(1, bound + 1):
+                opened.add(group + weight, first, tile)
+        start, group = start + segment.count, group + bound + 1
+    return noise
 
 
 def noise_shares(shares: RingArray, segments: Sequence[Segment], ring: Ring) -> RingArray:

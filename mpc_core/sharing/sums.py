@@ -9,7 +9,8 @@ Security: the keys stay in this process; nothing here depends on a stream in its
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -87,7 +88,7 @@ class _Stream:
         """Write data plus the stream from number `block` on; whole blocks."""
         if block != self._next:
             size = BLOCK_BYTES - len(self._nonce)
-            self._cipher.reset_nonce(self._nonce + block.to_bytes(size, "big"))  # type: ignore[attr-defined]
+            self._cipher.reset_nonce(self._nonce + block.to_bytes(size, "big"))
         self._cipher.update_into(data, out)
         self._next = block + len(data) // BLOCK_BYTES
 
@@ -106,9 +107,9 @@ class _LibrarySums:
         self._offsets = _offsets(constants, 32, ring)
         self._offsets_at = _address(self._offsets)
         flips = np.full(TILE_BLOCKS * BLOCK_BYTES // 8, TOP_BITS_32, np.uint64)
-        self._flips = memoryview(flips.view(np.uint8))
+        self._flips = flips.view(np.uint8).data
         self._buffer = np.empty((GROUP, TILE_BLOCKS * BLOCK_BYTES + CACHE_LINE), np.uint8)
-        self._rows = [memoryview(row) for row in self._buffer]
+        self._rows = [row.data for row in self._buffer]
         groups = TILE_BLOCKS // kernels.GROUP_BLOCKS
         self._sums = np.empty((groups, 4 * kernels.GROUP_BLOCKS * ring.degree))
         self._totals = np.empty(self._sums.shape, np.int64)
@@ -162,68 +163,54 @@ class _FusedSums:
             self._settle(totals, self._offsets_at, tile.skip, tile.count, tile.address)
 
 
-class _Quartet:
-    """The few streams of one of four operators, made a tile at a time."""
+class _LibraryQuartet:
+    """The few streams of one of four operators, from `cryptography`."""
 
-    def __init__(self, streams: int, places: Sequence[int], ring: Ring) -> None:
+    def __init__(self, keys: Sequence[StreamKey], places: Sequence[int], ring: Ring) -> None:
         from mpc_core.kernels import quartet  # noqa: PLC0415 compile when imported
 
         self._words_per_block, self._word_bytes = BLOCK_BITS // ring.bits, ring.bits // 8
         self._add = quartet.quartet_adder(ring.bits)
-        size = QUARTET_TILE_BLOCKS * BLOCK_BYTES
-        self._buffers = np.zeros((1 + streams, size + CACHE_LINE), np.uint8)
-        used = [_address(self._buffers[0])] * quartet.STREAMS
+        self._streams = [_Stream(key) for key in keys]
+        self._zeros = memoryview(bytes(QUARTET_TILE_BLOCKS * BLOCK_BYTES))
+        shape = (1 + len(keys), len(self._zeros) + CACHE_LINE)
+        self._buffers = np.zeros(shape, np.uint8)
+        self._rows = [row.data for row in self._buffers[1:]]
+        self._addresses = np.full(quartet.STREAMS, _address(self._buffers[0]))
         for place, row in zip(places, self._buffers[1:], strict=True):
-            used[place] = _address(row)
-        self._addresses = np.array(used)
+            self._addresses[place] = _address(row)
 
     def fill(self, out: RingArray, first: int) -> None:
         """Write the sums of the words from number `first` on."""
         for tile in _tiles(out, first, self._words_per_block, QUARTET_TILE_BLOCKS):
-            self._make(tile.block, tile.blocks)
-            places = self._addresses + np.uint64(tile.skip * self._word_bytes)
-            self._add(places, tile.count, tile.address)
-
-    def _make(self, block: int, blocks: int) -> None:
-        """Write blocks of every stream to its buffer."""
-        raise NotImplementedError
+            zeros = self._zeros[: tile.blocks * BLOCK_BYTES]
+            for stream, row in zip(self._streams, self._rows, strict=True):
+                stream.add(tile.block, zeros, row)
+            offset = np.uint64(tile.skip * self._word_bytes)
+            self._add(self._addresses, offset, tile.count, tile.address)
 
 
-class _LibraryQuartet(_Quartet):
-    """The streams from `cryptography`."""
+class _FusedQuartet:
+    """The few streams of one of four operators, enciphered within the kernel that sums them."""
 
     def __init__(self, keys: Sequence[StreamKey], places: Sequence[int], ring: Ring) -> None:
-        super().__init__(len(keys), places, ring)
-        self._streams = [_Stream(key) for key in keys]
-        self._rows = [memoryview(row) for row in self._buffers[1:]]
-        self._zeros = memoryview(bytes(QUARTET_TILE_BLOCKS * BLOCK_BYTES))
+        from mpc_core.kernels import quartet, quartet_fused  # noqa: PLC0415 compile when imported
 
-    def _make(self, block: int, blocks: int) -> None:
-        zeros = self._zeros[: blocks * BLOCK_BYTES]
-        for stream, row in zip(self._streams, self._rows, strict=True):
-            stream.add(block, zeros, row)
-
-
-class _FusedQuartet(_Quartet):
-    """The streams from the instructions of the CPU."""
-
-    def __init__(self, keys: Sequence[StreamKey], places: Sequence[int], ring: Ring) -> None:
-        from mpc_core.kernels import aes  # noqa: PLC0415 compile when imported
-
-        super().__init__(len(keys), places, ring)
-        self._expand = aes.expand
+        self._words_per_block = BLOCK_BITS // ring.bits
+        self._add = quartet_fused.quartet_encipherer(ring.bits)
         self._keys = _schedules(keys, len(keys), 0)
-        self._streams = [
-            (_address(row), _address(key))
-            for row, key in zip(self._buffers[1:], self._keys, strict=True)
-        ]
+        self._addresses = np.zeros(quartet.STREAMS, np.uint64)
+        for place, row in zip(places, self._keys, strict=True):
+            self._addresses[place] = _address(row)
 
-    def _make(self, block: int, blocks: int) -> None:
-        for place, key in self._streams:
-            self._expand(place, np.uint64(block), np.uint64(blocks), key)
+    def fill(self, out: RingArray, first: int) -> None:
+        """Write the sums of the words from number `first` on."""
+        block, skip = divmod(first, self._words_per_block)
+        self._add(self._addresses, np.uint64(block), skip, len(out), _address(out))
 
 
-class _Tile(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Tile:
     """Part of what is filled: `count` words to `address`, in `blocks` blocks from `block` on."""
 
     block: int

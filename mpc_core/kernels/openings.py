@@ -1,0 +1,166 @@
+"""Kernels of `mpc_core.preprocessing.bits` that read v as it is encoded, and make bits of it.
+
+The even root of r^2 + r = v and the inverse of 2r + 1 are found together by Newton's iteration,
+the same steps for every v: up to 32 bits in 32-bit lanes, then one step to 64 bits, then, for
+K = 128, one to 128 bits. r and -1 - r are the two roots, so 1/(-1 - 2r) is minus that inverse.
+
+v is read in strips. All addresses are integers.
+
+Security: v is public; no branch and no address depends on a share.
+"""
+# The types of numba and LLVM are not those of Python.
+# mypy: disable-error-code="arg-type, assignment, call-arg, no-untyped-call, var-annotated"
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import int64, njit, uint32, uint64, void
+
+from mpc_core.kernels.scalars import load_word, store_word
+from mpc_core.kernels.u128 import from_words, full_product, high, multiply_word, widen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["bit_adder", "scan"]
+
+STRIP = 64
+WORD_BITS, WORD_BYTES, BYTE_BITS = 64, 8, 8
+
+
+@njit([void(uint64[::1], uint64[::1], int64, uint64, uint64)], nogil=True, cache=True)
+def _read_strip(
+    low: NDArray[np.uint64], upper: NDArray[np.uint64], count: int, address: int, width: int
+) -> None:
+    """Write the halves of `count` coefficients, and zeros after them."""
+    words, byte = uint64(WORD_BYTES), uint64(BYTE_BITS)
+    if width > words:
+        cut = (words + words - width) * byte
+        for at in range(count):
+            low[at] = load_word(WORD_BITS, address)
+            upper[at] = load_word(WORD_BITS, address + width - words) >> cut
+            address += width
+    else:
+        cut = (words - width) * byte
+        for at in range(count):
+            low[at] = load_word(WORD_BITS, address) << cut >> cut
+            upper[at] = uint64(0)
+            address += width
+    for at in range(count, STRIP):
+        low[at] = upper[at] = uint64(0)
+
+
+@njit([void(uint64[::1], uint32[:, ::1], uint64[::1], uint64[::1])], nogil=True, cache=True)
+def _find_roots(
+    v: NDArray[np.uint64],
+    lanes: NDArray[np.uint32],
+    roots: NDArray[np.uint64],
+    inverses: NDArray[np.uint64],
+) -> None:
+    """Write even roots r of r^2 + r = v, and inverses of 2r + 1, mod 2^64, for a strip.
+
+    v - v^2 is right to 4 bits for an even v; 3s, with its second bit turned, is the inverse of an
+    odd s to 5 bits. Every step doubles both.
+    """
+    one, two = uint32(1), uint32(2)
+    half_roots, half_inverses = lanes[0], lanes[1]
+    for at in range(STRIP):
+        value = uint32(v[at])
+        root = uint32(value - uint32(value * value))
+        inverse = uint32(uint32(uint32(3) * uint32(root + root + one)) ^ two)
+        for _ in range(3):
+            miss = uint32(uint32(root * root) + root - value)
+            root = uint32(root - uint32(miss * inverse))
+            slope = uint32(root + root + one)
+            inverse = uint32(inverse * uint32(two - uint32(slope * inverse)))
+        half_roots[at], half_inverses[at] = root, inverse
+    for at in range(STRIP):
+        root, inverse = uint64(half_roots[at]), uint64(half_inverses[at])
+        root -= (root * root + root - v[at]) * inverse
+        slope = root + root + uint64(1)
+        roots[at], inverses[at] = root, inverse * (uint64(2) - slope * inverse)
+
+
+def bit_adder(degree: int, bits: int) -> Callable[..., None]:
+    """Return `add(x, count, weight, v, width, out, seen)`: it adds 2^weight (x - r)/(-1 - 2r).
+
+    x: address of the shares of x, elements.
+    count: how many.
+    weight: i; v is known mod 2^(K - i).
+    v: address of the coefficients, `width` bytes each; up to 8 bytes after them are read.
+    out: address of the elements that the shares of 2^i b are added to.
+    seen: the halves of all v are added to it bit by bit (or), shape (2,).
+    """
+    step = uint64(bits // BYTE_BITS)
+
+    @njit(
+        [void(uint64, int64, uint64, uint64, uint64, uint64, uint64[::1])],
+        nogil=True,
+        cache=True,
+    )
+    def add(  # noqa: PLR0917 kernels take no names
+        x: int,
+        count: int,
+        weight: int,
+        v: int,
+        width: int,
+        out: int,
+        seen: NDArray[np.uint64],
+    ) -> None:
+        low, upper = np.empty(STRIP, np.uint64), np.empty(STRIP, np.uint64)
+        roots, inverses = np.empty(STRIP, np.uint64), np.empty(STRIP, np.uint64)
+        lanes = np.empty((2, STRIP), np.uint32)
+        zero = uint64(0)
+        for start in range(0, count, STRIP):
+            size = min(count - start, STRIP)
+            _read_strip(low, upper, size, v, width)
+            v += uint64(size) * width
+            _find_roots(low, lanes, roots, inverses)
+            for at in range(size):
+                seen[0] |= low[at]
+                seen[1] |= upper[at]
+                near, inverse = roots[at], inverses[at]
+                if bits == WORD_BITS:
+                    root, factor = near, (zero - inverse) << weight
+                else:
+                    miss = full_product(near, near) + widen(near) - from_words(low[at], upper[at])
+                    root = from_words(near, zero - high(miss) * inverse)
+                    slope = (root << uint64(1)) + widen(uint64(1))
+                    rest = high(multiply_word(slope, inverse))
+                    negated = from_words(zero, inverse * rest) - widen(inverse)
+                    factor = negated << weight
+                share = (load_word(bits, x) - root) * factor
+                store_word(out, load_word(bits, out) + share)
+                for _ in range(degree - 1):
+                    x += step
+                    out += step
+                    store_word(out, load_word(bits, out) + load_word(bits, x) * factor)
+                x += step
+                out += step
+
+    return add
+
+
+@njit([void(uint64, int64, uint64, uint64[::1])], nogil=True, cache=True)
+def scan(v: np.uint64, count: int, width: np.uint64, seen: NDArray[np.uint64]) -> None:
+    """Add the halves of coefficients to `seen` bit by bit (or); arguments as in `bit_adder`."""
+    words, byte = uint64(WORD_BYTES), uint64(BYTE_BITS)
+    low = upper = uint64(0)
+    if width > words:
+        for _ in range(count):
+            low |= load_word(WORD_BITS, v)
+            upper |= load_word(WORD_BITS, v + width - words)
+            v += width
+        upper >>= (words + words - width) * byte
+    else:
+        for _ in range(count):
+            low |= load_word(WORD_BITS, v)
+            v += width
+        cut = (words - width) * byte
+        low = low << cut >> cut
+    seen[0] |= low
+    seen[1] |= upper
