@@ -23,6 +23,7 @@ from numba.core import cgutils
 from numpy import uint64
 
 from mpc_core.kernels import u128
+from mpc_core.kernels.memory import prefetch
 from mpc_core.kernels.u128 import intrinsic
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ def _lay_out(source, elements, shape, kept, refused, target):  # type: ignore[no
     degree, bits, width, stride = shape
     found = uint64(0)
     for _ in range(elements):
+        prefetch(source)
         lane = target
         for _ in range(degree):
             value = u128.load(source)

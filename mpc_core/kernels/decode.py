@@ -23,6 +23,7 @@ from numba.core import cgutils
 from numpy import int64, uint64
 
 from mpc_core.kernels import u128
+from mpc_core.kernels.memory import ask_for
 from mpc_core.kernels.u128 import intrinsic
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ LANES = 8
 SIGN = 1 << 31
 LIMB_MASK = np.uint64(0xFFFFFFFF)
 
-BYTE, HALF, WORD, DOUBLE = (ir.IntType(bits) for bits in (8, 32, 64, 128))  # type: ignore[no-untyped-call]
+HALF, WORD = ir.IntType(32), ir.IntType(64)  # type: ignore[no-untyped-call]
 LIMBS, SUMS = (ir.VectorType(element, LANES) for element in (HALF, WORD))  # type: ignore[no-untyped-call]
 POINTER = ir.PointerType()  # type: ignore[no-untyped-call]
 
@@ -65,14 +66,15 @@ def _unpacking(words: int) -> Callable[..., np.uint64]:
         """Unpack the coefficients at source, source + step, ..; return their `refused` bits."""
 
         def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            source, target = (builder.inttoptr(arguments[at], POINTER) for at in (0, 3))
+            source, step, count = arguments[:3]
+            target = builder.inttoptr(arguments[3], POINTER)
             masks = [builder.trunc(mask, ir.IntType(64 * words)) for mask in arguments[4:]]  # type: ignore[no-untyped-call]
             kept, refused = (builder.bitcast(mask, kind) for mask in masks)
             found = cgutils.alloca_once_value(builder, ir.Constant(kind, None))  # type: ignore[no-untyped-call]
-            with cgutils.for_range(builder, arguments[2]) as loop:
-                offset = builder.mul(loop.index, arguments[1])
-                place = builder.gep(source, [offset], source_etype=BYTE)
-                data = builder.load(place, typ=kind, align=1)
+            with cgutils.for_range(builder, count) as loop:
+                place = builder.add(source, builder.mul(loop.index, step))
+                ask_for(builder, place)
+                data = builder.load(builder.inttoptr(place, POINTER), typ=kind, align=1)
                 limbs = builder.xor(builder.and_(data, kept), flip)
                 builder.store(limbs, builder.gep(target, [loop.index], source_etype=kind), align=4)
                 bad = builder.and_(data, refused)

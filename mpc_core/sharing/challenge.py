@@ -65,17 +65,26 @@ class Challenge:
     key: bytes
     nonce: bytes
 
-    def stream(self, first: int, count: int, degree: int) -> NDArray[np.uint8]:
-        """Return `count` chunks from number `first` on, one byte a row, shape (count, rows)."""
+    def stream(
+        self, first: int, count: int, degree: int, memory: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """Return `count` chunks from number `first` on, one byte a row, shape (count, rows).
+
+        They are written to `memory`, which must be `stream_bytes` long.
+        """
         rows = challenge_vectors(degree) * degree
         block, skip = divmod(first * rows, BLOCK_BYTES)
         counter = self.nonce + block.to_bytes(BLOCK_BYTES - NONCE_BYTES, "big")
         stream = Cipher(algorithms.AES128(self.key), modes.CTR(counter)).encryptor()
         size = skip + count * rows
-        data = np.empty(size + BLOCK_BYTES, np.uint8)
         for start in range(0, size, len(ZEROS)):
-            stream.update_into(memoryview(ZEROS)[: size - start], data.data[start:])
-        return data[skip:size].reshape(count, rows)
+            stream.update_into(memoryview(ZEROS)[: size - start], memory.data[start:])
+        return memory[skip:size].reshape(count, rows)
+
+
+def stream_bytes(count: int, degree: int) -> int:
+    """Return the memory that `Challenge.stream` needs for this many chunks."""
+    return count * challenge_vectors(degree) * degree + 2 * BLOCK_BYTES
 
 
 def challenge(plan_hash: bytes, context_id: bytes, round_number: int, log_root: bytes) -> Challenge:
@@ -127,13 +136,14 @@ class CombinationSum:
     Security: a part meets additions only; addresses depend on the challenge, which is public.
     """
 
-    __slots__ = ("_drawn", "_place", "_ring", "_sums", "_totals", "_weight")
+    __slots__ = ("_drawn", "_memory", "_place", "_ring", "_sums", "_totals", "_weight")
 
     def __init__(self, drawn: Challenge, ring: Ring) -> None:
         from mpc_core.kernels import challenge as kernel  # noqa: PLC0415 - compiles at import
 
         rows = challenge_vectors(ring.degree) * ring.degree
         self._drawn, self._ring = drawn, ring
+        self._memory = np.empty(0, np.uint8)
         self._place = self._weight = 0
         self._sums = np.zeros((rows, kernel.accumulators(ring.bits, ring.degree)), np.uint64)
         self._totals = np.zeros((rows, ring.degree, 2), np.uint64)
@@ -157,7 +167,7 @@ class CombinationSum:
 
     def result(self) -> RingArray:
         """Return the sums so far, ceil(128/d) elements of GR(2^K, d)."""
-        self._settle(0)
+        self._settle()
         exact, degree = self._ring.exact, self._ring.degree
         words = self._totals if self._ring.word_shape else self._totals[..., 0]
         totals = self._ring.to_exact(words)
@@ -169,10 +179,12 @@ class CombinationSum:
         """Add a span of encoded elements; return whether it is canonical."""
         from mpc_core.kernels import challenge as kernel  # noqa: PLC0415 - compiles at import
 
-        self._settle(weight)
+        if weight != self._weight:
+            self._settle()
+            self._weight = weight
         chunk, skip = divmod(self._place, CHUNK)
         tiles = -(-(skip + span.elements) // kernel.TILE)
-        stream = self._drawn.stream(chunk, tiles * (kernel.TILE // CHUNK), self._ring.degree)
+        stream = self._stream(chunk, tiles * (kernel.TILE // CHUNK))
         part = span.readable(data, kernel.PADDING)
         refused = kernel.add_selected(
             part.ctypes.data,
@@ -187,13 +199,18 @@ class CombinationSum:
         self._place += span.elements
         return not refused
 
-    def _settle(self, weight: int) -> None:
-        """Shift what was added since the weight changed by that weight, and go on with another."""
+    def _stream(self, first: int, count: int) -> NDArray[np.uint8]:
+        degree = self._ring.degree
+        needed = stream_bytes(count, degree)
+        if self._memory.size < needed:
+            self._memory = np.empty(needed, np.uint8)
+        return self._drawn.stream(first, count, degree, self._memory)
+
+    def _settle(self) -> None:
+        """Move what was added since the weight last changed, shifted by it, to the totals."""
         from mpc_core.kernels import challenge as kernel  # noqa: PLC0415 - compiles at import
 
-        if weight != self._weight or not weight:
-            kernel.settle(self._sums, self._weight, self._totals)
-            self._weight = weight
+        kernel.settle(self._sums, self._weight, self._totals)
 
 
 def combinations(
