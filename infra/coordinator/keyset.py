@@ -109,7 +109,7 @@ class KeySetBuilder:
             rejected=self.openings.refuted(),
             tick=tick,
         )
-        self.openings.forget_all_but(kept)
+        self.openings.forget_all_but(kept, tick)
         return size
 
     def _compute(self, tick: Callable[[], None]) -> bytes:

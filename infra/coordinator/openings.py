@@ -16,7 +16,7 @@ from infra.publish import Opened, kept_batches, rejected_roots
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from activities.arithmetic import KnownValues
     from infra.party.log import PartyLog
@@ -87,17 +87,22 @@ class Openings:
         for key, root in self.log.read(rejected_roots):
             yield self._as_published(key, root)
 
-    def forget_all_but(self, kept: Collection[BatchKey]) -> None:
+    def forget_all_but(self, kept: Collection[BatchKey], tick: Callable[[], None]) -> None:
         """Drop the opened values of other batches of N, S and M: their verdicts are known.
 
         What is known of them is made durable first: without the values it could not be found out
         again, and the log could not be followed any more.
+
+        Args:
+            kept: batches whose openings stay.
+            tick: called between files.
         """
         dropped = self.log.read(lambda state: _questions_outside(state, kept))
         for question in dropped:
             found = self._known.store.read(question.name)
             if found is not None:
                 self._known.store.write(question.name, found)
+            tick()
         for question in dropped:
             self._blobs.remove(question.v_root)
 
