@@ -2,244 +2,160 @@
 
 from __future__ import annotations
 
-import hashlib
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from functools import cached_property
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.bench.model import BatchCost
-from infra.bench.timing import make_stream, median_times
-from mpc_core.preprocessing.bits import bit_share_vector, bit_shares, check_parity
-from mpc_core.preprocessing.noise import noise_shares
-from mpc_core.preprocessing.products import ProductRun, product_share_vector, product_shares
+from infra.bench.subject import cut_to, drain, joined
+from infra.bench.timing import gain_of_two_threads, in_mode, make_stream, median_times
 from mpc_core.protocol.merkle import chunk_root
-from mpc_core.ring.galois import Ring
-from mpc_core.sharing.challenge import answer, challenge, expected_value
-from mpc_core.sharing.opening import decode_double, decode_words, encode_words
-from mpc_core.sharing.prss import batch_key, prss_ring_share, prss_share
+from mpc_core.sharing.challenge import challenge
 from mpc_core.sharing.sets import sets_of, zero_family
-from mpc_core.sharing.zero import zero_mask
-from mpc_core.tfhe.objects import public_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from mpc_core.preprocessing.batches import BatchLayout, Segment
-    from mpc_core.ring.galois import RingArray
-    from mpc_core.sharing.prss import StreamKey
-    from mpc_core.sharing.sets import OperatorSet
-    from mpc_core.tfhe.parameters import Parameters
+    from infra.bench.subject import Subject
+    from mpc_core.preprocessing.batches import BatchLayout
 
-__all__ = ["BitsBatch", "MeasuredBatch", "ProductsBatch"]
+__all__ = ["batch_cost", "measure_batch", "stream_bytes"]
 
 AT = 1
 """The operator that is measured; the work of the others differs in constants only."""
 
-PLAN_HASH = hashlib.sha256(b"bench").digest()
-CONTEXT = b"bench"
-DIGEST = bytes(32)
+WHOLE = {"share": 1, "open": 1, "keep": 1}
+"""How often each step belongs to the way of a value through the kernels."""
+ALL = {**WHOLE, "check": 1, "answer": 2, "hash": 2, "write": 2}
+"""How often each step happens at an operator that decodes: vector and v are answered for, hashed
+and written."""
 
 
-@dataclass
-class MeasuredBatch(ABC):
-    """A batch of degree 2t among a committee whose keys everybody may know."""
+def measure_batch(
+    subject: Subject, batch: BatchLayout, modes: Iterable[str], positions: int, repetitions: int
+) -> tuple[BatchCost, ...]:
+    """Measure every step of a batch with every kind of kernels, and AES on the same bytes beside.
 
-    n: int
-    t: int
-    layout: BatchLayout
-    leaf_bytes: int
-
-    @cached_property
-    def ring(self) -> Ring:
-        """The ring of the batch."""
-        return Ring(self.layout.word_bits, self.layout.degree)
-
-    @property
-    @abstractmethod
-    def items(self) -> int:
-        """Random bits or products of the batch."""
-
-    @property
-    @abstractmethod
-    def streamed_words(self) -> int:
-        """Words of each access set's stream that enter a share vector."""
-
-    @abstractmethod
-    def share_vector(self, at: int) -> RingArray:
-        """Return an operator's share vector, from its stage keys on."""
-
-    @abstractmethod
-    def stored_share(self, v: RingArray) -> RingArray:
-        """Return what the measured operator keeps of the opened batch, from its stage keys on."""
-
-    @abstractmethod
-    def parts(self) -> Mapping[str, Callable[[], object]]:
-        """Return parts of the share vector that are measured by themselves."""
-
-    def keys(self, at: int, stream: str) -> dict[OperatorSet, StreamKey]:
-        """Derive an operator's batch keys of one stream."""
-        return {
-            members: batch_key(
-                hashlib.sha256(bytes(members)).digest(), CONTEXT, stream, self.layout.word_bits
+    Args:
+        subject: the committee.
+        batch: a batch of degree 2t.
+        modes: kinds of kernels.
+        positions: bits or products of it that are measured, at most.
+        repetitions: how often.
+    """
+    sample = cut_to(batch, positions, subject.parameters)
+    streams = stream_bytes(subject, sample)
+    with tempfile.TemporaryDirectory() as folder:
+        tasks: dict[str, Callable[[], object]] = {"aes": lambda: make_stream(streams)}
+        for mode in modes:
+            for name, step in _steps(subject, sample, Path(folder) / "vector").items():
+                tasks[f"{mode} {name}"] = _bound(mode, step)
+        taken = median_times(tasks, repetitions)
+        gains = {
+            mode: gain_of_two_threads(
+                _bound(mode, lambda: drain(subject.work(sample).share_pieces())), repetitions
             )
-            for members in sets_of(self.n, self.t, at)
+            for mode in modes
         }
-
-    def encode(self, values: RingArray) -> bytes:
-        """Encode a share vector or v."""
-        return encode_words(values, self.layout.element_groups, self.ring)
-
-    def decode(self, data: bytes) -> RingArray:
-        """Decode a share vector or v."""
-        return decode_words(data, self.layout.element_groups, self.ring)
-
-    def open(self, vectors: Mapping[int, bytes]) -> RingArray:
-        """Decode v from encoded share vectors."""
-        shares = {index: self.decode(data) for index, data in vectors.items()}
-        return decode_double(shares, self.t, self.layout.element_groups, self.ring)
-
-    def measure(self, repetitions: int) -> BatchCost:
-        """Measure every step of the batch, and AES on the same bytes beside it."""
-        groups, ring = self.layout.element_groups, self.ring
-        vectors = {at: self.encode(self.share_vector(at)) for at in range(1, 2 * self.t + 2)}
-        v = self.open(vectors)
-        opening, vector = self.encode(v), self.decode(vectors[AT])
-        drawn = challenge(PLAN_HASH, DIGEST, 0, DIGEST)
-
-        def decode() -> None:
-            chunk_root(self.encode(self.open(vectors)), self.leaf_bytes)
-
-        def take_opening() -> None:
-            chunk_root(opening, self.leaf_bytes)
-            check_parity(self.decode(opening), ring) if self.layout.groups else self.decode(opening)
-
-        def answer_challenge() -> None:
-            answer(drawn, vector, groups, ring)
-            expected_value(drawn, v, groups, ring)
-
-        steps: dict[str, Callable[[], object]] = {
-            "share_vector": lambda: self.share_vector(AT),
-            "encode": lambda: self.encode(vector),
-            "merkle_root": lambda: chunk_root(vectors[AT], self.leaf_bytes),
-            "decode": decode,
-            "take_opening": take_opening,
-            "answer": answer_challenge,
-            "stored_share": lambda: self.stored_share(v),
-        }
-        parts = self.parts()
-        streams = self.stream_bytes
-        taken = median_times({"aes": lambda: make_stream(streams), **parts, **steps}, repetitions)
-        taken["decode"] /= self.n
-        per_item = {name: nanoseconds / self.items for name, nanoseconds in taken.items()}
-        total = sum(per_item[name] for name in steps)
-        return BatchCost(
-            operators=self.n,
-            threshold=self.t,
-            word_bits=ring.bits,
-            degree=ring.degree,
-            items=self.items,
-            opened_bytes=len(opening),
-            opened_bytes_per_item=len(opening) / self.items,
-            stream_bytes=streams,
-            steps_ns={name: per_item[name] for name in steps},
-            share_vector_parts_ns={name: per_item[name] for name in parts},
-            total_ns=total,
-            aes_ns=per_item["aes"],
-            ratio_to_aes=total / per_item["aes"],
-        )
-
-    @property
-    def stream_bytes(self) -> int:
-        """Key stream bytes of a share vector: one word for each secret and each mask."""
-        sets = len(sets_of(self.n, self.t, AT))
-        family = sum(AT in members for members in zero_family(self.n, self.t))
-        masks = self.layout.elements * self.layout.degree
-        return (sets * self.streamed_words + family * masks) * self.layout.word_bits // 8
+    return tuple(
+        batch_cost(subject, sample, mode, _of_mode(taken, mode), (taken["aes"], gains[mode]))
+        for mode in modes
+    )
 
 
-@dataclass
-class BitsBatch(MeasuredBatch):
-    """A batch of stage N: random bits that add up to noise."""
+def batch_cost(
+    subject: Subject,
+    batch: BatchLayout,
+    mode: str,
+    taken: Mapping[str, float],
+    beside: tuple[float, float],
+) -> BatchCost:
+    """Return the figures of a batch that follow from its times.
 
-    @property
-    def items(self) -> int:
-        """Random bits."""
-        return self.layout.bits
+    Args:
+        subject: the committee.
+        batch: what was measured.
+        mode: with which kernels.
+        taken: nanoseconds of every step.
+        beside: nanoseconds of AES on the same bytes, and the gain of two threads.
+    """
+    items = batch.bits or _products(subject, batch)
+    steps = {name: nanoseconds / items for name, nanoseconds in taken.items()}
+    whole = sum(count * steps[name] for name, count in WHOLE.items())
+    everything = sum(count * steps[name] for name, count in ALL.items())
+    aes = beside[0] / items
+    return BatchCost(
+        kind="random bits" if batch.groups else "products",
+        mode=mode,
+        operators=subject.plan.count,
+        threshold=subject.plan.threshold,
+        word_bits=batch.word_bits,
+        degree=batch.degree,
+        items=items,
+        opened_bytes=batch.opened_bytes,
+        opened_bytes_per_item=batch.opened_bytes / items,
+        stream_bytes=stream_bytes(subject, batch),
+        steps_ns=steps,
+        whole_ns=whole,
+        all_ns=everything,
+        aes_ns=aes,
+        whole_ratio=whole / aes,
+        all_ratio=everything / aes,
+        two_threads=beside[1],
+    )
 
-    @property
-    def streamed_words(self) -> int:
-        """One word for each bit."""
-        return self.layout.bits
 
-    def share_vector(self, at: int) -> RingArray:
-        """Return masked x^2 + x, packed by weight."""
-        bits, zeros = self.keys(at, "bits"), self.keys(at, "zero")
-        return bit_share_vector(bits, zeros, at, self.layout.groups, self.ring)
-
-    def stored_share(self, v: RingArray) -> RingArray:
-        """Return the shares of the noise."""
-        shares = bit_shares(self.keys(AT, "bits"), AT, self.layout.groups, v, self.ring)
-        return noise_shares(shares, self.layout.segments, self.ring)
-
-    def parts(self) -> Mapping[str, Callable[[], object]]:
-        """Return the derivation of the keys, the PRSS and the zero masks."""
-        bits, zeros = self.keys(AT, "bits"), self.keys(AT, "zero")
-        return {
-            "keys": lambda: (self.keys(AT, "bits"), self.keys(AT, "zero")),
-            "prss": lambda: prss_share(bits, AT, self.layout.bits, self.ring),
-            "zero_mask": lambda: zero_mask(zeros, AT, self.layout.elements, self.ring),
-        }
+def stream_bytes(subject: Subject, batch: BatchLayout) -> int:
+    """Return the key stream bytes of a share vector: one word for each secret and each mask."""
+    n, t = subject.plan.count, subject.plan.threshold
+    sets = len(sets_of(n, t, AT))
+    family = sum(AT in members for members in zero_family(n, t))
+    packed = batch.elements * batch.degree
+    secrets = batch.bits or packed
+    return (sets * secrets + family * packed) * batch.word_bits // 8
 
 
-@dataclass
-class ProductsBatch(MeasuredBatch):
-    """A batch of stage M, on key shares that are zero: no step depends on their values."""
+def _steps(subject: Subject, batch: BatchLayout, path: Path) -> Mapping[str, Callable[[], object]]:
+    """Return every step of a batch, from its keys to what is kept."""
+    work = subject.work(batch)
+    indices = range(1, 2 * subject.plan.threshold + 2)
+    vectors = {at: joined(subject.work(batch, at).share_pieces()) for at in indices}
+    opening = joined(work.open_pieces(vectors))
+    drawn = challenge(subject.plan.hash, bytes(32), 0, bytes(32))
+    leaf_bytes = subject.plan.layout.leaf_bytes
+    return {
+        "share": lambda: drain(subject.work(batch).share_pieces()),
+        "open": lambda: drain(work.open_pieces(vectors)),
+        "check": lambda: work.check_opening(opening),
+        "answer": lambda: work.answer(drawn, vectors[AT]),
+        "keep": lambda: subject.work(batch).shares(opening),
+        "hash": lambda: chunk_root(vectors[AT], leaf_bytes),
+        "write": lambda: path.write_bytes(vectors[AT]),
+    }
 
-    parameters: Parameters
 
-    @property
-    def items(self) -> int:
-        """Products s_i S_j."""
-        return sum(run.count * run.row_length for run in self.runs)
+def _products(subject: Subject, batch: BatchLayout) -> int:
+    rows = (
+        (segment.count, item.product)
+        for segment in batch.segments
+        for item in subject.objects
+        if item.number == segment.item
+    )
+    return sum(count * product.row_length for count, product in rows if product is not None)
 
-    @property
-    def streamed_words(self) -> int:
-        """D words for each packed element."""
-        return self.layout.elements * self.layout.degree
 
-    @cached_property
-    def runs(self) -> tuple[ProductRun, ...]:
-        """The operands."""
-        return tuple(self._run(segment) for segment in self.layout.segments)
+def _bound(mode: str, task: Callable[[], object]) -> Callable[[], object]:
+    def run() -> object:
+        with in_mode(mode):
+            return task()
 
-    def share_vector(self, at: int) -> RingArray:
-        """Return masked products, packed row by row."""
-        masks, zeros = self.keys(at, "product"), self.keys(at, "zero")
-        return product_share_vector(masks, zeros, at, self.runs, self.ring)
+    return run
 
-    def stored_share(self, v: RingArray) -> RingArray:
-        """Return the packed shares of the products."""
-        return product_shares(self.keys(AT, "product"), AT, v, self.ring)
 
-    def parts(self) -> Mapping[str, Callable[[], object]]:
-        """Return the derivation of the keys, the PRSS and the zero masks."""
-        masks, zeros = self.keys(AT, "product"), self.keys(AT, "zero")
-        return {
-            "keys": lambda: (self.keys(AT, "product"), self.keys(AT, "zero")),
-            "prss": lambda: prss_ring_share(masks, AT, self.layout.elements, self.ring),
-            "zero_mask": lambda: zero_mask(zeros, AT, self.layout.elements, self.ring),
-        }
-
-    def _run(self, segment: Segment) -> ProductRun:
-        item = public_object(self.parameters, segment.item)
-        assert item.product is not None
-        polynomials, length = item.mask_polynomials, item.product.row_length
-        inputs = (segment.start + segment.count - 1) // polynomials - segment.start // polynomials
-        return ProductRun(
-            inputs=self.ring.zeros(inputs + 1),
-            target=self.ring.zeros(polynomials * length),
-            row_length=length,
-            first=segment.start,
-            count=segment.count,
-        )
+def _of_mode(taken: Mapping[str, float], mode: str) -> dict[str, float]:
+    prefix = f"{mode} "
+    return {
+        name.removeprefix(prefix): nanoseconds
+        for name, nanoseconds in taken.items()
+        if name.startswith(prefix)
+    }

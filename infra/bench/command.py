@@ -11,46 +11,47 @@ import json
 import os
 import sys
 from collections import defaultdict
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from infra.bench.assembly import measure_assembly
-from infra.bench.batches import BitsBatch, ProductsBatch
+from infra.bench.batches import measure_batch
+from infra.bench.kernels import measure_negacyclic, measure_prss
 from infra.bench.machine import this_machine
 from infra.bench.model import BenchReport, OpenedBytes, Sizes
+from infra.bench.rates import measure_rates
+from infra.bench.roofline import batch_needs, negacyclic_needs, prss_needs, roof
+from infra.bench.subject import Subject
 from infra.bench.table import render
 from infra.bench.timing import aes_speed
-from infra.plan.layouts import cut_of
-from infra.plan.sandbox import TESTS
+from infra.party.rules import layout_of
+from infra.plan.sandbox import sandbox_plan
 from infra.sandbox.warm import cache_folder, warm_kernels
-from mpc_core.preprocessing.layout import build_layout
-from mpc_core.protocol.plan import Layout, TestRules
-from mpc_core.ring.galois import degree_for
-from mpc_core.tfhe.parameters import PARAMETER_SETS, lookup
+from mpc_core.kernels.backend import kernel_mode
+from mpc_core.sharing.sets import sets_of, zero_family
+from mpc_core.tfhe.parameters import PARAMETER_SETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from infra.bench.model import BatchCost, KernelCost, Rates, Roof
     from mpc_core.preprocessing.batches import BatchLayout
-    from mpc_core.preprocessing.layout import CeremonyLayout
-    from mpc_core.tfhe.parameters import Parameters
-
 
 __all__ = ["FULL", "bench_command", "measure"]
-
-_LAYOUT = cut_of(lookup("test")).layout
 
 FULL = Sizes(
     committees=((4, 1), (13, 4)),
     parameters="mainnet",
     counted=tuple(PARAMETER_SETS),
-    bits=_LAYOUT.bits_per_batch,
-    products=_LAYOUT.products_per_batch,
+    positions=1 << 20,
+    polynomial_size=2048,
     repetitions=5,
-    assembly_rows=None,
+    large_bytes=1 << 28,
 )
+PORTABLE = "portable"
 RINGS = (64, 128)
-ASSEMBLED = "test"
+WIDE = 128
+WAITING_SECONDS = 60.0
 
 
 def bench_command(*, as_json: bool, sizes: Sizes = FULL) -> int:
@@ -73,51 +74,57 @@ def bench_command(*, as_json: bool, sizes: Sizes = FULL) -> int:
 
 
 def measure(sizes: Sizes, say: Callable[[str], None]) -> BenchReport:
-    """Measure everything.
+    """Measure everything: portable kernels, and those that this process would choose.
 
     Args:
         sizes: how much is measured.
         say: told what is measured next.
     """
-    say("measuring AES ...")
+    modes = tuple(dict.fromkeys((PORTABLE, kernel_mode())))
+    say("measuring AES, memory and arithmetic ...")
     aes = aes_speed(sizes.repetitions)
-    say("counting opened bytes ...")
-    opened = tuple(_opened_bytes(sizes))
-    parameters = lookup(sizes.parameters)
-    bits, products, assembly = [], [], []
-    for n, t in sizes.committees:
-        layout = _layout(parameters, n, sizes)
-        for word_bits in RINGS:
-            say(f"measuring random bits, {n} operators, K = {word_bits} ...")
-            noise = _typical(layout.noise, word_bits)
-            bits.append(BitsBatch(n, t, noise, _LAYOUT.leaf_bytes).measure(sizes.repetitions))
-            say(f"measuring products, {n} operators, K = {word_bits} ...")
-            batch = _typical(layout.products, word_bits)
-            measured = ProductsBatch(n, t, batch, _LAYOUT.leaf_bytes, parameters)
-            products.append(measured.measure(sizes.repetitions))
-        say(f"measuring assembly, {n} operators ...")
-        assembly.append(
-            measure_assembly(lookup(ASSEMBLED), n, sizes.repetitions, sizes.assembly_rows)
-        )
+    rates = measure_rates(aes, sizes.large_bytes, sizes.repetitions)
+    subjects = [_subject(sizes.parameters, n, t) for n, t in sizes.committees]
+    batches: list[BatchCost] = []
+    for subject in subjects:
+        positions = _positions(subject, sizes)
+        for stage in (subject.layout.noise, subject.layout.products):
+            for word_bits in RINGS:
+                batch = _typical(stage, word_bits)
+                say(f"measuring {batch.purpose}, {subject.plan.count} operators, K = {word_bits}")
+                batches += measure_batch(subject, batch, modes, positions, sizes.repetitions)
+    say("measuring kernels alone ...")
+    last = subjects[-1].plan
+    count = _positions(subjects[-1], sizes)
+    kernels = (
+        *measure_prss(last.count, last.threshold, modes, count, sizes.repetitions),
+        *measure_negacyclic(sizes.polynomial_size, modes[-1:], sizes.repetitions),
+    )
+    say("measuring the assembly ...")
     return BenchReport(
         machine=this_machine(),
         repetitions=sizes.repetitions,
         aes=aes,
-        opened=opened,
-        bits=tuple(bits),
-        products=tuple(products),
-        assembly=tuple(assembly),
+        rates=rates,
+        opened=tuple(_opened_bytes(sizes)),
+        batches=tuple(batches),
+        kernels=kernels,
+        assembly=measure_assembly(subjects[0]),
+        roofs=tuple(_roofs(batches, kernels, sizes, rates)),
     )
 
 
-def _layout(parameters: Parameters, n: int, sizes: Sizes) -> CeremonyLayout:
-    """Lay out a ceremony as a sandbox does, with batches of the sizes to be measured."""
-    plan = replace(
-        Layout(**_LAYOUT.model_dump()),
-        bits_per_batch=sizes.bits,
-        products_per_batch=sizes.products,
-    )
-    return build_layout(parameters, plan, degree_for(n), TestRules(**TESTS.model_dump()))
+def _subject(parameters: str, n: int, t: int) -> Subject:
+    plan = sandbox_plan(
+        operators=n, threshold=t, parameters=parameters, waiting_seconds=WAITING_SECONDS
+    ).signed.plan
+    return Subject(plan, layout_of(plan))
+
+
+def _positions(subject: Subject, sizes: Sizes) -> int:
+    """Return how many positions take about as long as `sizes.positions` at four operators."""
+    sets = len(sets_of(subject.plan.count, subject.plan.threshold, 1))
+    return max(3 * sizes.positions // sets, 1)
 
 
 def _typical(batches: Sequence[BatchLayout], word_bits: int) -> BatchLayout:
@@ -129,8 +136,8 @@ def _typical(batches: Sequence[BatchLayout], word_bits: int) -> BatchLayout:
 def _opened_bytes(sizes: Sizes) -> Iterator[OpenedBytes]:
     """Count what the random bits of whole key sets open, by ring."""
     for name in sizes.counted:
-        for n, _ in sizes.committees:
-            layout = _layout(lookup(name), n, sizes)
+        for n, t in sizes.committees:
+            layout = _subject(name, n, t).layout
             bits: dict[int, int] = defaultdict(int)
             opened: dict[int, int] = defaultdict(int)
             for batch in (*layout.noise, *layout.secrets):
@@ -140,6 +147,36 @@ def _opened_bytes(sizes: Sizes) -> Iterator[OpenedBytes]:
             for word_bits in RINGS:
                 count, size = bits[word_bits], opened[word_bits]
                 yield OpenedBytes(name, n, word_bits, count, size, size / count)
+
+
+def _roofs(
+    batches: Sequence[BatchCost], kernels: Sequence[KernelCost], sizes: Sizes, rates: Rates
+) -> Iterator[Roof]:
+    """Compare bits, shares and products mod 2^128 with what the machine can do at best."""
+    for cost in batches:
+        if cost.kind == "random bits" and cost.word_bits == WIDE:
+            n, t = cost.operators, cost.threshold
+            family = sum(1 in members for members in zero_family(n, t))
+            needs = batch_needs(cost, len(sets_of(n, t, 1)), family)
+            yield roof(f"random bit, n = {n}", cost.mode, needs, cost.whole_ns, rates)
+    for kernel in kernels:
+        if kernel.operators:
+            t = dict(sizes.committees)[kernel.operators]
+            needs = prss_needs(
+                len(sets_of(kernel.operators, t, 1)),
+                _degree(batches, kernel.operators),
+                WIDE,
+                kernel.mode,
+            )
+            name = f"{kernel.name}, n = {kernel.operators}"
+        else:
+            needs = negacyclic_needs(sizes.polynomial_size, WIDE)
+            name = f"{kernel.name}, N = {sizes.polynomial_size}"
+        yield roof(name, kernel.mode, needs, kernel.nanoseconds, rates)
+
+
+def _degree(batches: Sequence[BatchCost], operators: int) -> int:
+    return next(cost.degree for cost in batches if cost.operators == operators)
 
 
 def _say(text: str) -> None:

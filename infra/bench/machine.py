@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from infra.bench.model import Machine
+from mpc_core.kernels.backend import available_modes
 
 __all__ = ["this_machine"]
 
@@ -20,6 +21,7 @@ def this_machine() -> Machine:
         system=f"{platform.system()} {platform.machine()}",
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
+        modes=available_modes(),
         python=platform.python_version(),
         libraries={name: version(name) for name in LIBRARIES},
     )

@@ -1,7 +1,8 @@
 """What a measurement found; the JSON of `ringforge bench` is exactly this, field by field.
 
 Times are CPU times of one thread and medians over the repetitions, so neighbours on the machine
-disturb them little. Byte counts are exact: they follow from the layout.
+disturb them little. Byte counts are exact: they follow from the layout. Every time stands beside
+the time that AES-128-CTR of `cryptography` takes for the same key stream in the same repetitions.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ __all__ = [
     "AssemblyCost",
     "BatchCost",
     "BenchReport",
+    "KernelCost",
     "Machine",
     "OpenedBytes",
+    "Rates",
+    "Roof",
     "Sizes",
 ]
 
@@ -31,19 +35,20 @@ class Sizes:
         committees: (n, t) of each committee.
         parameters: name of the set whose batches are measured.
         counted: names of the sets whose opened bytes are counted.
-        bits: random bits of a batch, at most.
-        products: products of a batch, at most.
+        positions: random bits or products of a batch at four operators, at most; at more operators
+            as many fewer as there are sets more.
+        polynomial_size: N of the measured negacyclic product.
         repetitions: how often each time is taken.
-        assembly_rows: rows of each object that are assembled, at most; None for all.
+        large_bytes: of the arrays with which the memory is measured.
     """
 
     committees: tuple[tuple[int, int], ...]
     parameters: str
     counted: tuple[str, ...]
-    bits: int
-    products: int
+    positions: int
+    polynomial_size: int
     repetitions: int
-    assembly_rows: int | None
+    large_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Machine:
         system: operating system and architecture.
         cpu: model of the CPU.
         cores: logical cores.
+        modes: kernels that this CPU can run, the fastest last.
         python: version of Python.
         libraries: version by name.
     """
@@ -61,6 +67,7 @@ class Machine:
     system: str
     cpu: str
     cores: int
+    modes: tuple[str, ...]
     python: str
     libraries: Mapping[str, str]
 
@@ -104,6 +111,8 @@ class BatchCost:
     """What one batch costs one operator, from its keys to what it keeps.
 
     Attributes:
+        kind: "random bits" or "products".
+        mode: which kernels.
         operators: n.
         threshold: t.
         word_bits: K.
@@ -112,18 +121,20 @@ class BatchCost:
         opened_bytes: bytes of one share vector; exact.
         opened_bytes_per_item: the quotient; what packing rounds up is in it.
         stream_bytes: bytes of the key streams that enter the share vector.
-        steps_ns: nanoseconds for each item: "share_vector" (keys, PRSS, zero mask, the formula);
-            "encode"; "merkle_root"; "decode" (2t+1 vectors to v, its encoding and root, divided by
-            n, since operators take turns); "take_opening" (root and decoding of the v of another);
-            "answer" (to the challenge, and the expected value); "stored_share" (keys and PRSS
-            again, roots; for noise the sum of its bits).
-        share_vector_parts_ns: what of "share_vector" is "keys", "prss" and "zero_mask", each
-            measured by itself; the rest is the formula and the packing.
-        total_ns: sum of `steps_ns`.
+        steps_ns: nanoseconds for each item: "share" (keys, PRSS, zero mask, the formula, packing
+            and encoding), "open" (2t+1 vectors to v, encoded), "check" (v is canonical, and even
+            for bits), "answer" (one sum over a vector), "keep" (keys and PRSS again, roots; for
+            noise the sum of its bits), "hash" and "write" (of one vector).
+        whole_ns: share + open + keep: the way of a value through the kernels.
+        all_ns: with check, answers for vector and v, and both hashed and written.
         aes_ns: nanoseconds for each item to make `stream_bytes` with AES-128-CTR once.
-        ratio_to_aes: total_ns / aes_ns.
+        whole_ratio: whole_ns / aes_ns.
+        all_ratio: all_ns / aes_ns.
+        two_threads: work of two threads side by side over that of one in the same time.
     """
 
+    kind: str
+    mode: str
     operators: int
     threshold: int
     word_bits: int
@@ -133,27 +144,96 @@ class BatchCost:
     opened_bytes_per_item: float
     stream_bytes: int
     steps_ns: Mapping[str, float]
-    share_vector_parts_ns: Mapping[str, float]
-    total_ns: float
+    whole_ns: float
+    all_ns: float
     aes_ns: float
-    ratio_to_aes: float
+    whole_ratio: float
+    all_ratio: float
+    two_threads: float
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCost:
+    """One kernel alone.
+
+    Attributes:
+        name: "PRSS share" or "negacyclic product".
+        mode: which kernels.
+        operators: n, 0 where it does not matter.
+        nanoseconds: for one share or one product.
+        stream_bytes: of key or mask stream that enter it.
+        aes_ns: AES of these bytes.
+        ratio: nanoseconds / aes_ns.
+    """
+
+    name: str
+    mode: str
+    operators: int
+    nanoseconds: float
+    stream_bytes: int
+    aes_ns: float
+    ratio: float
 
 
 @dataclass(frozen=True, slots=True)
 class AssemblyCost:
-    """What the shares of all bodies of a parameter set cost one operator.
+    """What the end of a ceremony costs one operator, computed from measured samples.
 
     Attributes:
         parameters: name of the parameter set.
         operators: n.
-        bodies: bodies that were assembled.
-        seconds: CPU seconds, mask generation included.
+        bodies: bodies of the set; exact.
+        shares_seconds: CPU seconds for the shares of all bodies, masks included.
+        export_seconds: CPU seconds to rebuild and hash the key files.
     """
 
     parameters: str
     operators: int
     bodies: int
-    seconds: float
+    shares_seconds: float
+    export_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What one core of this machine does in a nanosecond, measured.
+
+    Attributes:
+        aes_blocks: AES-128-CTR.
+        memory_bytes: read or written, of arrays larger than all caches.
+        multiply_adds: in double precision, of data in the first cache.
+        short_multiply_adds: of 16-bit integers into 32 bits.
+        multiplications: of 64-bit integers into 128 bits.
+    """
+
+    aes_blocks: float
+    memory_bytes: float
+    multiply_adds: float
+    short_multiply_adds: float
+    multiplications: float
+
+
+@dataclass(frozen=True, slots=True)
+class Roof:
+    """How far a kernel is from what the machine can do at best.
+
+    Attributes:
+        name: which kernel, and for what.
+        mode: which kernels.
+        needs: of each of `Rates` how much one item takes at least.
+        bounds_ns: the nanoseconds that each of them takes alone.
+        bound: the name of the slowest.
+        measured_ns: what the kernel takes.
+        distance: measured_ns over the slowest bound.
+    """
+
+    name: str
+    mode: str
+    needs: Mapping[str, float]
+    bounds_ns: Mapping[str, float]
+    bound: str
+    measured_ns: float
+    distance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +244,21 @@ class BenchReport:
         machine: where it was measured.
         repetitions: how often each time was taken.
         aes: speed of AES.
+        rates: what one core does at best.
         opened: exact bytes of random bits for whole parameter sets.
-        bits: a typical noise batch of the set `mainnet`, for each committee and K.
-        products: a typical product batch of it, for each committee and K.
-        assembly: assembly of the set `test`, for each committee.
+        batches: a typical noise batch and a typical product batch of the set, for each committee,
+            K and mode.
+        kernels: kernels alone.
+        assembly: the end of a ceremony of the set, for the first committee.
+        roofs: how far kernels are from what the machine can do.
     """
 
     machine: Machine
     repetitions: int
     aes: AesSpeed
+    rates: Rates
     opened: tuple[OpenedBytes, ...]
-    bits: tuple[BatchCost, ...]
-    products: tuple[BatchCost, ...]
-    assembly: tuple[AssemblyCost, ...]
+    batches: tuple[BatchCost, ...]
+    kernels: tuple[KernelCost, ...]
+    assembly: AssemblyCost
+    roofs: tuple[Roof, ...]

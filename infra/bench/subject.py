@@ -20,6 +20,8 @@ from mpc_core.tfhe.objects import public_objects
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from activities.arithmetic import KnownValues
     from activities.ports import Blobs, Log, Peers, Store
     from activities.work import BatchWork
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.plan import Plan
     from mpc_core.ring.galois import RingArray
+    from mpc_core.sharing.opening import Buffer
+    from mpc_core.tfhe.objects import PublicObject
     from mpc_core.tfhe.parameters import Parameters
 
-__all__ = ["Subject", "cut_to"]
+__all__ = ["Subject", "cut_to", "drain", "joined"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,11 @@ class Subject:
         """The parameter set of the plan."""
         return lookup(self.plan.parameters)
 
+    @property
+    def objects(self) -> tuple[PublicObject, ...]:
+        """The public objects of the set."""
+        return public_objects(self.parameters)
+
     def work(self, batch: BatchLayout, index: int = 1) -> BatchWork:
         """Return the work of one operator on a batch."""
         context = BatchContext(BatchName(batch.stage, batch.index))
@@ -116,6 +125,17 @@ def cut_to(batch: BatchLayout, positions: int, parameters: Parameters) -> BatchL
             segments.append(replace(segment, count=count))
         room -= count * size
     return _with_segments(batch, tuple(segments), parameters)
+
+
+def joined(pieces: Iterable[Buffer]) -> memoryview:
+    """Return pieces as a whole; each is copied before the next is made, which may take its room."""
+    return memoryview(b"".join(map(bytes, pieces)))
+
+
+def drain(pieces: Iterable[Buffer]) -> None:
+    """Use up what is made piece by piece."""
+    for _ in pieces:
+        pass
 
 
 def _sizes(batch: BatchLayout, parameters: Parameters) -> list[int]:

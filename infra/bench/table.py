@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from infra.bench.model import BatchCost, BenchReport
 
 __all__ = ["render"]
+
+MICROSECOND = 1000
 
 
 def render(report: BenchReport) -> str:
@@ -18,21 +20,44 @@ def render(report: BenchReport) -> str:
 
 
 def _lines(report: BenchReport) -> Iterator[str]:
-    machine = report.machine
+    machine, rates = report.machine, report.rates
     libraries = ", ".join(f"{name} {version}" for name, version in machine.libraries.items())
     yield f"{machine.cpu}, {machine.cores} cores, {machine.system}"
     yield f"Python {machine.python}, {libraries}"
-    yield f"AES-128-CTR {report.aes.gigabytes_per_second:.2f} GB/s in one thread"
-    yield f"CPU times, medians of {report.repetitions}"
-    yield from _costs("random bits: ns for each bit and operator", report.bits)
-    yield from _costs("products: ns for each product and operator", report.products)
+    yield f"kernels {', '.join(machine.modes)}; CPU times, medians of {report.repetitions}"
+    yield (
+        f"one core: AES-128-CTR {report.aes.gigabytes_per_second:.2f} GB/s, "
+        f"memory {rates.memory_bytes:.1f} GB/s; in a nanosecond {rates.multiply_adds:.1f} "
+        f"multiply-adds, {rates.short_multiply_adds:.1f} of 16 bits, "
+        f"{rates.multiplications:.2f} multiplications 64 x 64"
+    )
+    for kind in dict.fromkeys(cost.kind for cost in report.batches):
+        costs = [cost for cost in report.batches if cost.kind == kind]
+        yield from _costs(f"{kind}: ns for each and operator", costs)
     yield ""
-    yield "assembly of the shares of all bodies, for each operator"
-    for assembly in report.assembly:
-        yield (
-            f"  n = {assembly.operators:<4} {assembly.parameters}: {assembly.bodies:,} bodies in "
-            f"{assembly.seconds:.2f} s"
+    yield "kernels alone, beside AES of the same bytes"
+    for kernel in report.kernels:
+        where = f", n = {kernel.operators}" if kernel.operators else ""
+        time = (
+            f"{kernel.nanoseconds / MICROSECOND:.2f} us"
+            if kernel.nanoseconds > MICROSECOND
+            else f"{kernel.nanoseconds:.1f} ns"
         )
+        name = f"{kernel.name}{where}, {kernel.mode}"
+        yield f"  {name:<36}{time:>12}{kernel.ratio:>10.2f} times AES"
+    yield ""
+    assembly = report.assembly
+    yield (
+        f"end of a ceremony, {assembly.parameters}, n = {assembly.operators}, computed: "
+        f"shares of {assembly.bodies:,} bodies {assembly.shares_seconds:.2f} s, "
+        f"key files {assembly.export_seconds:.2f} s"
+    )
+    yield ""
+    yield "distance from what the machine can do at best"
+    for roof in report.roofs:
+        name = f"{roof.name}, {roof.mode}"
+        bound = f"{roof.bound} {roof.bounds_ns[roof.bound]:.1f} ns"
+        yield f"  {name:<36}{roof.measured_ns:>10.1f} ns{roof.distance:>8.2f} times {bound}"
     yield ""
     yield "opened bytes of all random bits, for each operator (exact)"
     for opened in report.opened:
@@ -44,22 +69,21 @@ def _lines(report: BenchReport) -> Iterator[str]:
 
 
 def _costs(title: str, costs: Sequence[BatchCost]) -> Iterator[str]:
-    """Yield a table with a column for each committee and ring."""
+    """Yield a table with a column for each committee, ring and kind of kernels."""
     yield ""
     yield title
     yield _row("", (f"n={cost.operators} K={cost.word_bits}" for cost in costs))
-    first = costs[0]
-    for step in first.steps_ns:
+    yield _row("kernels", (cost.mode for cost in costs))
+    for step in costs[0].steps_ns:
         yield _row(step, (f"{cost.steps_ns[step]:.1f}" for cost in costs))
-        if step == "share_vector":
-            for part in first.share_vector_parts_ns:
-                figures = (f"({cost.share_vector_parts_ns[part]:.1f})" for cost in costs)
-                yield _row(f"  of it {part}", figures)
-    yield _row("total", (f"{cost.total_ns:.1f}" for cost in costs))
+    yield _row("share, open, keep", (f"{cost.whole_ns:.1f}" for cost in costs))
+    yield _row("with all else", (f"{cost.all_ns:.1f}" for cost in costs))
     yield _row("AES of the stream bytes", (f"{cost.aes_ns:.1f}" for cost in costs))
-    yield _row("ratio to AES", (f"{cost.ratio_to_aes:.2f}" for cost in costs))
+    yield _row("ratio to AES", (f"{cost.whole_ratio:.2f}" for cost in costs))
+    yield _row("with all else", (f"{cost.all_ratio:.2f}" for cost in costs))
+    yield _row("two threads", (f"{cost.two_threads:.2f}" for cost in costs))
     yield _row("opened bytes each", (f"{cost.opened_bytes_per_item:.3f}" for cost in costs))
 
 
-def _row(name: str, figures: Iterator[str]) -> str:
+def _row(name: str, figures: Iterable[str]) -> str:
     return f"  {name:<24}" + "".join(f"{figure:>14}" for figure in figures)

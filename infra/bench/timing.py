@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from infra.bench.model import AesSpeed
+from mpc_core.kernels.backend import SETTING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["aes_speed", "make_stream", "median_times"]
+__all__ = ["aes_speed", "gain_of_two_threads", "in_mode", "make_stream", "median_times"]
 
 PIECE_BYTES = 65_536
 BLOCK_BYTES = 16
@@ -33,6 +37,40 @@ def median_times(tasks: Mapping[str, Callable[[], object]], repetitions: int) ->
             task()
             taken[name].append(time.thread_time_ns() - start)
     return {name: float(statistics.median(times[1:])) for name, times in taken.items()}
+
+
+def gain_of_two_threads(task: Callable[[], object], repetitions: int) -> float:
+    """Return the work of two threads side by side over that of one in the same time.
+
+    The best of the repetitions counts: what others do on the machine only ever takes away.
+    """
+    alone, together = [], []
+    for _ in range(repetitions + 1):
+        start = time.perf_counter()
+        task()
+        middle = time.perf_counter()
+        threads = [threading.Thread(target=task) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        alone.append(middle - start)
+        together.append(time.perf_counter() - middle)
+    return 2 * min(alone) / min(together)
+
+
+@contextmanager
+def in_mode(mode: str) -> Iterator[None]:
+    """Let kernels of a mode run in this process; not for several threads at once."""
+    before = os.environ.get(SETTING)
+    os.environ[SETTING] = mode
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SETTING]
+        else:
+            os.environ[SETTING] = before
 
 
 def make_stream(size: int) -> None:

@@ -222,7 +222,7 @@ def decrypt(
 def bench(*, as_json: AsJson = False) -> None:
     """Measure the steps of the protocol on this machine."""
     with ending(as_json=as_json):
-        from infra.bench import bench_command
+        from infra.bench.command import bench_command
 
         raise typer.Exit(bench_command(as_json=as_json))
 

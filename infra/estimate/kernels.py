@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from activities.shares import keep_shares, stored_shares
-from infra.bench.subject import Subject, cut_to
+from infra.bench.subject import Subject, cut_to, drain, joined
 from infra.bench.timing import median_times
 from infra.estimate.costs import Costs, ElementCosts
 from infra.estimate.log import points_of
@@ -44,16 +44,15 @@ from mpc_core.tfhe.objects import public_objects
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
-    from activities.work import BatchWork
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.plan import Plan
     from mpc_core.tfhe.objects import PublicObject
     from mpc_core.tfhe.parameters import Parameters
 
-__all__ = ["measure_costs"]
+__all__ = ["measure_costs", "measure_export", "measure_rows"]
 
 REPETITIONS = 3
 MEASURED = ("noise", "bits", "products", "bodies")
@@ -84,9 +83,7 @@ def measure_costs(plan: Plan, layout: CeremonyLayout, say: Callable[[str], None]
         sample = cut_to(batch, positions, subject.parameters)
         elements[batch.purpose, batch.word_bits] = _measure_batch(subject, sample, quorum)
     say("measuring bodies ...")
-    rows = {
-        item.number: _measure_rows(subject, item) for item in public_objects(subject.parameters)
-    }
+    rows = {item.number: measure_rows(subject, item) for item in public_objects(subject.parameters)}
     say("measuring files, network and key setup ...")
     send_byte, receive_byte = carry_costs(plan.layout.leaf_bytes, REPETITIONS)
     hash_byte, write_byte = _measure_file(plan.layout.leaf_bytes)
@@ -100,7 +97,7 @@ def measure_costs(plan: Plan, layout: CeremonyLayout, say: Callable[[str], None]
         load_byte=load_byte,
         send_byte=send_byte,
         receive_byte=receive_byte,
-        export_byte=_measure_export(),
+        export_byte=measure_export(),
         setup=_measure_setup(quorum),
     )
 
@@ -120,18 +117,18 @@ def _measure_batch(subject: Subject, batch: BatchLayout, quorum: Quorum) -> Elem
     if batch.stage == "O":  # bodies are measured by rows, from shares that are zero
         vectors = dict.fromkeys(indices, memoryview(bytes(batch.opened_bytes)))
     else:
-        vectors = {index: _joined(subject.work(batch, index)) for index in indices}
+        vectors = {index: joined(subject.work(batch, index).share_pieces()) for index in indices}
     work = subject.work(batch)
-    opening = memoryview(b"".join(work.open_pieces(vectors)))
+    opening = joined(work.open_pieces(vectors))
     drawn = challenge(subject.plan.hash, bytes(32), 0, bytes(32))
     tasks: dict[str, Callable[[], object]] = {
-        "open": lambda: _drain(work.open_pieces(vectors)),
+        "open": lambda: drain(work.open_pieces(vectors)),
         "check": lambda: work.check_opening(opening),
         "answer": lambda: work.answer(drawn, vectors[1]),
         "keep": lambda: work.shares(opening),
     }
     if batch.stage != "O":
-        tasks["share"] = lambda: _drain(subject.work(batch).share_pieces())
+        tasks["share"] = lambda: drain(subject.work(batch).share_pieces())
     taken = median_times(tasks, REPETITIONS)
     scale = 1e9 * batch.elements
     return ElementCosts(
@@ -143,7 +140,7 @@ def _measure_batch(subject: Subject, batch: BatchLayout, quorum: Quorum) -> Elem
     )
 
 
-def _measure_rows(subject: Subject, item: PublicObject) -> float:
+def measure_rows(subject: Subject, item: PublicObject) -> float:
     """Return the seconds that the shares of one row of an object take."""
     batches = subject.layout.assembly
     batch, segment = next(
@@ -154,7 +151,7 @@ def _measure_rows(subject: Subject, item: PublicObject) -> float:
         if run.item == item.number
     )
     alone = cut_to(replace(batch, segments=(segment,)), BODIES, subject.parameters)
-    taken = median_times({"rows": lambda: _drain(subject.work(alone).share_pieces())}, REPETITIONS)
+    taken = median_times({"rows": lambda: drain(subject.work(alone).share_pieces())}, REPETITIONS)
     return taken["rows"] / (1e9 * alone.segments[0].count)
 
 
@@ -191,7 +188,7 @@ def _measure_shares(subject: Subject) -> tuple[float, float]:
     return taken["keep"] / (1e9 * shares.nbytes), taken["load"] / (1e9 * shares.nbytes)
 
 
-def _measure_export() -> float:
+def measure_export() -> float:
     """Return the seconds that a byte of key files takes, rebuilt from bodies and hashed."""
     parameters: Parameters = lookup(EXPORTED)
     bodies = {
@@ -226,13 +223,3 @@ def _measure_setup(quorum: Quorum) -> float:
         references(plan_hash, children)
 
     return median_times({"setup": act}, REPETITIONS)["setup"] / 1e9
-
-
-def _joined(work: BatchWork) -> memoryview:
-    return memoryview(b"".join(work.share_pieces()))
-
-
-def _drain(pieces: Iterable[object]) -> None:
-    """Use up what is made piece by piece."""
-    for _ in pieces:
-        pass
