@@ -128,8 +128,12 @@ class Openings:
     def _fetch(self, key: BatchKey) -> None:
         batch = batch_layout(self._layout, self.log, key)
         for wanted in self.log.read(lambda state: _wanted(state, key)):
-            root = wanted.question.v_root
-            if self._blobs.has(root) or self._ask_holders(wanted, batch.opened_bytes, key[0]):
+            root, size = wanted.question.v_root, batch.opened_bytes
+            if (
+                self._blobs.has(root)
+                or self._blobs.adopt(root, size, key[0])
+                or self._ask_holders(wanted, size, key[0])
+            ):
                 self._known.learn(wanted.question, batch, self._blobs.read(root))
                 self.log.wake()
 

@@ -53,7 +53,7 @@ def openings_of(off):
     log, layout = Log([]), SimpleNamespace(assembly=(), batch=lambda *_: batch, stage=lambda _: ())
     learned = []
     known = SimpleNamespace(learn=lambda question, batch, v: learned.append(question))
-    store = SimpleNamespace(has=blobs.__contains__, read=lambda root: root)
+    store = SimpleNamespace(has=blobs.__contains__, read=lambda root: root, adopt=lambda *_: False)
     found = Openings(log, known, store, peers, layout)
 
     def ask(number):

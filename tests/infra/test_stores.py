@@ -181,3 +181,25 @@ def test_secrets_in_writes_that_a_crash_broke_off_are_overwritten_at_the_next_st
             assert file.read() == bytes(len(b"secret"))
         assert not path.exists()
     assert vault.read("stage-keys/N") == b"kept"
+
+
+@pytest.mark.parametrize("damage", [None, b"\0" + DATA[1:], DATA[:-1]])
+def test_a_copy_of_another_party_is_taken_over_only_if_it_is_right(tmp_path, damage):
+    shared = SharedOpenings(tmp_path / "shared")
+
+    def store_of(party):
+        outbox = Outbox(tmp_path / party, SentLedger(tmp_path / f"{party}.json"))
+        return BlobStore(outbox, LEAF_BYTES, shared=shared)
+
+    one, other = store_of("op-01"), store_of("coordinator")
+    staged = one.stage([DATA])
+    assert not other.adopt(staged.root, len(DATA), "N")
+    staged.keep("N", shared=True)
+    if damage is not None:
+        (tmp_path / "shared" / staged.root.hex()).write_bytes(damage)
+    assert other.adopt(staged.root, len(DATA), "N") == (damage is None)
+    assert other.has(staged.root) == (damage is None)
+
+
+def test_a_party_that_shares_nothing_takes_nothing_over(blobs):
+    assert not blobs.adopt(bytes(32), len(DATA), "N")

@@ -177,6 +177,9 @@ class MemoryBlobs:
         staged.keep(label)
         return staged.root
 
+    def adopt(self, root: bytes, size: int, label: str) -> bool:
+        return False
+
     def remove(self, root: bytes) -> None:
         self.kept.pop(root, None)
 
