@@ -183,7 +183,7 @@ def test_secrets_in_writes_that_a_crash_broke_off_are_overwritten_at_the_next_st
     assert vault.read("stage-keys/N") == b"kept"
 
 
-@pytest.mark.parametrize("damage", [None, b"\0" + DATA[1:], DATA[:-1]])
+@pytest.mark.parametrize("damage", [None, b"\1" + DATA[1:], DATA[:-1]])
 def test_a_copy_of_another_party_is_taken_over_only_if_it_is_right(tmp_path, damage):
     shared = SharedOpenings(tmp_path / "shared")
 
