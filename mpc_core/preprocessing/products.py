@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ProductRun",
     "opened_product_shares",
-    "product_share_vector",
-    "product_shares",
     "product_vector_pieces",
 ]
 
@@ -79,21 +77,6 @@ def product_vector_pieces(
 ) -> Pieces:
     """Yield the encoding of the share vector W of a batch of products, some rows at a time.
 
-    Arguments and security are those of `product_share_vector`.
-    """
-    for chunk in _masked_chunks(masks, zeros, at, runs, ring):
-        yield chunk.reshape(-1).view(np.uint8).data
-
-
-def product_share_vector(
-    masks: Mapping[OperatorSet, StreamKey],
-    zeros: Mapping[OperatorSet, StreamKey],
-    at: int,
-    runs: Sequence[ProductRun],
-    ring: Ring,
-) -> RingArray:
-    """Return the share vector W of a batch of products.
-
     Args:
         masks: this batch's "product" key of every access set that contains `at`.
         zeros: its "zero" keys.
@@ -101,12 +84,13 @@ def product_share_vector(
         runs: the operands, in the order of the batch's segments.
         ring: GR(2^K, d) of the batch.
 
-    Returns:
+    Yields:
         Degree-2t shares of w, `row_elements` for each row.
 
     Security: no step depends on a share in its time or addresses.
     """
-    return np.concatenate([ring.zeros(0), *_masked_chunks(masks, zeros, at, runs, ring)])
+    for chunk in _masked_chunks(masks, zeros, at, runs, ring):
+        yield chunk.reshape(-1).view(np.uint8).data
 
 
 def opened_product_shares(
@@ -123,7 +107,8 @@ def opened_product_shares(
     Raises:
         CeremonyError: RF-BATCH-002 if `w` does not consist of whole elements.
 
-    Security: as `product_shares`.
+    Security: w is public; a wrong w shifts the products by what the liar chose, which the
+        challenge notices before anything is sealed.
     """
     count = element_count(w, ring)
     shares, first = ring.zeros(count), 0
@@ -133,23 +118,6 @@ def opened_product_shares(
         shares[first : first + span.elements] = ring.subtract(opened, masked)
         first += span.elements
     return shares
-
-
-def product_shares(
-    masks: Mapping[OperatorSet, StreamKey], at: int, w: RingArray, ring: Ring
-) -> RingArray:
-    """Return the degree-t shares of the packed products: w - P.
-
-    Args:
-        masks: this batch's "product" key of every access set that contains `at`.
-        at: the operator whose share is computed.
-        w: the opening.
-        ring: GR(2^K, d) of the batch.
-
-    Security: w is public; a wrong w shifts the products by what the liar chose, which the
-        challenge notices before anything is sealed.
-    """
-    return ring.subtract(w, prss_ring_share(masks, at, len(w), ring))
 
 
 def _masked_chunks(

@@ -91,7 +91,7 @@ def agrees_with(values: Mapping[int, bytes], degree: int, expected: bytes, ring:
     Args:
         values: answers by operator index, at least degree + 1 of them.
         degree: 2t, or t for assembly.
-        expected: `challenge.expected_value` of v.
+        expected: `challenge.answer_for` of v.
         ring: GR(2^K, d).
     """
     return value_of_answers(values, degree, ring) == expected

@@ -39,12 +39,9 @@ __all__ = [
     "Challenge",
     "CombinationSum",
     "agrees_with",
-    "answer",
     "answer_for",
     "answers_on_polynomial",
     "challenge",
-    "combinations",
-    "expected_value",
     "parse_answer",
     "subset_sums",
     "value_of_answers",
@@ -213,42 +210,15 @@ class CombinationSum:
         kernel.settle(self._sums, self._weight, self._totals)
 
 
-def combinations(
-    drawn: Challenge, elements: RingArray, groups: ElementGroups, ring: Ring
-) -> RingArray:
-    """Return sum_l rho_l V_l for every vector rho, ceil(128/d) elements of GR(2^K, d).
-
-    An element of the group of weight i, which lives mod 2^(K - i), enters as 2^i times it.
-    """
-    total, start = CombinationSum(drawn, ring), 0
-    for weight, count in groups:
-        total.add(elements[start : start + count], weight)
-        start += count
-    return total.result()
-
-
-def answer(drawn: Challenge, vector: RingArray, groups: ElementGroups, ring: Ring) -> bytes:
-    """Return Y_i of a share vector, encoded.
-
-    Security: publishing any number of answers is harmless: V is a uniform degree-2t sharing of
-        the public v. It is no approval of v.
-    """
-    return encode_answer(ring.to_exact(combinations(drawn, vector, groups, ring)), ring.exact)
-
-
 def answer_for(drawn: Challenge, data: Buffer, groups: ElementGroups, ring: Ring) -> bytes:
     """Return Y_i of an encoded share vector, or the value sum rho v of an encoded opening v.
 
     Raises:
         CeremonyError: RF-BATCH-002 or -003 if the encoding is not canonical.
 
-    Security: as `answer`.
+    Security: publishing any number of answers is harmless: V is a uniform degree-2t sharing of
+        the public v. It is no approval of v.
     """
     total = CombinationSum(drawn, ring)
     total.add_encoded(data, groups)
     return encode_answer(ring.to_exact(total.result()), ring.exact)
-
-
-def expected_value(drawn: Challenge, v: RingArray, groups: ElementGroups, ring: Ring) -> bytes:
-    """Return sum rho v, encoded as an answer: what the answers must have at 0."""
-    return answer(drawn, v, groups, ring)

@@ -33,13 +33,9 @@ __all__ = [
     "Buffer",
     "ElementGroups",
     "Pieces",
-    "decode_double",
-    "decode_single",
     "decode_words",
-    "element_weights",
     "encode_words",
     "fitting_in",
-    "fitting_operators",
     "open_double",
     "open_single",
     "reduce_groups",
@@ -61,12 +57,6 @@ def _rows(groups: ElementGroups) -> list[tuple[int, slice]]:
         rows.append((weight, slice(start, start + count)))
         start += count
     return rows
-
-
-def element_weights(groups: ElementGroups) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return the weight of every packed element."""
-    weights = np.array([weight for weight, _ in groups], np.uint8)
-    return np.repeat(weights, [count for _, count in groups])
 
 
 def reduce_groups(values: RingArray, groups: ElementGroups, ring: Ring) -> RingArray:
@@ -263,67 +253,6 @@ def _interpolate(
 ) -> RingArray:
     factors = ring.exact.lagrange(points, at)
     return ring.combine(factors, (vectors[index] for index in points))
-
-
-def decode_double(
-    vectors: Mapping[int, RingArray], threshold: int, groups: ElementGroups, ring: Ring
-) -> RingArray:
-    """Interpolate v from the vectors of exactly 2t+1 operators, by index, at degree 2t.
-
-    Security: any one of the vectors can make v wrong, unnoticed here. The challenge of the round
-        notices; no error is ever corrected at degree 2t, since at n = 3t+1 colluders could steer
-        the corrected value.
-
-    Raises:
-        CeremonyError: RF-BATCH-004 if there are more or fewer vectors.
-    """
-    _check_number(vectors, threshold)
-    points = tuple(sorted(vectors))
-    return reduce_groups(_interpolate(vectors, points, 0, ring), groups, ring)
-
-
-def decode_single(
-    vectors: Mapping[int, RingArray], threshold: int, quorum: int, ring: Ring
-) -> RingArray:
-    """Interpolate v from at least n-t vectors, by index, that all lie on one degree-t polynomial.
-
-    Args:
-        vectors: share vectors by operator index.
-        threshold: t.
-        quorum: n-t.
-        ring: GR(2^K, d).
-
-    Raises:
-        CeremonyError: RF-BATCH-005 if there are fewer than n-t vectors; RF-BATCH-006 if they do
-            not lie on one polynomial, naming who is off the only one that n-t of them fit.
-
-    Security: n-t vectors on one polynomial hold t+1 honest ones, which fix it; so v is right
-        whatever t operators sent, and whenever.
-    """
-    _check_quorum(vectors, quorum)
-    points = tuple(sorted(vectors))
-    fitting = fitting_operators(vectors, threshold, quorum, ring)
-    if fitting != points:
-        raise _off_polynomial(points, fitting, threshold, quorum)
-    return _interpolate(vectors, points[: threshold + 1], 0, ring)
-
-
-def fitting_operators(
-    vectors: Mapping[int, RingArray], threshold: int, quorum: int, ring: Ring
-) -> tuple[int, ...]:
-    """Return the operators whose vectors lie on the one polynomial that at least n-t of them fit.
-
-    Empty while no polynomial has n-t vectors; then more vectors are needed. There is at most one:
-    two of them would share n-2t > t points.
-    """
-    fitting = tuple(sorted(vectors))
-    while len(fitting) >= quorum:
-        row = _first_misfit(vectors, fitting, threshold, ring, ring.bits)
-        if row is None:
-            return fitting
-        values = {i: ring.to_exact(vectors[i][row : row + 1])[0] for i in fitting}
-        fitting = _fitting_row(values, threshold, quorum, ring.exact)
-    return ()
 
 
 def _first_misfit(

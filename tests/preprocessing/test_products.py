@@ -12,12 +12,10 @@ from mpc_core.preprocessing import products
 from mpc_core.preprocessing.products import (
     ProductRun,
     opened_product_shares,
-    product_share_vector,
-    product_shares,
     product_vector_pieces,
 )
 from mpc_core.protocol.errors import CeremonyError
-from mpc_core.sharing.opening import encode_words
+from mpc_core.sharing.opening import decode_words, encode_words
 from mpc_core.sharing.prss import prss_ring_share
 from mpc_core.sharing.zero import zero_mask
 from tests.support.committee import Committee
@@ -41,6 +39,12 @@ def deal(committee: Committee, secrets: list[int], ring: Ring, rng: random.Rando
     return {i: ring.from_exact(values) for i, values in shares.items()}
 
 
+def share_vector(masks, zeros, at: int, runs: list[ProductRun], ring: Ring):
+    """Return the decoded share vector."""
+    data = b"".join(map(bytes, product_vector_pieces(masks, zeros, at, runs, ring)))
+    return decode_words(data, ((0, sum(run.count * run.row_elements(ring) for run in runs)),), ring)
+
+
 @pytest.mark.parametrize(("n", "t"), [(4, 1), (7, 2), (13, 4)])
 @pytest.mark.parametrize("bits", [64, 128])
 def test_products_of_shared_bits_are_shared_at_degree_t(n: int, t: int, bits: int) -> None:
@@ -62,7 +66,7 @@ def test_products_of_shared_bits_are_shared_at_degree_t(n: int, t: int, bits: in
         ]
 
     vectors = {
-        i: product_share_vector(masks[i], committee.keys(i, "m", "zero", bits), i, runs(i), ring)
+        i: share_vector(masks[i], committee.keys(i, "m", "zero", bits), i, runs(i), ring)
         for i in committee.operators
     }
     row_elements = -(-length // ring.degree)
@@ -72,7 +76,8 @@ def test_products_of_shared_bits_are_shared_at_degree_t(n: int, t: int, bits: in
     assert not exact.vectors_lie_on_polynomial(values, 2 * t - 1)
 
     w = committee.open_double(vectors, ((0, 5 * row_elements),), ring)
-    shares = {i: product_shares(masks[i], i, w, ring) for i in committee.operators}
+    opening = encode_words(w, ((0, len(w)),), ring)
+    shares = {i: opened_product_shares(masks[i], i, opening, ring) for i in committee.operators}
     products = committee.reveal(shares, ring)
 
     assert inputs * polynomials == 6
@@ -93,7 +98,7 @@ def test_what_is_opened_is_masked_in_every_coefficient() -> None:
 
     def opened(zero_stream: str):
         vectors = {
-            i: product_share_vector(
+            i: share_vector(
                 committee.keys(i, "m", "product", 64),
                 committee.keys(i, "m", zero_stream, 64),
                 i,
@@ -131,7 +136,7 @@ def test_masks_run_on_from_row_to_row_whatever_is_computed_at_once(bits, monkeyp
     vectors = []
     for chunk in (1, 6, 7, 1000):
         monkeypatch.setattr(products, "CHUNK", chunk)
-        vectors.append(product_share_vector(masks, zeros, 2, runs, ring))
+        vectors.append(share_vector(masks, zeros, 2, runs, ring))
 
     assert all((vector == vectors[0]).all() for vector in vectors)
     plain = ring.subtract(vectors[0], masked)
@@ -147,7 +152,9 @@ def test_masks_run_on_from_row_to_row_whatever_is_computed_at_once(bits, monkeyp
 
 @pytest.mark.parametrize("n", [4, 13])
 @pytest.mark.parametrize("bits", [64, 128])
-def test_pieces_and_shares_from_bytes_are_those_of_arrays(n: int, bits: int, monkeypatch) -> None:
+def test_vectors_come_in_pieces_and_openings_are_unmasked_span_by_span(
+    n: int, bits: int, monkeypatch
+) -> None:
     committee = Committee(n, (n - 1) // 3)
     ring = committee.ring(bits)
     masks, zeros = (committee.keys(1, "m", stream, bits) for stream in ("product", "zero"))
@@ -157,18 +164,13 @@ def test_pieces_and_shares_from_bytes_are_those_of_arrays(n: int, bits: int, mon
     )
     runs = [ProductRun(inputs, target, 10, 0, 3)]
     monkeypatch.setattr(products, "CHUNK", 4)
-    vector = product_share_vector(masks, zeros, 1, runs, ring)
-    groups = ((0, len(vector)),)
 
-    pieces = [bytes(piece) for piece in product_vector_pieces(masks, zeros, 1, runs, ring)]
-
-    assert len(pieces) == 3
-    assert b"".join(pieces) == encode_words(vector, groups, ring)
+    assert len(list(product_vector_pieces(masks, zeros, 1, runs, ring))) == 3
     count = 2**19 // (ring.degree * bits // 8) + 5  # more than one span
     w = rng.integers(0, 2**64, ring.shape(count), dtype=np.uint64)
     data = b"odd" + w.tobytes()
     found = opened_product_shares(masks, 1, memoryview(data)[3:], ring)
-    assert (found == product_shares(masks, 1, w, ring)).all()
+    assert (found == ring.subtract(w, prss_ring_share(masks, 1, count, ring))).all()
 
 
 def test_an_opening_of_part_of_an_element_is_refused() -> None:
@@ -183,5 +185,4 @@ def test_no_runs_have_an_empty_vector() -> None:
     committee = Committee(4, 1)
     keys = committee.keys(1, "m", "product", 64)
 
-    assert product_share_vector(keys, keys, 1, [], committee.ring(64)).shape == (0, 3)
     assert list(product_vector_pieces(keys, keys, 1, [], committee.ring(64))) == []

@@ -16,7 +16,6 @@ from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.exact import degree_for, lagrange_integers
 from mpc_core.ring.galois import Ring
 from mpc_core.sharing.opening import (
-    decode_double,
     decode_words,
     encode_words,
     fitting_in,
@@ -26,6 +25,7 @@ from mpc_core.sharing.opening import (
 )
 from mpc_core.sharing.spans import SPAN_BYTES, spans_of
 from tests.sharing.test_opening import sharing
+from tests.support.openings import interpolated
 
 COMMITTEES = [(4, 1), (7, 2), (13, 4)]
 WEIGHTS = (0, 1, 7, 8, 9, 30, 63)
@@ -72,7 +72,7 @@ def test_double_openings_of_encoded_vectors_are_those_of_decoded_ones(
     groups = tuple((weight, sizes[at % 2]) for at, weight in enumerate(WEIGHTS))
     points = sorted(random.Random(n).sample(range(1, n + 1), 2 * t + 1))
     vectors = random_vectors(points, groups, ring)
-    expected = encode_words(decode_double(vectors, t, groups, ring), groups, ring)
+    expected = encode_words(interpolated(vectors, groups, ring), groups, ring)
 
     assert joined(open_double(encoded(vectors, groups, ring), t, groups, ring)) == expected
 
@@ -91,7 +91,7 @@ def test_any_groups_open_alike(committee, bits: int, groups, seed: int) -> None:
     ring = Ring(bits, degree_for(n))
     points = sorted(random.Random(seed).sample(range(1, n + 1), 2 * t + 1))
     vectors = random_vectors(points, groups, ring, seed)
-    expected = encode_words(decode_double(vectors, t, groups, ring), groups, ring)
+    expected = encode_words(interpolated(vectors, groups, ring), groups, ring)
 
     assert joined(open_double(encoded(vectors, groups, ring), t, groups, ring)) == expected
 
@@ -101,7 +101,7 @@ def test_vectors_of_several_spans_open_alike(bits: int) -> None:
     ring = Ring(bits, 3)
     groups = ((0, 8 * SPAN_BYTES // bits), (9, 5000))
     vectors = random_vectors((1, 2, 4), groups, ring)
-    expected = encode_words(decode_double(vectors, 1, groups, ring), groups, ring)
+    expected = encode_words(interpolated(vectors, groups, ring), groups, ring)
 
     pieces = [bytes(p) for p in open_double(encoded(vectors, groups, ring), 1, groups, ring)]
 
@@ -188,6 +188,19 @@ def test_nothing_behind_a_vector_is_read(bits: int, weight: int) -> None:
 def test_double_openings_take_exactly_2t_plus_1_encoded_vectors(count: int) -> None:
     with pytest.raises(CeremonyError, match="RF-BATCH-004"):
         open_double({i: bytes(24) for i in range(1, count + 1)}, 1, ((0, 1),), Ring(64, 3))
+
+
+@pytest.mark.parametrize(("n", "t"), COMMITTEES)
+@pytest.mark.parametrize("bits", [64, 128])
+def test_double_openings_come_from_any_2t_plus_1_operators(n: int, t: int, bits: int) -> None:
+    ring = Ring(bits, degree_for(n))
+    groups = ((0, 4), (5, 2))
+    value, vectors = shared(n, 2 * t, groups, ring)
+
+    for start in range(n):
+        chosen = {(start + k) % n + 1 for k in range(2 * t + 1)}
+        found = open_double({i: vectors[i] for i in chosen}, t, groups, ring)
+        assert joined(found) == value
 
 
 @pytest.mark.parametrize(("n", "t"), COMMITTEES)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mpc_core.ring.galois import Ring, degree_for
-from mpc_core.sharing.opening import decode_double
 from mpc_core.sharing.prss import StreamKey, batch_key
 from mpc_core.sharing.sets import sets_of
+from tests.support.openings import interpolated
 
 if TYPE_CHECKING:
     from mpc_core.ring.galois import RingArray
@@ -50,7 +50,7 @@ class Committee:
     ) -> RingArray:
         """Decode from 2t+1 operators, counted cyclically from `first`."""
         chosen = [(first - 1 + k) % self.n + 1 for k in range(2 * self.t + 1)]
-        return decode_double({i: vectors[i] for i in chosen}, self.t, groups, ring)
+        return interpolated({i: vectors[i] for i in chosen}, groups, ring)
 
     def reveal(self, shares: dict[int, RingArray], ring: Ring) -> list[tuple[int, ...]]:
         """Return the secrets of degree-t shares, refusing shares that are not of degree t."""
