@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from activities.work.base import BatchWork
-from mpc_core.preprocessing.bits import bit_share_vector, bit_shares, check_parity
-from mpc_core.preprocessing.noise import noise_shares
-from mpc_core.preprocessing.products import ProductRun, product_share_vector, product_shares
-from mpc_core.sharing.opening import decode_words
+from mpc_core.preprocessing.bits import bit_vector_pieces, check_even, opened_bit_shares
+from mpc_core.preprocessing.noise import opened_noise_shares
+from mpc_core.preprocessing.products import (
+    ProductRun,
+    opened_product_shares,
+    product_vector_pieces,
+)
 from mpc_core.tfhe.objects import public_object
 from mpc_core.tfhe.words import reduce_to_64
 
@@ -27,31 +30,24 @@ class BitsWork(BatchWork):
 
     def share_pieces(self) -> Pieces:
         """Return masked x^2 + x, packed by weight (PROTOCOL.md, "Preprocessing")."""
-        vector = bit_share_vector(
+        return bit_vector_pieces(
             self.keys("bits"),
             self.keys("zero"),
             self.operator.index,
             self.batch.groups,
             self.ring,
         )
-        return self._encoded(vector)
 
     def check_opening(self, opening: Buffer) -> None:
         """Refuse an odd v: x^2 + x is even."""
-        check_parity(decode_words(opening, self.batch.element_groups, self.ring), self.ring)
+        check_even(opening, self.batch.groups, self.ring)
 
     def shares(self, opening: Buffer) -> RingArray:
         """Return the shares of the bits, or of the noise they add up to."""
-        shares = bit_shares(
-            self.keys("bits"),
-            self.operator.index,
-            self.batch.groups,
-            decode_words(opening, self.batch.element_groups, self.ring),
-            self.ring,
-        )
+        keys, index = self.keys("bits"), self.operator.index
         if self.batch.stage == "N":
-            return noise_shares(shares, self.batch.segments, self.ring)
-        return shares
+            return opened_noise_shares(keys, index, self.batch.segments, opening, self.ring)
+        return opened_bit_shares(keys, index, self.batch.groups, opening, self.ring)
 
 
 class ProductsWork(BatchWork):
@@ -59,19 +55,17 @@ class ProductsWork(BatchWork):
 
     def share_pieces(self) -> Pieces:
         """Return masked products s_i S_j plus the pseudo-random P, packed row by row."""
-        vector = product_share_vector(
+        return product_vector_pieces(
             self.keys("product"),
             self.keys("zero"),
             self.operator.index,
             [self._run(segment) for segment in self.batch.segments],
             self.ring,
         )
-        return self._encoded(vector)
 
     def shares(self, opening: Buffer) -> RingArray:
         """Return the packed shares of the products, w - P."""
-        w = decode_words(opening, self.batch.element_groups, self.ring)
-        return product_shares(self.keys("product"), self.operator.index, w, self.ring)
+        return opened_product_shares(self.keys("product"), self.operator.index, opening, self.ring)
 
     def _run(self, segment: Segment) -> ProductRun:
         """Return the operands of a run of rows: the input bits it needs, and the target key."""
