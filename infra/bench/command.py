@@ -122,9 +122,12 @@ def _subject(parameters: str, n: int, t: int) -> Subject:
 
 
 def _positions(subject: Subject, sizes: Sizes) -> int:
-    """Return how many positions take about as long as `sizes.positions` at four operators."""
+    """Return how many positions are measured: fewer where each costs more.
+
+    They are always enough that the derivation of keys, which a batch pays once, does not count.
+    """
     sets = len(sets_of(subject.plan.count, subject.plan.threshold, 1))
-    return max(3 * sizes.positions // sets, 1)
+    return max(3 * sizes.positions // sets, sizes.positions // 16)
 
 
 def _typical(batches: Sequence[BatchLayout], word_bits: int) -> BatchLayout:

@@ -36,7 +36,7 @@ class Sizes:
         parameters: name of the set whose batches are measured.
         counted: names of the sets whose opened bytes are counted.
         positions: random bits or products of a batch at four operators, at most; at more operators
-            as many fewer as there are sets more.
+            fewer, but at least a sixteenth.
         polynomial_size: N of the measured negacyclic product.
         repetitions: how often each time is taken.
         large_bytes: of the arrays with which the memory is measured.

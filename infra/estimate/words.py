@@ -11,11 +11,14 @@ STEP = 1000
 
 def seconds_text(seconds: float) -> str:
     """Return a time for a person: 8.4 s, 12 min 5 s, 3 h 20 min."""
-    if seconds < MINUTE:
-        return f"{seconds:.1f} s" if seconds < MINUTE / 6 else f"{seconds:.0f} s"
-    if seconds < HOUR:
-        return f"{seconds // MINUTE:.0f} min {seconds % MINUTE:.0f} s"
-    return f"{seconds // HOUR:.0f} h {seconds % HOUR // MINUTE:.0f} min"
+    if seconds < MINUTE / 6:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < MINUTE:
+        return f"{whole} s"
+    if whole < HOUR:
+        return f"{whole // MINUTE} min {whole % MINUTE} s"
+    return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
 
 
 def size_text(size: float) -> str:
