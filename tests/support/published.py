@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from activities.arithmetic import KnownValues, Question
 from infra.board import notes
 from infra.board.admission import Admission
-from infra.party.rules import layout_of, state_of
+from infra.party.rules import layout_of, party_state
 from infra.plan import COORDINATOR, SetupSeed
 from infra.plan.sandbox import sandbox_plan
 from infra.publish import Keeps, Opened, kept_batches, publish, rejected_roots
+from mpc_core.protocol.entries import Decoded
 from mpc_core.protocol.merkle import leaf_hash, root
+from tests.support.ports import MemoryStore
 from tests.support.simulation import SEED, Ceremony
 
 if TYPE_CHECKING:
@@ -86,10 +89,16 @@ class Finished:
         publish(folder, self.parties.signed, self.key(COORDINATOR), **(what | changes))
 
     def state(self):
-        admission = Admission(self.plan)
-        state = state_of(self.plan, self.layout, self.values.get)
+        """Fold the log as a party does that gets every opened value as soon as it is named."""
+        admission, known = Admission(self.plan), KnownValues(self.plan.hash, MemoryStore())
+        state = party_state(self.plan, self.layout, known)
         for data in self.envelopes:
-            state.apply(admission.admit(data, admission.check(data)))
+            logged = admission.admit(data, admission.check(data))
+            if isinstance(entry := logged.entry, Decoded) and entry.root in self.values:
+                question = Question(entry.context, entry.round, logged.prefix_root, entry.root)
+                batch = self.layout.batch(entry.batch.stage, entry.batch.batch)
+                known.learn(question, batch, self.values[entry.root])
+            state.apply(logged)
         return state
 
 
