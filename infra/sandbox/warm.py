@@ -40,6 +40,8 @@ KEPT_FOLDERS = 6
 """Caches of so many versions of the program stay; older ones are removed."""
 
 STAMP = "complete"
+RINGS = "tiles"
+"""The module of the kernels that are made for a ring."""
 
 NO_BYTECODE = frozenset({"PYTHONDONTWRITEBYTECODE"})
 PARTIES = ("infra.operator", "infra.coordinator")
@@ -133,10 +135,15 @@ def _relay(child: subprocess.Popen[str], say: Callable[[str], None]) -> str:
 
 
 def _import_kernels() -> None:
-    """Import every kernel module, which compiles it, and say so; then what the parties run."""
+    """Import every kernel module, which compiles it, and say so; then what the parties run.
+
+    Kernels that are made for a ring compile when they are asked for, all of them here.
+    """
     names = [module.name for module in pkgutil.iter_modules(kernels.__path__)]
     for at, name in enumerate(names, 1):
-        importlib.import_module(f"{kernels.__name__}.{name}")
+        module = importlib.import_module(f"{kernels.__name__}.{name}")
+        if name == RINGS:
+            module.compile_tiles()
         sys.stdout.write(f"kernels {at}/{len(names)}: {name}\n")
         sys.stdout.flush()
     for name in PARTIES:

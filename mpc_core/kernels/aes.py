@@ -4,6 +4,9 @@ A stream is given by the address of its round keys, 176 bytes. `schedule` folds 
 first of them, since counter block and nonce only meet there, and what has to be added to the
 stream mod 2 into the last one.
 
+Nothing compiles when this is imported, since compiling for a CPU without AES ends the process; ask
+`kernels.backend` first.
+
 Security: no table, branch or address depends on a key or on what is enciphered.
 """
 # The types of numba and LLVM are not those of Python.
@@ -14,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llvmlite import ir
-from numba import njit, types, uint8, uint64, void
+from numba import njit, types, uint64
 from numba.extending import intrinsic
 
 from mpc_core.kernels.instructions import AES_BLOCKS, aes_key_assist, aes_round
@@ -110,8 +113,8 @@ def _write_blocks(typing_context, destination, first, keys):  # type: ignore[no-
     return types.void(types.uint64, types.uint64, types.uint64), generate
 
 
-@njit([void(uint64, uint64, uint64, uint64)], nogil=True, cache=True)
-def expand(destination: int, first: int, blocks: int, keys: int) -> None:
+@njit(nogil=True, cache=True)
+def expand(destination: np.uint64, first: np.uint64, blocks: np.uint64, keys: np.uint64) -> None:
     """Write blocks of a stream, their number rounded up to a multiple of `EXPANDED`.
 
     Args:
@@ -155,7 +158,7 @@ def _write_schedule(typing_context, key, nonce, added, target):  # type: ignore[
     return types.void(types.uint64, types.uint64, types.uint64, types.uint64), generate
 
 
-@njit([void(uint8[:, ::1], uint64, uint8[:, ::1])], nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def write_schedules(
     keys: NDArray[np.uint8], added: np.uint64, schedules: NDArray[np.uint8]
 ) -> None:

@@ -91,4 +91,20 @@ def _chosen(wanted: str) -> Mode:
             effect="nothing was started",
             next_step=f"unset {SETTING}",
         )
+    if mode != "portable":
+        _check_results(mode)
     return mode
+
+
+def _check_results(mode: Mode) -> None:
+    from mpc_core.kernels.selftest import fused_kernels_agree  # noqa: PLC0415 compiles them
+
+    if not fused_kernels_agree():
+        raise CeremonyError(
+            "RF-KERNEL-002",
+            f"the {mode} kernels compute wrong results on this machine",
+            expected="the key streams of `cryptography` and the sums of the portable kernels",
+            found="other bytes",
+            effect="nothing was started",
+            next_step=f"{SETTING}=portable does without them; have the machine checked",
+        )

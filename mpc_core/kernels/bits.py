@@ -10,6 +10,7 @@ Security: no branch and no address depends on a share; v is public.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from numba import int64, njit, uint64, void
@@ -50,6 +51,7 @@ def _square_plus_4(a, b, c, e):  # type: ignore[no-untyped-def]  # noqa: ANN001,
     )
 
 
+@cache
 def vector_writer(degree: int, bits: int) -> Callable[..., None]:
     """Return `write(x, masks, elements, turns, kept, width, out)`.
 

@@ -13,6 +13,7 @@ Security: v is public; no branch and no address depends on a share.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,6 +86,7 @@ def _find_roots(
         roots[at], inverses[at] = root, inverse * (uint64(2) - slope * inverse)
 
 
+@cache
 def bit_adder(degree: int, bits: int) -> Callable[..., None]:
     """Return `add(x, count, weight, v, width, out, seen)`: it adds 2^weight (x - r)/(-1 - 2r).
 

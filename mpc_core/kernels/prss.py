@@ -14,6 +14,7 @@ Security: no branch and no address depends on a stream, and the doubles are whol
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from llvmlite import ir
@@ -80,6 +81,7 @@ def _add_group(typing_context, degree, sums, streams, stride, factors, count):  
     return types.void(degree, word, word, word, word, word), generate
 
 
+@cache
 def buffer_adder(degree: int) -> Callable[..., None]:
     """Return `add(sums, streams, factors)`: it adds streams in memory to the sums of groups.
 
@@ -111,6 +113,7 @@ def whole(sums: NDArray[np.float64], totals: NDArray[np.int64]) -> None:
             out[at] = int64(row[at])
 
 
+@cache
 def settler(degree: int, bits: int, *, fused: bool) -> Callable[..., None]:
     """Return `settle(totals, offsets, first, count, out)`.
 

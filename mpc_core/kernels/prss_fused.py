@@ -13,6 +13,7 @@ first or second half of a block; block; two pairs of limbs.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,6 +132,7 @@ def fold(sums: NDArray[np.int64], totals: NDArray[np.int64]) -> None:
         totals[at] += ((pair << half) >> half) + ((pair >> half) << limb)
 
 
+@cache
 def stream_adder(degree: int) -> Callable[..., None]:
     """Return the kernel that enciphers streams and sums them.
 

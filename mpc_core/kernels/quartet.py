@@ -12,6 +12,7 @@ Security: no branch and no address depends on a stream.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from numba import int64, njit, uint64, void
@@ -56,6 +57,7 @@ def sum_words(bits, places, offset, count, out):  # type: ignore[no-untyped-def]
         out += step + step + step
 
 
+@cache
 def quartet_adder(bits: int) -> Callable[..., None]:
     """Return `add(places, offset, count, out)`: `sum_words` for this K."""
 

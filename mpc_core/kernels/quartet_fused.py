@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ STRIP_BLOCKS = 256
 """Blocks of every stream that are made before they are summed: they stay in the first cache."""
 
 
+@cache
 def quartet_encipherer(bits: int) -> Callable[..., None]:
     """Return `add(keys, block, skip, count, out)`: it sums words of K bits.
 

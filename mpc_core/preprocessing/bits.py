@@ -196,7 +196,8 @@ def check_even(v: Buffer, groups: WeightGroups, ring: Ring) -> None:
     for span in spans_of(element_groups, ring):
         seen = np.zeros(2, np.uint64)
         count, width = span.elements * ring.degree, np.uint64(-(-span.bits // 8))
-        scan(_address(span.readable(data, WORD_BYTES)), count, width, seen)
+        part = span.readable(data, WORD_BYTES)  # kept while the kernel reads it
+        scan(_address(part), count, width, seen)
         _check_seen(seen, span.bits)
 
 
