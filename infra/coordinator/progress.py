@@ -59,6 +59,7 @@ class Progress:
     _pace: Pace = field(default_factory=Pace)
     _said: dict[str, dict[str, object]] = field(default_factory=dict)
     _states: dict[str, str] = field(default_factory=dict)
+    _seen: object = None
     _waiting: tuple[tuple[str, ...], str] = ((), "")
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -72,10 +73,18 @@ class Progress:
         self._stop.set()
 
     def look(self) -> None:
-        """Say what has changed since the last look."""
+        """Say what has changed since the last look; what is said follows from the log alone.
+
+        Percent and time left are those of the whole ceremony; the first unfinished stage has them.
+        """
+        seen = self.log.read(lambda state: (state.size, state.awaiting_v))
+        if seen == self._seen:
+            return
+        self._seen = seen
         waiting, agenda = self._waiting_for(), self._agenda
         facts, done = self.log.read(lambda state: (self._facts(state), done_of(agenda, state)))
         self._pace.note(done, self.clock())
+        untold = not self.ciphertext
         for stage in (_DECRYPTION,) if self.ciphertext else _ORDER:
             settled, total, bits = facts[stage]
             if not settled and stage not in self._states and not self._begun(stage, facts):
@@ -89,7 +98,8 @@ class Progress:
             }
             if self._states[stage] == "started":
                 said |= {"waiting_for": list(waiting[0]), "waiting_since": waiting[1]}
-                said |= {} if self.ciphertext else {"percent": done.percent}
+                said |= {"percent": done.percent} if untold else {}
+                untold = False
             if self._said.get(stage) != said:
                 self._said[stage] = said
                 say("progress", **said, **self._time_left(said))
