@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mpc_core.preprocessing.bits import check_parity
+from mpc_core.preprocessing.bits import check_even
 from mpc_core.protocol.entries import Decoded
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.galois import Ring
@@ -76,9 +76,10 @@ def objection_to(batch: BatchLayout, data: memoryview) -> CeremonyError | None:
     """
     ring = Ring(batch.word_bits, batch.degree)
     try:
-        values = decode_words(data, batch.element_groups, ring)
         if batch.purpose in BITS:
-            check_parity(values, ring)
+            check_even(data, batch.groups, ring)
+        else:
+            decode_words(data, batch.element_groups, ring)
     except CeremonyError as objection:
         return objection
     return None
