@@ -23,7 +23,7 @@ from numba.core import cgutils
 from numpy import uint64
 
 from mpc_core.kernels import u128
-from mpc_core.kernels.memory import prefetch
+from mpc_core.kernels.memory import keep, prefetch
 from mpc_core.kernels.u128 import intrinsic
 
 if TYPE_CHECKING:
@@ -258,6 +258,8 @@ def add_selected(  # noqa: PLR0917 numba takes arguments by position
         stream_at += uint64(CHUNKS) * rows
         left -= count
         start = uint64(0)
+    keep(laid)
+    keep(tables)
     return found
 
 

@@ -23,7 +23,7 @@ from numba.core import cgutils
 from numpy import int64, uint64
 
 from mpc_core.kernels import u128
-from mpc_core.kernels.memory import ask_for
+from mpc_core.kernels.memory import ask_for, keep
 from mpc_core.kernels.u128 import intrinsic
 
 if TYPE_CHECKING:
@@ -274,5 +274,7 @@ def combine(  # noqa: PLR0917 numba takes arguments by position
                 _write(sums_at, count, shape, parts, factor, mask, target)
             else:
                 off |= _nonzero(sums_at, count, shape, parts, mask)
+    keep(limbs)
+    keep(sums)
     found = uint64(wide != uint64(0)) * uint64(TOO_WIDE)
     return found + uint64(off != uint64(0)) * uint64(OFF_POLYNOMIAL)

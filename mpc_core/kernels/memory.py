@@ -1,7 +1,11 @@
-"""Asking for memory ahead of its use: kernels that read long encodings once wait for them less.
+"""Memory that kernels handle by address: asking for it ahead of its use, and keeping it.
 
-The CPU fetches ahead by itself, but not across pages, nor several interleaved streams well. Asking
-for an address that does not exist has no effect.
+Kernels that read long encodings once wait for them less if they ask ahead. The CPU does that by
+itself, but not across pages, nor several interleaved streams well. Asking for an address that does
+not exist has no effect.
+
+An array of a kernel's own is freed after the last line that names it, though its address may be in
+use still: `keep` names it once more.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from numba.core import cgutils
 
 from mpc_core.kernels.u128 import intrinsic
 
-__all__ = ["AHEAD", "ask_for", "prefetch"]
+__all__ = ["AHEAD", "ask_for", "keep", "prefetch"]
 
 AHEAD = 8192
 """Bytes between what is read and what is asked for: some tiles of elements."""
@@ -41,3 +45,13 @@ def prefetch(typing_context, address):  # type: ignore[no-untyped-def] # noqa: A
         return context.get_dummy_value()
 
     return types.void(types.uint64), generate
+
+
+@intrinsic
+def keep(typing_context, array):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, ARG001
+    """Keep an array until here: whoever works on its address says when it may go."""
+
+    def generate(context: Any, _builder: Any, _signature: Any, _arguments: Any) -> Any:
+        return context.get_dummy_value()
+
+    return types.void(array), generate
