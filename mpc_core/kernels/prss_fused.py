@@ -23,6 +23,7 @@ from numba.extending import intrinsic
 
 from mpc_core.kernels.aes import SCHEDULE_BYTES, counters, keystream
 from mpc_core.kernels.instructions import AES_BLOCKS, REGISTER_BITS, multiply_pairs
+from mpc_core.kernels.memory import keep
 from mpc_core.kernels.vectors import LIMB, WIDE, constant, load, shuffle, splat, store, vector
 
 if TYPE_CHECKING:
@@ -163,5 +164,6 @@ def stream_adder(degree: int) -> Callable[..., None]:
                 fold(sums, totals[group])
                 start = stop
             block += uint64(GROUP_BLOCKS)
+        keep(sums)
 
     return add
