@@ -14,15 +14,15 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from numba import int64, njit, uint64, void
+from numba.misc.special import literally
 
 from mpc_core.kernels.scalars import bit_and, load_word, store_word, word_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["vector_writer"]
+__all__ = ["vector_writer", "write_elements_3"]
 
-WORD_BITS, BYTE_BITS = 64, 8
 SMALL_DEGREE = 3
 
 
@@ -51,6 +51,68 @@ def _square_plus_4(a, b, c, e):  # type: ignore[no-untyped-def]  # noqa: ANN001,
     )
 
 
+@njit(nogil=True)
+def write_elements_3(bits, x, masks, elements, turns, kept, width, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, PLR0917
+    """Do what `vector_writer` says for d = 3; K has to be known when the kernel compiles."""
+    literally(bits)
+    step = uint64(bits >> 3)
+    size = step + step + step
+    mask, zero = load_word(bits, kept), word_of(bits, uint64(0))
+    for _ in range(elements):
+        f0, f1, f2 = zero, zero, zero
+        m0, m1, m2 = zero, zero, zero
+        for back in range(3):
+            at = uint64(2 - back) * size
+            x0, m = x + at, masks + at
+            s0, s1, s2 = _square_plus_3(
+                load_word(bits, x0), load_word(bits, x0 + step), load_word(bits, x0 + step + step)
+            )
+            f0, f1, f2 = s0 - f2, s1 + f0 - f2, s2 + f1
+            w0, w1 = load_word(bits, m), load_word(bits, m + step)
+            m0, m1, m2 = w0 - m2, w1 + m0 - m2, load_word(bits, m + step + step) + m1
+        for _ in range(turns):
+            m0, m1, m2 = zero - m2, m0 - m2, m1
+        store_word(out, bit_and(f0 + m0, mask))
+        store_word(out + width, bit_and(f1 + m1, mask))
+        store_word(out + width + width, bit_and(f2 + m2, mask))
+        out += width + width + width
+        x, masks = x + size + size + size, masks + size + size + size
+
+
+@njit(nogil=True)
+def _write_elements_4(bits, x, masks, elements, turns, kept, width, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
+    """Do what `vector_writer` says for d = 4; K has to be known when the kernel compiles."""
+    literally(bits)
+    step = uint64(bits >> 3)
+    twice = step + step
+    size, third = twice + twice, twice + step
+    mask, zero = load_word(bits, kept), word_of(bits, uint64(0))
+    for _ in range(elements):
+        f0, f1, f2, f3 = zero, zero, zero, zero
+        m0, m1, m2, m3 = zero, zero, zero, zero
+        for back in range(4):
+            at = uint64(3 - back) * size
+            x0, m = x + at, masks + at
+            s0, s1, s2, s3 = _square_plus_4(
+                load_word(bits, x0),
+                load_word(bits, x0 + step),
+                load_word(bits, x0 + twice),
+                load_word(bits, x0 + third),
+            )
+            f0, f1, f2, f3 = s0 - f3, s1 + f0 - f3, s2 + f1, s3 + f2
+            w0, w1 = load_word(bits, m), load_word(bits, m + step)
+            w2, w3 = load_word(bits, m + twice), load_word(bits, m + third)
+            m0, m1, m2, m3 = w0 - m3, w1 + m0 - m3, w2 + m1, w3 + m2
+        for _ in range(turns):
+            m0, m1, m2, m3 = zero - m3, m0 - m3, m1, m2
+        store_word(out, bit_and(f0 + m0, mask))
+        store_word(out + width, bit_and(f1 + m1, mask))
+        store_word(out + width + width, bit_and(f2 + m2, mask))
+        store_word(out + width + width + width, bit_and(f3 + m3, mask))
+        out += width + width + width + width
+        x, masks = x + size * uint64(4), masks + size * uint64(4)
+
+
 @cache
 def vector_writer(degree: int, bits: int) -> Callable[..., None]:
     """Return `write(x, masks, elements, turns, kept, width, out)`.
@@ -65,62 +127,14 @@ def vector_writer(degree: int, bits: int) -> Callable[..., None]:
         width: bytes of a coefficient.
         out: address of the encoding; up to a word after its end is overwritten.
     """
-    step, size = uint64(bits // BYTE_BITS), uint64(degree * bits // BYTE_BITS)
 
     @njit([void(uint64, uint64, int64, int64, uint64, uint64, uint64)], nogil=True, cache=True)
     def write(  # noqa: PLR0917 kernels take no names
         x: int, masks: int, elements: int, turns: int, kept: int, width: int, out: int
     ) -> None:
-        mask = load_word(bits, kept)
-        zero = word_of(bits, uint64(0))
-        for _ in range(elements):
-            x += size * uint64(degree)
-            masks += size * uint64(degree)
-            f0, f1, f2, f3 = zero, zero, zero, zero
-            m0, m1, m2, m3 = zero, zero, zero, zero
-            for _ in range(degree):
-                x -= size
-                masks -= size
-                if degree == SMALL_DEGREE:
-                    s0, s1, s2 = _square_plus_3(
-                        load_word(bits, x),
-                        load_word(bits, x + step),
-                        load_word(bits, x + step + step),
-                    )
-                    f0, f1, f2 = s0 - f2, s1 + f0 - f2, s2 + f1
-                    m0, m1, m2 = (
-                        load_word(bits, masks) - m2,
-                        load_word(bits, masks + step) + m0 - m2,
-                        load_word(bits, masks + step + step) + m1,
-                    )
-                else:
-                    third = step + step + step
-                    s0, s1, s2, s3 = _square_plus_4(
-                        load_word(bits, x),
-                        load_word(bits, x + step),
-                        load_word(bits, x + step + step),
-                        load_word(bits, x + third),
-                    )
-                    f0, f1, f2, f3 = s0 - f3, s1 + f0 - f3, s2 + f1, s3 + f2
-                    m0, m1, m2, m3 = (
-                        load_word(bits, masks) - m3,
-                        load_word(bits, masks + step) + m0 - m3,
-                        load_word(bits, masks + step + step) + m1,
-                        load_word(bits, masks + third) + m2,
-                    )
-            x += size * uint64(degree)
-            masks += size * uint64(degree)
-            for _ in range(turns):
-                if degree == SMALL_DEGREE:
-                    m0, m1, m2 = zero - m2, m0 - m2, m1
-                else:
-                    m0, m1, m2, m3 = zero - m3, m0 - m3, m1, m2
-            store_word(out, bit_and(f0 + m0, mask))
-            store_word(out + width, bit_and(f1 + m1, mask))
-            store_word(out + width + width, bit_and(f2 + m2, mask))
-            out += width + width + width
-            if degree > SMALL_DEGREE:
-                store_word(out, bit_and(f3 + m3, mask))
-                out += width
+        if degree == SMALL_DEGREE:
+            write_elements_3(bits, x, masks, elements, turns, kept, width, out)
+        else:
+            _write_elements_4(bits, x, masks, elements, turns, kept, width, out)
 
     return write

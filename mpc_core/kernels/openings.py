@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import int64, njit, uint32, uint64, void
+from numba.misc.special import literally
 
-from mpc_core.kernels.scalars import load_word, store_word
+from mpc_core.kernels.scalars import load_word, narrow, store_word
 from mpc_core.kernels.u128 import from_words, full_product, high, multiply_word, widen
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["bit_adder", "scan"]
+__all__ = ["STRIP", "add_strip", "bit_adder", "scan", "strip_memory"]
 
 STRIP = 64
 WORD_BITS, WORD_BYTES, BYTE_BITS = 64, 8, 8
@@ -86,6 +87,53 @@ def _find_roots(
         roots[at], inverses[at] = root, inverse * (uint64(2) - slope * inverse)
 
 
+@njit(nogil=True)
+def add_strip(degree, bits, x, count, weight, v, width, out, seen, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, PLR0917
+    """Do what `bit_adder` says for at most `STRIP` bits, in memory from `strip_memory`.
+
+    The degree and K have to be known when the kernel compiles.
+    """
+    literally(degree)
+    literally(bits)
+    low, upper, roots, inverses, lanes = work
+    _read_strip(low, upper, count, v, width)
+    _find_roots(low, lanes, roots, inverses)
+    step = uint64(bits >> 3)
+    zero = some_low = some_upper = uint64(0)
+    for at in range(count):
+        some_low |= low[at]
+        some_upper |= upper[at]
+        near, inverse = roots[at], inverses[at]
+        miss = full_product(near, near) + widen(near) - from_words(low[at], upper[at])
+        root = from_words(near, zero - high(miss) * inverse)
+        slope = (root << uint64(1)) + widen(uint64(1))
+        rest = high(multiply_word(slope, inverse))
+        negated = from_words(zero, inverse * rest) - widen(inverse)
+        factor = narrow(bits, negated) << weight
+        share = (load_word(bits, x) - narrow(bits, root)) * factor
+        store_word(out, load_word(bits, out) + share)
+        for _ in range(degree - 1):
+            x += step
+            out += step
+            store_word(out, load_word(bits, out) + load_word(bits, x) * factor)
+        x += step
+        out += step
+    seen[0] |= some_low
+    seen[1] |= some_upper
+
+
+@njit(nogil=True)
+def strip_memory():  # type: ignore[no-untyped-def]  # noqa: ANN201
+    """Return memory for `add_strip`."""
+    return (
+        np.empty(STRIP, np.uint64),
+        np.empty(STRIP, np.uint64),
+        np.empty(STRIP, np.uint64),
+        np.empty(STRIP, np.uint64),
+        np.empty((2, STRIP), np.uint32),
+    )
+
+
 @cache
 def bit_adder(degree: int, bits: int) -> Callable[..., None]:
     """Return `add(x, count, weight, v, width, out, seen)`: it adds 2^weight (x - r)/(-1 - 2r).
@@ -97,7 +145,7 @@ def bit_adder(degree: int, bits: int) -> Callable[..., None]:
     out: address of the elements that the shares of 2^i b are added to.
     seen: the halves of all v are added to it bit by bit (or), shape (2,).
     """
-    step = uint64(bits // BYTE_BITS)
+    size = degree * bits // BYTE_BITS
 
     @njit(
         [void(uint64, int64, uint64, uint64, uint64, uint64, uint64[::1])],
@@ -113,36 +161,13 @@ def bit_adder(degree: int, bits: int) -> Callable[..., None]:
         out: int,
         seen: NDArray[np.uint64],
     ) -> None:
-        low, upper = np.empty(STRIP, np.uint64), np.empty(STRIP, np.uint64)
-        roots, inverses = np.empty(STRIP, np.uint64), np.empty(STRIP, np.uint64)
-        lanes = np.empty((2, STRIP), np.uint32)
-        zero = uint64(0)
+        work = strip_memory()
         for start in range(0, count, STRIP):
-            size = min(count - start, STRIP)
-            _read_strip(low, upper, size, v, width)
-            v += uint64(size) * width
-            _find_roots(low, lanes, roots, inverses)
-            for at in range(size):
-                seen[0] |= low[at]
-                seen[1] |= upper[at]
-                near, inverse = roots[at], inverses[at]
-                if bits == WORD_BITS:
-                    root, factor = near, (zero - inverse) << weight
-                else:
-                    miss = full_product(near, near) + widen(near) - from_words(low[at], upper[at])
-                    root = from_words(near, zero - high(miss) * inverse)
-                    slope = (root << uint64(1)) + widen(uint64(1))
-                    rest = high(multiply_word(slope, inverse))
-                    negated = from_words(zero, inverse * rest) - widen(inverse)
-                    factor = negated << weight
-                share = (load_word(bits, x) - root) * factor
-                store_word(out, load_word(bits, out) + share)
-                for _ in range(degree - 1):
-                    x += step
-                    out += step
-                    store_word(out, load_word(bits, out) + load_word(bits, x) * factor)
-                x += step
-                out += step
+            strip = min(count - start, STRIP)
+            add_strip(degree, bits, x, strip, weight, v, width, out, seen, work)
+            x += uint64(strip * size)
+            out += uint64(strip * size)
+            v += uint64(strip) * width
 
     return add
 

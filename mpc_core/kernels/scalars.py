@@ -20,7 +20,7 @@ from mpc_core.kernels.vectors import load, store
 if TYPE_CHECKING:
     from numba.core.types import Type
 
-__all__ = ["bit_and", "load_word", "low_half", "store_word", "word_of"]
+__all__ = ["bit_and", "load_word", "narrow", "store_word", "word_of"]
 
 NATIVE_BITS = 64
 NATIVE = ir.IntType(NATIVE_BITS)
@@ -62,16 +62,6 @@ def word_of(typing_context, bits, low):  # type: ignore[no-untyped-def]  # noqa:
 
 
 @intrinsic
-def low_half(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG001
-    """Return the lowest 64 bits of a word."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
-        return builder.trunc(arguments[0], NATIVE)
-
-    return types.uint64(value), generate
-
-
-@intrinsic
 def bit_and(typing_context, a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG001
     """Return the bits that two words of one type have in common."""
 
@@ -79,3 +69,15 @@ def bit_and(typing_context, a, b):  # type: ignore[no-untyped-def]  # noqa: ANN0
         return builder.and_(arguments[0], arguments[1])
 
     return a(a, b), generate
+
+
+@intrinsic(prefer_literal=True)
+def narrow(typing_context, bits, value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG001
+    """Return a value mod 2^K."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+        if bits.literal_value == NATIVE_BITS:
+            return builder.trunc(arguments[1], NATIVE)
+        return arguments[1]
+
+    return _kind(bits.literal_value)(bits, u128), generate

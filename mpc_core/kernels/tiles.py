@@ -28,5 +28,7 @@ def compile_tiles() -> None:
         quartet.quartet_adder(size)
         if fused:
             quartet_fused.quartet_encipherer(size)
+            quartet_fused.vector_encipherer(size)
+            quartet_fused.bit_encipherer(size)
     if fused:
         fused_kernels_agree()

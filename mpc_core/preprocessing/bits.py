@@ -13,22 +13,22 @@ Security: x is uniform, and v is the same for x and -1 - x, so v tells nothing a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mpc_core.preprocessing.tiles import bit_tiles, vector_tiles
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.galois import NARROW
 from mpc_core.sharing.opening import reduce_groups
 from mpc_core.sharing.packing import pack, packed_count, unpack
 from mpc_core.sharing.prss import prss_share, prss_sums
 from mpc_core.sharing.spans import Span, bytes_of, spans_of, too_wide
+from mpc_core.sharing.sums import address_of
 from mpc_core.sharing.zero import zero_mask, zero_sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from numpy.typing import NDArray
 
     from mpc_core.preprocessing.batches import WeightGroup
     from mpc_core.ring.galois import Ring, RingArray, WordArray
@@ -49,10 +49,6 @@ __all__ = [
 
 WeightGroups = tuple["WeightGroup", ...]
 
-TILE_ELEMENTS = 2048
-"""Packed elements that are worked on at a time: their shares stay in the second cache."""
-
-TILE_BITS = 4096
 PIECE_BYTES = 1 << 19
 WORD_BYTES = 16
 """Kernels write and read up to so many bytes past the end of what they are asked for."""
@@ -70,30 +66,24 @@ def bit_vector_pieces(
     Arguments and security are those of `bit_share_vector`. A piece is overwritten when the next one
     is asked for.
     """
-    from mpc_core.kernels.bits import vector_writer  # noqa: PLC0415 kernels compile when imported
-
-    d, turns = ring.degree, at - 1
-    x_sums, mask_sums = prss_sums(bits, at, ring), zero_sums(zeros, at, ring)
-    write = vector_writer(d, ring.bits)
-    x, masks = (np.empty(ring.shape(TILE_ELEMENTS * d), np.uint64) for _ in range(2))
-    x_at, masks_at = _address(x), _address(masks)
+    d = ring.degree
+    tiles = vector_tiles(prss_sums(bits, at, ring), zero_sums(zeros, at, ring), at, ring)
     piece = np.empty(PIECE_BYTES + WORD_BYTES, np.uint8)
-    piece_at, filled = _address(piece), 0
+    piece_at, filled = address_of(piece), 0
     for group in _placed(groups, ring):
         kept = ring.words_from_integers([(1 << (ring.bits - group.weight)) - 1])
-        for start in range(0, group.bits, TILE_ELEMENTS * d):
-            count = min(group.bits - start, TILE_ELEMENTS * d)
-            elements = packed_count(count, d)
-            size = elements * d * group.width
+        start, size = 0, d * group.width
+        while start < group.bits:
             if filled + size > PIECE_BYTES:
                 yield piece[:filled].data
                 filled = 0
-            x_sums.fill(x[:count], group.first_bit + start)
-            x[count : elements * d] = 0
-            mask_sums.fill(masks[: elements * d], group.first_element * d + start)
-            place, width = piece_at + np.uint64(filled), np.uint64(group.width)
-            write(x_at, masks_at, elements, turns, _address(kept), width, place)
-            filled += size
+            elements = (PIECE_BYTES - filled) // size
+            count = min(group.bits - start, elements * d)
+            mask = group.first_element * d + start
+            place = piece_at + np.uint64(filled)
+            tiles.write(group.first_bit + start, mask, count, kept, group.width, place)
+            filled += packed_count(count, d) * size
+            start += count
     if filled:
         yield piece[:filled].data
 
@@ -142,13 +132,9 @@ class OpenedBits:
         Raises:
             CeremonyError: RF-BATCH-002 if v has another length.
         """
-        from mpc_core.kernels.openings import bit_adder  # noqa: PLC0415 compile when imported
-
         self._ring, self._groups = ring, tuple(_placed(groups, ring))
         self._data = bytes_of(v, _element_groups(groups, ring), ring)
-        self._sums = prss_sums(bits, at, ring)
-        self._add = bit_adder(ring.degree, ring.bits)
-        self._x = np.empty(ring.shape(TILE_BITS), np.uint64)
+        self._tiles = bit_tiles(prss_sums(bits, at, ring), ring)
 
     def add(self, number: int, start: int, out: RingArray) -> None:
         """Add shares of 2^i b to `out`, for as many bits as it has elements.
@@ -162,19 +148,14 @@ class OpenedBits:
             CeremonyError: RF-BATCH-003 if v is not canonical at these bits, RF-BATCH-020 if it is
                 odd.
         """
-        group, x_at, out_at = self._groups[number], _address(self._x), _address(out)
-        if start + len(out) > group.bits:
+        group, count = self._groups[number], len(out)
+        if start + count > group.bits:
             raise ValueError("more bits than the group has")
-        weight, width = np.uint64(group.weight), np.uint64(group.width)
-        seen = np.zeros(2, np.uint64)
-        for done in range(0, len(out), TILE_BITS):
-            count = min(len(out) - done, TILE_BITS)
-            first = start + done
-            self._sums.fill(self._x[:count], group.first_bit + first)
-            v = group.coefficients(first, count, self._ring).readable(self._data, WORD_BYTES)
-            target = out_at + np.uint64(done * out.strides[0])
-            self._add(x_at, count, weight, _address(v), width, target, seen)
-        _check_seen(seen, self._ring.bits - group.weight)
+        values = group.coefficients(start, count, self._ring).readable(self._data, WORD_BYTES)
+        low, high = self._tiles.add(
+            group.first_bit + start, count, group.weight, address_of(values), address_of(out)
+        )
+        _check_seen(low, high, self._ring.bits - group.weight)
 
 
 def check_even(v: Buffer, groups: WeightGroups, ring: Ring) -> None:
@@ -197,8 +178,9 @@ def check_even(v: Buffer, groups: WeightGroups, ring: Ring) -> None:
         seen = np.zeros(2, np.uint64)
         count, width = span.elements * ring.degree, np.uint64(-(-span.bits // 8))
         part = span.readable(data, WORD_BYTES)  # kept while the kernel reads it
-        scan(_address(part), count, width, seen)
-        _check_seen(seen, span.bits)
+        scan(address_of(part), count, width, seen)
+        low, high = seen.tolist()
+        _check_seen(low, high, span.bits)
 
 
 def bit_share_vector(
@@ -302,9 +284,8 @@ def root_and_inverse(v: WordArray, bits: int) -> tuple[WordArray, WordArray]:
     )
 
 
-def _check_seen(seen: NDArray[np.uint64], bits: int) -> None:
-    """Refuse coefficients of `bits` bits, given all that they have in common by "or"."""
-    low, high = seen.tolist()
+def _check_seen(low: int, high: int, bits: int) -> None:
+    """Refuse coefficients of `bits` bits, given the halves of all of them joined by "or"."""
     if (low | high << NARROW) >> bits:
         raise too_wide(bits)
     if low & 1:
@@ -348,10 +329,6 @@ def _placed(groups: WeightGroups, ring: Ring) -> Iterator[_PlacedGroup]:
         width = -(-(ring.bits - group.weight) // 8)
         yield _PlacedGroup(group.weight, group.bits, width, first_bit, first_element, byte)
         byte += (last - first_element) * ring.degree * width
-
-
-def _address(array: NDArray[Any]) -> np.uint64:
-    return np.uint64(array.__array_interface__["data"][0])
 
 
 def _spans(groups: WeightGroups, ring: Ring) -> Iterator[tuple[int, int, int, int]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["noise_shares", "opened_noise_shares"]
 
-TILE_BODIES = 4096
+TILE_BODIES = 1 << 14
 """Bodies whose noise is added up at a time: it stays in the second cache meanwhile."""
 
 

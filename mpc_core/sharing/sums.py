@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mpc_core.ring.galois import Ring, RingArray, WordArray
     from mpc_core.sharing.prss import StreamKey
 
-__all__ = ["StreamSums", "stream_sums"]
+__all__ = ["FusedQuartet", "StreamSums", "address_of", "stream_sums"]
 
 BLOCK_BYTES, BLOCK_BITS = 16, 128
 TILE_BLOCKS = 2048
@@ -69,7 +69,7 @@ def stream_sums(keys: Sequence[StreamKey], constants: NDArray[np.int32], ring: R
     portable = kernel_mode() == "portable"
     places = quartet_places(constants)
     if places is not None:
-        kind = _LibraryQuartet if portable else _FusedQuartet
+        kind = _LibraryQuartet if portable else FusedQuartet
         return kind(keys, places, ring)
     return (_LibrarySums if portable else _FusedSums)(keys, constants, ring)
 
@@ -105,7 +105,7 @@ class _LibrarySums:
         self._streams = [_Stream(key) for key in keys]
         self._factors = constants.astype(np.float64)
         self._offsets = _offsets(constants, 32, ring)
-        self._offsets_at = _address(self._offsets)
+        self._offsets_at = address_of(self._offsets)
         flips = np.full(TILE_BLOCKS * BLOCK_BYTES // 8, TOP_BITS_32, np.uint64)
         self._flips = flips.view(np.uint8).data
         self._buffer = np.empty((GROUP, TILE_BLOCKS * BLOCK_BYTES + CACHE_LINE), np.uint8)
@@ -150,13 +150,13 @@ class _FusedSums:
         self._runs = np.array(pair_runs(constants), np.int64)
         self._keys = _schedules(keys, 2 * pairs, TOP_BITS_16)
         self._offsets = _offsets(constants, 16, ring)
-        self._offsets_at = _address(self._offsets)
+        self._offsets_at = address_of(self._offsets)
         groups = TILE_BLOCKS // fused.GROUP_BLOCKS
         self._totals = np.empty((groups, 4 * fused.GROUP_BLOCKS * ring.degree), np.int64)
 
     def fill(self, out: RingArray, first: int) -> None:
         """Write the sums of the words from number `first` on."""
-        keys, factors = _address(self._keys), _address(self._factors)
+        keys, factors = address_of(self._keys), address_of(self._factors)
         for tile in _tiles(out, first, self._words_per_block, TILE_BLOCKS):
             totals = self._totals[: -(-tile.blocks // self._group_blocks)]
             self._add(totals, np.uint64(tile.block), keys, factors, self._runs)
@@ -176,9 +176,9 @@ class _LibraryQuartet:
         shape = (1 + len(keys), len(self._zeros) + CACHE_LINE)
         self._buffers = np.zeros(shape, np.uint8)
         self._rows = [row.data for row in self._buffers[1:]]
-        self._addresses = np.full(quartet.STREAMS, _address(self._buffers[0]))
+        self._addresses = np.full(quartet.STREAMS, address_of(self._buffers[0]))
         for place, row in zip(places, self._buffers[1:], strict=True):
-            self._addresses[place] = _address(row)
+            self._addresses[place] = address_of(row)
 
     def fill(self, out: RingArray, first: int) -> None:
         """Write the sums of the words from number `first` on."""
@@ -190,23 +190,26 @@ class _LibraryQuartet:
             self._add(self._addresses, offset, tile.count, tile.address)
 
 
-class _FusedQuartet:
-    """The few streams of one of four operators, enciphered within the kernel that sums them."""
+class FusedQuartet:
+    """The few streams of one of four operators, enciphered within the kernel that sums them.
+
+    Attributes:
+        keys: addresses of the round keys, for kernels that use the sums at once
+            (`kernels.quartet_fused`); good as long as this object lives.
+    """
 
     def __init__(self, keys: Sequence[StreamKey], places: Sequence[int], ring: Ring) -> None:
         from mpc_core.kernels import quartet, quartet_fused  # noqa: PLC0415 compile when imported
 
-        self._words_per_block = BLOCK_BITS // ring.bits
         self._add = quartet_fused.quartet_encipherer(ring.bits)
-        self._keys = _schedules(keys, len(keys), 0)
-        self._addresses = np.zeros(quartet.STREAMS, np.uint64)
-        for place, row in zip(places, self._keys, strict=True):
-            self._addresses[place] = _address(row)
+        self._schedules = _schedules(keys, len(keys), 0)
+        self.keys = np.zeros(quartet.STREAMS, np.uint64)
+        for place, row in zip(places, self._schedules, strict=True):
+            self.keys[place] = address_of(row)
 
     def fill(self, out: RingArray, first: int) -> None:
         """Write the sums of the words from number `first` on."""
-        block, skip = divmod(first, self._words_per_block)
-        self._add(self._addresses, np.uint64(block), skip, len(out), _address(out))
+        self._add(self.keys, first, len(out), address_of(out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +225,7 @@ class _Tile:
 
 def _tiles(out: RingArray, first: int, words_per_block: int, most: int) -> Iterator[_Tile]:
     """Cut an array into tiles of at most so many blocks; a word may be the second of a block."""
-    start, size = _address(out), out.strides[0]
+    start, size = address_of(out), out.strides[0]
     done = 0
     while done < len(out):
         block, skip = divmod(first + done, words_per_block)
@@ -251,5 +254,6 @@ def _offsets(constants: NDArray[np.int32], limb_bits: int, ring: Ring) -> WordAr
     return np.ascontiguousarray(from_integers(sums * centre % (1 << ring.bits), ring.bits))
 
 
-def _address(array: NDArray[Any]) -> np.uint64:
+def address_of(array: NDArray[Any]) -> np.uint64:
+    """Return where an array begins; it has to be kept alive while the address is used."""
     return np.uint64(array.__array_interface__["data"][0])

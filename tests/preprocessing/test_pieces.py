@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mpc_core.kernels.backend import available_modes
 from mpc_core.preprocessing import bits as module
 from mpc_core.preprocessing import noise as noise_module
+from mpc_core.preprocessing import tiles
 from mpc_core.preprocessing.batches import Segment, WeightGroup, noise_groups
 from mpc_core.preprocessing.bits import (
     OpenedBits,
@@ -129,8 +130,8 @@ def test_tiles_and_pieces_change_nothing(monkeypatch, mode: str, bits: int) -> N
         bit_share_vector(x, zeros, at, groups, ring), elements_of(groups, ring), ring
     )
 
-    monkeypatch.setattr(module, "TILE_ELEMENTS", 7)
-    monkeypatch.setattr(module, "TILE_BITS", 20)
+    monkeypatch.setattr(tiles, "TILE_ELEMENTS", 7)
+    monkeypatch.setattr(tiles, "TILE_BITS", 20)
     monkeypatch.setattr(module, "PIECE_BYTES", 7 * 3 * bits // 8)
     monkeypatch.setattr(noise_module, "TILE_BODIES", 50)
     pieces = [bytes(piece) for piece in bit_vector_pieces(x, zeros, at, groups, ring)]
