@@ -19,7 +19,7 @@ from temporalio import activity
 from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.arithmetic import KnownValues
 from activities.work.phases import list_for
@@ -255,6 +255,8 @@ class Coordinator:
                 offered.publish,
             ],
             activity_executor=ThreadPoolExecutor(threads, "activity"),
+            # Temporal's sandbox costs more than the workflows do. The tests run them in it.
+            workflow_runner=UnsandboxedWorkflowRunner(),
             max_concurrent_activities=threads,
             deployment_config=version,
         )

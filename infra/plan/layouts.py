@@ -47,11 +47,11 @@ def _cut(most_bits: float, sizes_log2: tuple[int, int, int, int], seconds: float
     return Cut(most_bits, layout, seconds)
 
 
-_IN_FLIGHT = 8
+_IN_FLIGHT = 6
 _CUTS = (
     _cut(2e6, (16, 15, 16, 14), 5.0),
     _cut(2e8, (19, 18, 18, 16), 15.0),
-    _cut(float("inf"), (22, 20, 20, 18), 60.0),
+    _cut(float("inf"), (23, 20, 20, 18), 60.0),
 )
 
 

@@ -103,7 +103,7 @@ def test_another_notation_of_the_same_plan_is_refused(old, new):
         ("waiting_seconds = 60.0", "waiting_seconds = inf"),
         ("bits_per_batch = 65536", "bits_per_batch = 0"),
         ("leaf_bytes = 16384", "leaf_bytes = 1"),
-        ("batches_in_flight = 8", "batches_in_flight = 0"),
+        ("batches_in_flight = 6", "batches_in_flight = 0"),
         ("entry_bytes = 262144", "entry_bytes = 99999999"),
         ("plaintexts = [0, 1,", "plaintexts = [4, 1,"),
         ('insecure = ["setup-seed"]', 'insecure = ["no-encryption"]'),
