@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "say"]
 
 _LOOK_SECONDS = 0.25
+_QUIET_SECONDS = 5.0
+"""After which the time left is said anew although nothing happened."""
 _SETTLED = (BatchState.PROVISIONAL, BatchState.COMPLETE)
 _STAGES = ("N", "S", "M", "O")
 _SEAL = "seal"
@@ -60,6 +62,8 @@ class Progress:
     _said: dict[str, dict[str, object]] = field(default_factory=dict)
     _states: dict[str, str] = field(default_factory=dict)
     _seen: object = None
+    _quiet_since: float = 0.0
+    _leading: str = ""
     _waiting: tuple[tuple[str, ...], str] = ((), "")
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -78,9 +82,13 @@ class Progress:
         Percent and time left are those of the whole ceremony; the first unfinished stage has them.
         """
         seen = self.log.read(lambda state: (state.size, state.awaiting_v))
-        if seen == self._seen:
+        if seen != self._seen:
+            self._seen, self._quiet_since = seen, self.clock()
+        elif self.clock() - self._quiet_since < _QUIET_SECONDS:
             return
-        self._seen = seen
+        else:
+            self._quiet_since = self.clock()
+            self._said.pop(self._leading, None)  # its time left is another one by now
         waiting, agenda = self._waiting_for(), self._agenda
         facts, done = self.log.read(lambda state: (self._facts(state), done_of(agenda, state)))
         self._pace.note(done, self.clock())
@@ -98,8 +106,9 @@ class Progress:
             }
             if self._states[stage] == "started":
                 said |= {"waiting_for": list(waiting[0]), "waiting_since": waiting[1]}
-                said |= {"percent": done.percent} if untold else {}
-                untold = False
+                if untold:
+                    said["percent"] = done.percent
+                    self._leading, untold = stage, False
             if self._said.get(stage) != said:
                 self._said[stage] = said
                 say("progress", **said, **self._time_left(said))

@@ -170,7 +170,7 @@ class _Model:
         self.in_flight = plan.layout.batches_in_flight
         self.parameters = lookup(plan.parameters)
         self.work = CeremonyWork(self.parameters, layout, self.quorum, costs)
-        self.traffic = ceremony_traffic(layout, self.quorum)
+        self.traffic = ceremony_traffic(layout, self.quorum, one_machine=machine.sandbox)
         self.parties: dict[tuple[int, str], Spent] = {}
         self.server_seconds = 0.0
 
@@ -261,12 +261,18 @@ class _Model:
         for batch in batches:
             for index in self.quorum.everyone:
                 self._charge(load, index, stage, work=self.work.operator(batch, index))
-            self._charge(load, COORDINATOR, stage, work=self.work.coordinator(batch))
+            self._charge(load, COORDINATOR, stage, work=self._of_coordinator(batch))
             alone = self.work.share(batch) + self.work.decode(batch) + self.work.answer(batch)
             load.alone = max(load.alone, alone + self.work.take(batch))
         count = self.quorum.count
         entries, orders = (3 * count + 1) * len(batches), (2 + 1 / count) * len(batches)
         self._handle(load, stage, entries=entries, orders=orders)
+
+    def _of_coordinator(self, batch: BatchLayout) -> float:
+        """Return what a batch costs the coordinator, which has copies of its own machine's."""
+        if self.machine.sandbox:
+            return self.work.verdict(batch) + batch.opened_bytes * self.costs.hash_byte
+        return self.work.verdict(batch) + batch.opened_bytes * self.costs.receive_byte
 
     def _handle(self, load: _Load, stage: str, *, entries: float, orders: float) -> None:
         """Charge entries and orders for each operator to everybody who handles them."""

@@ -108,7 +108,7 @@ def _batch(work: CeremonyWork, batch: BatchLayout) -> BatchWork:
     count = quorum.count
     served = (points_of(batch, quorum) - 1) * size * NOMINAL.send_byte
     opened = count * size * NOMINAL.send_byte
-    takes = (count - 1) * work.take(batch) + work.coordinator(batch)
+    takes = (count - 1) * work.take(batch) + work.verdict(batch) + size * NOMINAL.hash_byte
     third = _handling(count, 1, count)
     return BatchWork(
         share=count * work.share(batch) + third,

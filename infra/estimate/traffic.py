@@ -1,9 +1,9 @@
 """Who sends how many bytes to whom, counted as the protocol sends them.
 
 Of every batch the decoder fetches the share vectors that its opening is made of, from whoever has
-served least, and everybody else fetches the opened value from the decoder; the coordinator fetches
-it from whoever has served least. Which vectors are fetched depends a little on the course of a run,
-so the share of one operator may differ; sums over all operators are exact.
+served least, and everybody else fetches the opened value from the decoder; a coordinator on another
+machine fetches it from whoever has served least. Which vectors are fetched depends a little on the
+course of a run, so the share of one operator may differ; sums over all operators are exact.
 """
 
 from __future__ import annotations
@@ -73,13 +73,23 @@ Accounts = dict[tuple[int, str], Traffic]
 """By party, the coordinator being 0, and stage."""
 
 
-def ceremony_traffic(layout: CeremonyLayout, quorum: Quorum) -> Mapping[tuple[int, str], Traffic]:
-    """Count the bytes of an undisturbed ceremony, by party and stage; the coordinator is 0."""
+def ceremony_traffic(
+    layout: CeremonyLayout, quorum: Quorum, *, one_machine: bool = False
+) -> Mapping[tuple[int, str], Traffic]:
+    """Count the bytes of an undisturbed ceremony, by party and stage; the coordinator is 0.
+
+    Args:
+        layout: the batches.
+        quorum: n and t.
+        one_machine: whether the coordinator finds opened values on the operators' machine.
+    """
     accounts: Accounts = {}
     load = Counter(decoding_load(layout, quorum.count))
     for stage in STAGES:
         for batch in layout.stage(stage):
             _count_batch(accounts, batch, quorum, load)
+            if not one_machine:
+                _count_copy(accounts, batch, quorum, load)
     _count_log(accounts, layout, quorum)
     return accounts
 
@@ -97,6 +107,11 @@ def _count_batch(
     _add(accounts, decoder, batch.stage, Traffic(len(others) * size, len(chosen) * size))
     for index in others:
         _add(accounts, index, batch.stage, Traffic(received=size))
+
+
+def _count_copy(accounts: Accounts, batch: BatchLayout, quorum: Quorum, load: Counter[int]) -> None:
+    """Count what the coordinator fetches of a batch."""
+    size = batch.opened_bytes
     source = min(quorum.everyone, key=lambda index: (load[index], index))
     load[source] += size
     _add(accounts, source, batch.stage, Traffic(sent=size))

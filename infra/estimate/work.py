@@ -104,10 +104,9 @@ class CeremonyWork:
         kept = kept_bytes(batch) * self.costs.keep_byte
         return batch.elements * (2 * each.answer + each.keep) + kept
 
-    def coordinator(self, batch: BatchLayout) -> float:
-        """Return what a batch costs the coordinator: v fetched, and the verdict."""
-        verdict = batch.elements * self._each(batch).answer
-        return batch.opened_bytes * self.costs.receive_byte + verdict
+    def verdict(self, batch: BatchLayout) -> float:
+        """Return what it costs to see whether answers fit v."""
+        return batch.elements * self._each(batch).answer
 
     def secure(self) -> float:
         """Return what it costs to check all shares and to move them into the vault."""

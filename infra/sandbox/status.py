@@ -155,7 +155,7 @@ class Status:
         rate = _rate(event.batches_done - start.batches, now - start.time)
         return View(
             title=STAGE_TITLES.get(event.stage, event.stage) or "start",
-            unit="steps" if event.stage == "keys" else "batches",
+            unit="steps" if event.stage in {"keys", "seal"} else "batches",
             done=event.batches_done,
             batches=event.batches,
             waiting_for=event.waiting_for,

@@ -75,6 +75,17 @@ def test_an_operator_receives_what_a_real_run_of_the_set_test_received(small):
     assert received[COORDINATOR] == 11_717_574
 
 
+def test_a_coordinator_on_the_same_machine_fetches_nothing(small):
+    _, layout = small
+    apart, together = (
+        ceremony_traffic(layout, Quorum(4, 1), one_machine=here) for here in (False, True)
+    )
+    assert not any(traffic.received for (party, _), traffic in together.items() if not party)
+    for index in range(1, 5):
+        for stage in "NSMO":
+            assert together[index, stage].received == apart[index, stage].received
+
+
 def test_nobody_serves_much_more_than_others(large):
     _, layout = large
     accounts = ceremony_traffic(layout, Quorum(4, 1))

@@ -95,6 +95,20 @@ def test_nothing_is_said_and_nothing_is_counted_while_the_log_stands_still(told)
     assert watched.log.looks == looks + 1
 
 
+def test_when_nothing_happens_the_time_left_is_said_anew_from_time_to_time(told):
+    ledger, look, _ = told
+    ledger.set_up()
+    look(0.0)
+    ledger.share(N0)
+    (first,) = _of(look(1.0), "N")
+    assert look(4.0) == []
+    (second,) = look(100.0)
+    assert look(104.0) == []
+    (third,) = look(200.0)
+    assert (second["stage"], second["percent"]) == ("N", first["percent"])
+    assert third["seconds_left"] > second["seconds_left"] > 0
+
+
 def test_the_seal_is_a_stage_between_the_preprocessing_and_the_assembly(told):
     ledger, look, _ = told
     ledger.set_up()
