@@ -96,7 +96,7 @@ def storage_of(
         coordinator_memory=PROCESS_BYTES + max(sum(largest), 2 * bodies),
         openings=sum(batch.opened_bytes for batch in batches),
         shares=sum(kept_bytes(batch) for batch in batches),
-        vectors=sum(largest) + -(-in_flight // quorum.count) * points * largest[0],
+        vectors=sum(largest) + -(-in_flight // quorum.count) * (points - 1) * largest[0],
         log=sum(posted.size for posted in log_entries(layout, quorum)),
         result=key_set_bytes(parameters),
     )

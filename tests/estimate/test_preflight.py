@@ -27,7 +27,9 @@ def small():
 
 
 def _needed(plan, layout):
-    storage = storage_of(lookup(plan.parameters), layout, Quorum.of(plan), 8)
+    storage = storage_of(
+        lookup(plan.parameters), layout, Quorum.of(plan), plan.layout.batches_in_flight
+    )
     return storage.machine_memory(4), storage.machine_disk(4)
 
 
