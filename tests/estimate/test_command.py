@@ -1,6 +1,7 @@
 """`ringforge estimate`: its options, its table, its JSON, and what it measures."""
 
 import json
+import os
 
 import pytest
 from typer.testing import CliRunner
@@ -18,7 +19,7 @@ def run(monkeypatch):
     """Run the command with costs that need not be measured."""
     monkeypatch.setattr(command, "warm_kernels", lambda folder, say: say("kernels"))
     monkeypatch.setattr(command, "measure_costs", lambda plan, layout, say: NOMINAL)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", "restored when the test ends")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", os.environ.get("NUMBA_CACHE_DIR", ""))  # restored
     return lambda *arguments: CliRunner().invoke(app, ["estimate", *map(str, arguments)])
 
 
