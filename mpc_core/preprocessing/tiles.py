@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BitTiles", "VectorTiles", "bit_tiles", "vector_tiles"]
 
-TILE_ELEMENTS = 2048
-"""Packed elements whose shares are in memory at a time."""
-
-TILE_BITS = 4096
-"""Bits whose shares of x are in memory at a time."""
+TILE_BLOCKS = 4096
+"""Blocks of a stream whose words are in memory as shares at a time."""
 
 
 class VectorTiles(Protocol):
@@ -87,7 +84,8 @@ class _SummedVectors:
 
         self._x, self._masks, self._turns, self._degree = x, masks, at - 1, ring.degree
         self._write = vector_writer(ring.degree, ring.bits)
-        shape = ring.shape(TILE_ELEMENTS * ring.degree)
+        elements = _tile_words(ring) // ring.degree
+        shape = ring.shape(elements * ring.degree)
         self._shares, self._mask_shares = np.empty(shape, np.uint64), np.empty(shape, np.uint64)
         self._addresses = address_of(self._shares), address_of(self._mask_shares)
 
@@ -128,7 +126,7 @@ class _SummedBits:
 
         self._x, self._ring = x, ring
         self._add = bit_adder(ring.degree, ring.bits)
-        self._shares = np.empty(ring.shape(TILE_BITS), np.uint64)
+        self._shares = np.empty(ring.shape(_tile_words(ring)), np.uint64)
         self._shares_at = address_of(self._shares)
 
     def add(
@@ -161,6 +159,10 @@ class _EncipheredBits:
         factors = np.uint64(weight), v, np.uint64(width)
         self._add(self._x.keys, bit, count, *factors, out, seen)
         return _halves(seen)
+
+
+def _tile_words(ring: Ring) -> int:
+    return TILE_BLOCKS * 128 // ring.bits
 
 
 def _width(weight: int, ring: Ring) -> int:

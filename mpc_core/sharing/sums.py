@@ -9,8 +9,7 @@ Security: the keys stay in this process; nothing here depends on a stream in its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -128,7 +127,7 @@ class _LibrarySums:
                     stream.add(tile.block, data, row)
                 self._add(sums, self._buffer, self._factors[at : at + GROUP])
             self._kernels.whole(sums, totals)
-            self._settle(totals, self._offsets_at, tile.skip, tile.count, tile.address)
+            self._settle(totals, self._offsets_at, tile.skip, tile.words, tile.address)
 
 
 class _FusedSums:
@@ -160,7 +159,7 @@ class _FusedSums:
         for tile in _tiles(out, first, self._words_per_block, TILE_BLOCKS):
             totals = self._totals[: -(-tile.blocks // self._group_blocks)]
             self._add(totals, np.uint64(tile.block), keys, factors, self._runs)
-            self._settle(totals, self._offsets_at, tile.skip, tile.count, tile.address)
+            self._settle(totals, self._offsets_at, tile.skip, tile.words, tile.address)
 
 
 class _LibraryQuartet:
@@ -187,7 +186,7 @@ class _LibraryQuartet:
             for stream, row in zip(self._streams, self._rows, strict=True):
                 stream.add(tile.block, zeros, row)
             offset = np.uint64(tile.skip * self._word_bytes)
-            self._add(self._addresses, offset, tile.count, tile.address)
+            self._add(self._addresses, offset, tile.words, tile.address)
 
 
 class FusedQuartet:
@@ -212,14 +211,13 @@ class FusedQuartet:
         self._add(self.keys, first, len(out), address_of(out))
 
 
-@dataclass(frozen=True, slots=True)
-class _Tile:
-    """Part of what is filled: `count` words to `address`, in `blocks` blocks from `block` on."""
+class _Tile(NamedTuple):
+    """Part of what is filled: words that go to `address`, in `blocks` blocks from `block` on."""
 
     block: int
     blocks: int
     skip: int
-    count: int
+    words: int
     address: np.uint64
 
 

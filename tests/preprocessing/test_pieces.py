@@ -130,8 +130,7 @@ def test_tiles_and_pieces_change_nothing(monkeypatch, mode: str, bits: int) -> N
         bit_share_vector(x, zeros, at, groups, ring), elements_of(groups, ring), ring
     )
 
-    monkeypatch.setattr(tiles, "TILE_ELEMENTS", 7)
-    monkeypatch.setattr(tiles, "TILE_BITS", 20)
+    monkeypatch.setattr(tiles, "TILE_BLOCKS", 20)
     monkeypatch.setattr(module, "PIECE_BYTES", 7 * 3 * bits // 8)
     monkeypatch.setattr(noise_module, "TILE_BODIES", 50)
     pieces = [bytes(piece) for piece in bit_vector_pieces(x, zeros, at, groups, ring)]
