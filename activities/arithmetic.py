@@ -1,8 +1,8 @@
 """The arithmetic that the state machine asks for, and the opened values it is about.
 
 What the answers to a challenge must have at 0, sum rho v, takes a pass over a whole opened value. A
-party of a ceremony makes that pass once, when the value arrives, outside its log (`KnownValues`);
-whoever reads a transcript makes it when it is asked for (`RingArithmetic`).
+party of a ceremony makes that pass once, when the value arrives, outside its log, and keeps the
+result: it can follow the log then without the value.
 """
 
 from __future__ import annotations
@@ -17,34 +17,15 @@ from mpc_core.sharing.answers import answers_on_polynomial, value_of_answers
 from mpc_core.sharing.challenge import answer_for, challenge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from activities.ports import Store
     from mpc_core.preprocessing.batches import BatchLayout
-    from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.batch import BatchRule
-    from mpc_core.protocol.plan import Plan
 
-__all__ = ["KnownValues", "LearnedArithmetic", "OpenedValues", "Question", "RingArithmetic"]
+__all__ = ["KnownValues", "LearnedArithmetic", "Question"]
 
 _DIGEST = 32
-
-
-class _Polynomials:
-    """Answers as points of polynomials over GR(2^K, d) (PROTOCOL.md, "Opening a batch")."""
-
-    __slots__ = ()
-
-    def on_one_polynomial(self, answers: Mapping[int, bytes], degree: int, rule: BatchRule) -> bool:
-        """Tell whether all answers lie on one polynomial of at most this degree."""
-        return answers_on_polynomial(answers, degree, ExactRing(rule.word_bits, rule.ring_degree))
-
-    def value_at_zero(self, answers: Mapping[int, bytes], degree: int, rule: BatchRule) -> bytes:
-        """Return the value at 0 of answers that lie on one polynomial, encoded as an answer."""
-        return value_of_answers(answers, degree, ExactRing(rule.word_bits, rule.ring_degree))
-
-
-# -- a party of the ceremony --------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +75,29 @@ class KnownValues:
         self.store.write(question.name, kept + hashlib.sha256(kept).digest(), durable=False)
         self._values[question] = value
 
+    def make_durable(self, question: Question) -> None:
+        """Have what is known of a value survive a power loss, before the value is dropped."""
+        kept = self.store.read(question.name)
+        if kept is not None:
+            self.store.write(question.name, kept)
+
 
 @dataclass(frozen=True, slots=True)
-class LearnedArithmetic(_Polynomials):
-    """The arithmetic of a party: a look at its log never computes or waits."""
+class LearnedArithmetic:
+    """Polynomials over GR(2^K, d), and expected values (PROTOCOL.md, "Opening a batch").
+
+    A look at the log never computes sum rho v, nor waits for it.
+    """
 
     known: KnownValues
+
+    def on_one_polynomial(self, answers: Mapping[int, bytes], degree: int, rule: BatchRule) -> bool:
+        """Tell whether all answers lie on one polynomial of at most this degree."""
+        return answers_on_polynomial(answers, degree, ExactRing(rule.word_bits, rule.ring_degree))
+
+    def value_at_zero(self, answers: Mapping[int, bytes], degree: int, rule: BatchRule) -> bytes:
+        """Return the value at 0 of answers that lie on one polynomial, encoded as an answer."""
+        return value_of_answers(answers, degree, ExactRing(rule.word_bits, rule.ring_degree))
 
     def expected(
         self, rule: BatchRule, context_id: bytes, round_number: int, log_root: bytes, v_root: bytes
@@ -107,41 +105,3 @@ class LearnedArithmetic(_Polynomials):
         """Return sum rho v, encoded as an answer, or None while this party has not learned it."""
         del rule
         return self.known.find(Question(context_id, round_number, log_root, v_root))
-
-
-# -- a reader of the transcript -----------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedValues:
-    """Where a reader looks for an opened value: by Merkle root; None when it is not here."""
-
-    layout: CeremonyLayout
-    read: Callable[[bytes], bytes | memoryview | None]
-
-    def groups(self, rule: BatchRule, size: int) -> tuple[tuple[int, int], ...]:
-        """Return (weight, elements) of an opening; later decryptions are as long as they are."""
-        stage = self.layout.stage(rule.stage)
-        if rule.index < len(stage):
-            return stage[rule.index].element_groups
-        return ((0, size // (rule.ring_degree * rule.word_bits // 8)),)
-
-
-@dataclass(frozen=True, slots=True)
-class RingArithmetic(_Polynomials):
-    """The arithmetic of a reader: it computes sum rho v when it is asked."""
-
-    plan: Plan
-    opened: OpenedValues
-
-    def expected(
-        self, rule: BatchRule, context_id: bytes, round_number: int, log_root: bytes, v_root: bytes
-    ) -> bytes | None:
-        """Return sum rho v, encoded as an answer, or None while this reader does not hold v."""
-        data = self.opened.read(v_root)
-        if data is None:
-            return None
-        ring = Ring(rule.word_bits, rule.ring_degree)
-        groups = self.opened.groups(rule, len(data))
-        drawn = challenge(self.plan.hash, context_id, round_number, log_root)
-        return answer_for(drawn, data, groups, ring)

@@ -181,9 +181,15 @@ class Batches:
             self._tidied.add(key)
 
     def forget_openings(self) -> None:
-        """Drop the opened values of the preprocessing: nobody needs them once all is over."""
-        for root in self.operator.log.read(_offline_roots):
-            self.operator.blobs.remove(root)
+        """Drop the opened values of the preprocessing: nobody needs them once all is over.
+
+        What the log is judged by stays; without the values it could not be found out again.
+        """
+        questions = self.operator.log.read(_offline_questions)
+        for question in questions:
+            self.operator.known.make_durable(question)
+        for question in questions:
+            self.operator.blobs.remove(question.v_root)
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -380,10 +386,10 @@ def _is_settled(opening: Opening, operator: int) -> bool:
     )
 
 
-def _offline_roots(state: CeremonyState) -> list[bytes]:
-    """Return the roots of all opened values of N, S and M, also of those that were refuted."""
+def _offline_questions(state: CeremonyState) -> list[Question]:
+    """Return the challenges of all opened values of N, S and M, also of those that were refuted."""
     return [
-        turn.decoded.root
+        Question(opening.context, turn.number, turn.log_root, turn.decoded.root)
         for key in state.batches
         if key[0] in _OFFLINE and (opening := state.opening(key)) is not None
         for turn in opening.rounds

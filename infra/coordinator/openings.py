@@ -99,9 +99,7 @@ class Openings:
         """
         dropped = self.log.read(lambda state: _questions_outside(state, kept))
         for question in dropped:
-            found = self._known.store.read(question.name)
-            if found is not None:
-                self._known.store.write(question.name, found)
+            self._known.make_durable(question)
             tick()
         for question in dropped:
             self._blobs.remove(question.v_root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from activities.arithmetic import LearnedArithmetic, OpenedValues, RingArithmetic
+from activities.arithmetic import LearnedArithmetic
 from mpc_core.preprocessing.layout import build_layout
 from mpc_core.protocol.batch import BatchRule
 from mpc_core.protocol.state import CeremonyState
@@ -12,15 +12,15 @@ from mpc_core.ring.exact import degree_for
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from activities.arithmetic import KnownValues
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.preprocessing.layout import CeremonyLayout
-    from mpc_core.protocol.batch import Arithmetic, BatchKey
+    from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["batch_counts", "batch_rules", "layout_of", "party_state", "state_of"]
+__all__ = ["batch_counts", "batch_rules", "layout_of", "party_state"]
 
 STAGES = ("N", "S", "M", "O")
 
@@ -47,21 +47,13 @@ def batch_counts(layout: CeremonyLayout) -> dict[str, int]:
     return counts
 
 
-def state_of(
-    plan: Plan, layout: CeremonyLayout, read: Callable[[bytes], bytes | memoryview | None]
-) -> CeremonyState:
-    """Return the state of an empty log for a reader; `read` returns an opened value it holds."""
-    return _state(plan, layout, RingArithmetic(plan, OpenedValues(layout, read)))
-
-
 def party_state(plan: Plan, layout: CeremonyLayout, known: KnownValues) -> CeremonyState:
-    """Return the state of an empty log for a party, which learns opened values as they arrive."""
-    return _state(plan, layout, LearnedArithmetic(known))
-
-
-def _state(plan: Plan, layout: CeremonyLayout, arithmetic: Arithmetic) -> CeremonyState:
+    """Return the state of an empty log; the party learns opened values as they arrive."""
     return CeremonyState(
-        plan, batch_rules(layout), arithmetic, acceptance_floods=len(plan.tests.plaintexts)
+        plan,
+        batch_rules(layout),
+        LearnedArithmetic(known),
+        acceptance_floods=len(plan.tests.plaintexts),
     )
 
 

@@ -63,6 +63,7 @@ def test_the_result_folder_is_complete(ceremony):
         "transcript",
         "operators",
         "coordinator",
+        "shared-openings",
         "report.json",
         "report.md",
     }
