@@ -6,6 +6,7 @@ Bodies are computed in runs of rows, so that batches of any size take a few mega
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ class _Recent:
         self.opening = earlier.opening
 
 
+@dataclass
 class _BodyShares(BatchWork):
     """Shares of bodies, packed as they are opened."""
 
