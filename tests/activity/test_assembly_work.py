@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import ClassVar
 
 from activities.batches import Batches
 from tests.support.simulation import Ceremony
@@ -12,7 +13,7 @@ BODIES = ("O", 1)
 class Counting(Batches):
     """Counts how often the shares of each batch are read."""
 
-    read: Counter = Counter()
+    read: ClassVar[Counter] = Counter()
 
     def shares(self, key):
         self.read[key] += 1
