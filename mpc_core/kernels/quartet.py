@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["STREAMS", "quartet_adder", "sum_words"]
+__all__ = ["DEGREE", "STREAMS", "STRIP_WORDS", "quartet_adder", "sum_words"]
 
-STREAMS = 6
+STREAMS, DEGREE = 6, 3
+STRIP_WORDS = 32 * DEGREE
+"""Words whose shares stay in the first cache; they fill packed elements."""
 
 
 @njit(nogil=True)
@@ -59,10 +61,10 @@ def sum_words(bits, places, offset, count, out):  # type: ignore[no-untyped-def]
 
 @cache
 def quartet_adder(bits: int) -> Callable[..., None]:
-    """Return `add(places, offset, count, out)`: `sum_words` for this K."""
+    """Return `add(places, count, out)`: `sum_words` for this K, from the first word on."""
 
-    @njit([void(uint64[::1], uint64, int64, uint64)], nogil=True, cache=True)
-    def add(places: NDArray[np.uint64], offset: int, count: int, out: int) -> None:
-        sum_words(bits, places, offset, count, out)
+    @njit([void(uint64[::1], int64, uint64)], nogil=True, cache=True)
+    def add(places: NDArray[np.uint64], count: int, out: int) -> None:
+        sum_words(bits, places, uint64(0), count, out)
 
     return add

@@ -20,7 +20,7 @@ from numba.misc.special import literally
 from mpc_core.kernels.aes import BLOCK_BYTES, expand
 from mpc_core.kernels.bits import write_elements_3
 from mpc_core.kernels.openings import STRIP, add_strip, strip_memory
-from mpc_core.kernels.quartet import STREAMS, sum_words
+from mpc_core.kernels.quartet import DEGREE, STREAMS, STRIP_WORDS, sum_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bit_encipherer", "quartet_encipherer", "vector_encipherer"]
 
-DEGREE = 3
-STRIP_ELEMENTS = 32
-"""Packed elements of a strip."""
-
-STRIP_BLOCKS = 96
+STRIP_BLOCKS = STRIP_WORDS
 """Blocks of a strip at most, those included that round their number up."""
 
 
@@ -66,13 +62,13 @@ def quartet_encipherer(bits: int) -> Callable[..., None]:
     count: number of words.
     out: address of the sums.
     """
-    size, most = DEGREE * bits // 8, DEGREE * STRIP_ELEMENTS
+    size = DEGREE * bits // 8
 
     @njit([void(uint64[::1], int64, int64, uint64)], nogil=True, cache=True)
     def add(keys: NDArray[np.uint64], word: int, count: int, out: int) -> None:
         strips = np.zeros((STREAMS + 1, STRIP_BLOCKS * BLOCK_BYTES), np.uint8)
-        for done in range(0, count, most):
-            words = min(count - done, most)
+        for done in range(0, count, STRIP_WORDS):
+            words = min(count - done, STRIP_WORDS)
             _sum_strip(bits, keys, strips, word + done, words, out)
             out += uint64(size * words)
 
@@ -92,7 +88,7 @@ def vector_encipherer(bits: int) -> Callable[..., None]:
     count: number of shares; those missing in the last element count as zeros.
     turns: as there, and so are the others.
     """
-    size, most = DEGREE * bits // 8, DEGREE * STRIP_ELEMENTS
+    size = DEGREE * bits // 8
 
     @njit(
         [void(uint64[::1], uint64[::1], int64, int64, int64, int64, uint64, uint64, uint64)],
@@ -111,10 +107,10 @@ def vector_encipherer(bits: int) -> Callable[..., None]:
         out: int,
     ) -> None:
         strips = np.zeros((STREAMS + 1, STRIP_BLOCKS * BLOCK_BYTES), np.uint8)
-        shares = np.empty((2, most * size), np.uint8)
-        for done in range(0, count, most):
+        shares = np.empty((2, STRIP_WORDS * size), np.uint8)
+        for done in range(0, count, STRIP_WORDS):
             x, masks = uint64(shares[0].ctypes.data), uint64(shares[1].ctypes.data)
-            words = min(count - done, most)
+            words = min(count - done, STRIP_WORDS)
             elements = (words + DEGREE - 1) // DEGREE
             _sum_strip(bits, keys, strips, word + done, words, x)
             shares[0, words * size : elements * DEGREE * size] = 0

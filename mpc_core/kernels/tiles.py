@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mpc_core.kernels import bits, openings, prss, prss_fused, quartet, quartet_fused
+from mpc_core.kernels import bits, openings, prss, prss_fused, quartet, quartet_fused, quartet_tiles
 from mpc_core.kernels.backend import available_modes
 from mpc_core.kernels.selftest import fused_kernels_agree
 
@@ -26,6 +26,8 @@ def compile_tiles() -> None:
                 prss.settler(degree, size, fused=True)
     for size in WORD_SIZES:
         quartet.quartet_adder(size)
+        quartet_tiles.vector_summer(size)
+        quartet_tiles.bit_summer(size)
         if fused:
             quartet_fused.quartet_encipherer(size)
             quartet_fused.vector_encipherer(size)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from mpc_core.sharing.packing import packed_count
-from mpc_core.sharing.sums import FusedQuartet, address_of
+from mpc_core.sharing.sums import FusedQuartet, LibraryQuartet, address_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,6 +68,8 @@ def vector_tiles(x: StreamSums, masks: StreamSums, at: int, ring: Ring) -> Vecto
     """Prepare the share vectors of operator `at` from the sums for x and for the masks."""
     if isinstance(x, FusedQuartet) and isinstance(masks, FusedQuartet):
         return _EncipheredVectors(x, masks, at, ring)
+    if isinstance(x, LibraryQuartet) and isinstance(masks, LibraryQuartet):
+        return _StreamedVectors(x, masks, at, ring)
     return _SummedVectors(x, masks, at, ring)
 
 
@@ -75,6 +77,8 @@ def bit_tiles(x: StreamSums, ring: Ring) -> BitTiles:
     """Prepare shares of bits from the sums for x."""
     if isinstance(x, FusedQuartet):
         return _EncipheredBits(x, ring)
+    if isinstance(x, LibraryQuartet):
+        return _StreamedBits(x, ring)
     return _SummedBits(x, ring)
 
 
@@ -120,6 +124,27 @@ class _EncipheredVectors:
         self._write(keys, mask_keys, *numbers, kept_at, np.uint64(width), place)
 
 
+class _StreamedVectors:
+    def __init__(self, x: LibraryQuartet, masks: LibraryQuartet, at: int, ring: Ring) -> None:
+        from mpc_core.kernels.quartet_tiles import vector_summer  # noqa: PLC0415
+
+        self._x, self._masks, self._turns, self._degree = x, masks, at - 1, ring.degree
+        self._write = vector_summer(ring.bits)
+
+    def write(  # noqa: PLR0917
+        self, bit: int, mask: int, count: int, kept: WordArray, width: int, place: np.uint64
+    ) -> None:
+        """Write the encoding of masked shares."""
+        most, kept_at = self._x.most, address_of(kept)
+        for start in range(0, count, most):
+            size = min(count - start, most)
+            places = self._x.make(bit + start, size)
+            mask_words = packed_count(size, self._degree) * self._degree
+            mask_places = self._masks.make(mask + start, mask_words)
+            encoding = kept_at, np.uint64(width), place + np.uint64(start * width)
+            self._write(places, mask_places, size, self._turns, *encoding)
+
+
 class _SummedBits:
     def __init__(self, x: StreamSums, ring: Ring) -> None:
         from mpc_core.kernels.openings import bit_adder  # noqa: PLC0415 compiles when imported
@@ -141,6 +166,27 @@ class _SummedBits:
             values, target = v + np.uint64(start * width), out + np.uint64(start * size)
             factors = np.uint64(weight), values, np.uint64(width)
             self._add(self._shares_at, part, *factors, target, seen)
+        return _halves(seen)
+
+
+class _StreamedBits:
+    def __init__(self, x: LibraryQuartet, ring: Ring) -> None:
+        from mpc_core.kernels.quartet_tiles import bit_summer  # noqa: PLC0415
+
+        self._x, self._ring = x, ring
+        self._add = bit_summer(ring.bits)
+
+    def add(
+        self, bit: int, count: int, weight: int, v: np.uint64, out: np.uint64
+    ) -> tuple[int, int]:
+        """Add shares of 2^weight b to elements."""
+        width, size = _width(weight, self._ring), self._ring.degree * self._ring.bits // 8
+        seen = np.zeros(2, np.uint64)
+        for start in range(0, count, self._x.most):
+            part = min(count - start, self._x.most)
+            places = self._x.make(bit + start, part)
+            factors = np.uint64(weight), v + np.uint64(start * width), np.uint64(width)
+            self._add(places, part, *factors, out + np.uint64(start * size), seen)
         return _halves(seen)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mpc_core.ring.galois import Ring, RingArray, WordArray
     from mpc_core.sharing.prss import StreamKey
 
-__all__ = ["FusedQuartet", "StreamSums", "address_of", "stream_sums"]
+__all__ = ["FusedQuartet", "LibraryQuartet", "StreamSums", "address_of", "stream_sums"]
 
 BLOCK_BYTES, BLOCK_BITS = 16, 128
 TILE_BLOCKS = 2048
@@ -34,7 +34,13 @@ TILE_BLOCKS = 2048
 GROUP = 16
 """Streams that are made and summed together: they and their sums stay in the second cache."""
 
-QUARTET_TILE_BLOCKS = 4096
+QUARTET_TILE_BLOCKS = 8192
+"""Blocks of the streams of four operators that are in memory at a time."""
+
+ZEROS = np.zeros(QUARTET_TILE_BLOCKS * BLOCK_BYTES, np.uint8)
+ZEROS.flags.writeable = False
+"""What is enciphered, and what stands for a stream that an operator does not have."""
+
 CACHE_LINE = 64
 """Added to the rows of a buffer, or the same places of all streams would meet in one cache set."""
 
@@ -68,7 +74,7 @@ def stream_sums(keys: Sequence[StreamKey], constants: NDArray[np.int32], ring: R
     portable = kernel_mode() == "portable"
     places = quartet_places(constants)
     if places is not None:
-        kind = _LibraryQuartet if portable else FusedQuartet
+        kind = LibraryQuartet if portable else FusedQuartet
         return kind(keys, places, ring)
     return (_LibrarySums if portable else _FusedSums)(keys, constants, ring)
 
@@ -162,31 +168,52 @@ class _FusedSums:
             self._settle(totals, self._offsets_at, tile.skip, tile.words, tile.address)
 
 
-class _LibraryQuartet:
-    """The few streams of one of four operators, from `cryptography`."""
+class LibraryQuartet:
+    """The few streams of one of four operators, from `cryptography`.
+
+    Attributes:
+        most: words that are made at a time at most, a multiple of d.
+    """
 
     def __init__(self, keys: Sequence[StreamKey], places: Sequence[int], ring: Ring) -> None:
         from mpc_core.kernels import quartet  # noqa: PLC0415 compile when imported
 
         self._words_per_block, self._word_bytes = BLOCK_BITS // ring.bits, ring.bits // 8
         self._add = quartet.quartet_adder(ring.bits)
+        words = QUARTET_TILE_BLOCKS * self._words_per_block - 1
+        self.most = words // ring.degree * ring.degree
         self._streams = [_Stream(key) for key in keys]
-        self._zeros = memoryview(bytes(QUARTET_TILE_BLOCKS * BLOCK_BYTES))
-        shape = (1 + len(keys), len(self._zeros) + CACHE_LINE)
-        self._buffers = np.zeros(shape, np.uint8)
-        self._rows = [row.data for row in self._buffers[1:]]
-        self._addresses = np.full(quartet.STREAMS, address_of(self._buffers[0]))
-        for place, row in zip(places, self._buffers[1:], strict=True):
+        shape = (len(keys), QUARTET_TILE_BLOCKS * BLOCK_BYTES + CACHE_LINE)
+        self._buffers = np.empty(shape, np.uint8)
+        self._rows = [row.data for row in self._buffers]
+        self._addresses = np.full(quartet.STREAMS, address_of(ZEROS))
+        for place, row in zip(places, self._buffers, strict=True):
             self._addresses[place] = address_of(row)
 
     def fill(self, out: RingArray, first: int) -> None:
         """Write the sums of the words from number `first` on."""
-        for tile in _tiles(out, first, self._words_per_block, QUARTET_TILE_BLOCKS):
-            zeros = self._zeros[: tile.blocks * BLOCK_BYTES]
-            for stream, row in zip(self._streams, self._rows, strict=True):
-                stream.add(tile.block, zeros, row)
-            offset = np.uint64(tile.skip * self._word_bytes)
-            self._add(self._addresses, offset, tile.words, tile.address)
+        start, size = address_of(out), out.strides[0]
+        for done in range(0, len(out), self.most):
+            words = min(len(out) - done, self.most)
+            places = self.make(first + done, words)
+            self._add(places, words, start + np.uint64(done * size))
+
+    def make(self, first: int, count: int) -> NDArray[np.uint64]:
+        """Write the streams to memory, from a word on, and return where each of them begins.
+
+        Args:
+            first: number of the first word.
+            count: number of words, `most` of them at most.
+
+        Returns:
+            Addresses in the order of `quartet.sum_words`, good until the next call.
+        """
+        block, skip = divmod(first, self._words_per_block)
+        blocks = -(-(skip + count) // self._words_per_block)
+        zeros = ZEROS.data[: blocks * BLOCK_BYTES]
+        for stream, row in zip(self._streams, self._rows, strict=True):
+            stream.add(block, zeros, row)
+        return self._addresses + np.uint64(skip * self._word_bytes)
 
 
 class FusedQuartet:
