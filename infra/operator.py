@@ -31,6 +31,7 @@ from infra.board.copy import LogFile
 from infra.board.replica import Replica
 from infra.board.witness import FileVault, Witness
 from infra.homes import Home
+from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
 from infra.party.peers import OWED_PATH, PeerBook, owed_answer
 from infra.party.presence import Presence
@@ -48,6 +49,7 @@ from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox, make_app, serve
 from infra.transport.tls import Identity, Members
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.ring.exact import degree_for
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ class _Assembly:
 
     def __init__(self, home: Home, seat: _Seat, board: tuple[str, int], ranges: int) -> None:
         plan = seat.plan
+        load_kernels(degree_for(plan.count))
         vault = FileStore(home.vault)
         vault.sweep()
         layout = layout_of(plan)

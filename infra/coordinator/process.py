@@ -34,6 +34,7 @@ from infra.coordinator.keyset import KeySetBuilder, keeps_from_now_on
 from infra.coordinator.openings import Openings
 from infra.coordinator.progress import Progress, say
 from infra.homes import Home
+from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
 from infra.party.peers import PeerBook
 from infra.party.queues import coordinator_queue, operator_queues
@@ -50,6 +51,7 @@ from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox, make_app, serve
 from infra.transport.tls import Identity, Members
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.ring.exact import degree_for
 from mpc_core.tfhe.parameters import lookup
 from workflows.batch import BatchWorkflow
 from workflows.ceremony import CeremonyWorkflow
@@ -165,6 +167,7 @@ class Coordinator:
         signed = load_signed_plan(home.path)
         plan = signed.plan
         key = load_identity(home.vault, plan.coordinator_key, COORDINATOR)
+        load_kernels(degree_for(plan.count))
         layout = layout_of(plan)
         board_log = BoardLog.open(home.board, plan)
         board = Board(board_log, plan)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from infra.party.kernels import load_kernels
 from infra.publish.files import opening_path
 from infra.publish.manifest import FileRecord, is_opening, record_of
 from infra.verify.evidence import unreadable
@@ -94,6 +95,8 @@ def survey(
     cut = manifest if rules is None else rules.plan.layout
     if cut is None:
         return Survey({})
+    if rules is not None:
+        load_kernels(rules.layout.degree)
     keys = {} if rules is None else {opening_path(k): k for k in evidence.kept(rules.layout)}
     look = _Look(evidence, rules, cut.leaf_bytes, {} if log is None else claims_of(log), keys)
 

@@ -1,0 +1,23 @@
+"""Kernels, loaded by one thread before several threads use them.
+
+Kernels are imported where they are needed first. numba imports parts of itself then, and two
+threads that make it do so at once may find a part half there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from mpc_core import kernels
+
+__all__ = ["load_kernels"]
+
+
+def load_kernels(degree: int) -> None:
+    """Load every kernel that a party needs for rings GR(2^K, degree)."""
+    for module in pkgutil.iter_modules(kernels.__path__):
+        importlib.import_module(f"{kernels.__name__}.{module.name}")
+    from mpc_core.kernels.tiles import load_tiles  # noqa: PLC0415 kernels compile when imported
+
+    load_tiles(degree)
