@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from activities import looks
 from activities.arithmetic import Question
 from activities.decoding import open_vectors
 from activities.serving import decoding_load
@@ -28,14 +29,12 @@ if TYPE_CHECKING:
     from activities.work import BatchWork
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.context import BatchContext
-    from mpc_core.protocol.opening import Opening, Round
+    from mpc_core.protocol.opening import Round
     from mpc_core.protocol.state import CeremonyState
     from mpc_core.ring.galois import RingArray
     from mpc_core.sharing.opening import Buffer
 
 __all__ = ["Batches"]
-
-_OFFLINE = frozenset({"N", "S", "M"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +51,10 @@ class Batches:
         """Compute the share vector, serve it, and post its root."""
         with self.operator.lock(f"{key}"):
             context = self._context(key)
-            if not self.operator.log.read(lambda state: _takes_entries(state, key)):
+            if not self.operator.log.read(lambda state: looks.takes_entries(state, key)):
                 return
             index, identifier = self.operator.index, context.identifier(self.operator.plan.hash)
-            posted = self.operator.log.read(lambda state: _roots(state, key).get(index))
+            posted = self.operator.log.read(lambda state: looks.roots(state, key).get(index))
             self.tidy()
             if posted is None or not self.is_answered(key):
                 root = self._publish_vector(key, context, posted)
@@ -64,10 +63,10 @@ class Batches:
 
     def decode(self, key: BatchKey, number: int) -> None:
         """Open the batch and post the decoder's entry, if that round is this operator's turn."""
-        self.operator.log.wait_for(lambda state: _round(state, key, number))
+        self.operator.log.wait_for(lambda state: looks.turn_of(state, key, number))
         with self.operator.lock(f"{key}"):
             context = self._context(key)
-            turn = self.operator.log.wait_for(lambda state: _round(state, key, number))
+            turn = self.operator.log.wait_for(lambda state: looks.turn_of(state, key, number))
             if turn.decoder != self.operator.index or turn.decoded is not None or turn.closed:
                 return
             work = self._work(key, context)
@@ -86,12 +85,12 @@ class Batches:
     def answer(self, key: BatchKey, number: int) -> None:
         """Vouch for the opening and answer every challenge up to a round, then store the shares."""
         log = self.operator.log
-        log.wait_for(lambda state: _decoded(state, key, number))
+        log.wait_for(lambda state: looks.decoded(state, key, number))
         with self.operator.lock(f"{key}"):
             context = self._context(key)
-            if not log.read(lambda state: _takes_entries(state, key)):
+            if not log.read(lambda state: looks.takes_entries(state, key)):
                 return
-            for turn in log.wait_for(lambda state: _decoded(state, key, number)):
+            for turn in log.wait_for(lambda state: looks.decoded(state, key, number)):
                 self._answer_round(key, context, turn)
 
     # -- what later batches build on ------------------------------------------------------------
@@ -104,7 +103,7 @@ class Batches:
         """
         with self.operator.lock(f"{key}"):
             context = self._context(key)
-            turn = self.operator.log.wait_for(lambda state: _held_round(state, key))
+            turn = self.operator.log.wait_for(lambda state: looks.held_round(state, key))
             assert turn.decoded is not None
             ring = self.operator.ring(self.operator.batch(key).word_bits)
             kept = stored_shares(self.operator, context.name, turn.decoded.root, ring)
@@ -125,7 +124,7 @@ class Batches:
 
     def opening(self, key: BatchKey) -> memoryview:
         """Return the public opening of a batch; fetched when it is not here."""
-        turn = self.operator.log.wait_for(lambda state: _held_round(state, key))
+        turn = self.operator.log.wait_for(lambda state: looks.held_round(state, key))
         self._hold(key, turn)
         assert turn.decoded is not None
         return self.operator.blobs.read(turn.decoded.root)
@@ -134,7 +133,7 @@ class Batches:
         """Have the opened values here that the verdicts of a batch wait for."""
         with self.operator.lock(f"{key}"):
             context = self._context(key)
-            for turn in self.operator.log.read(lambda state: _unjudged_rounds(state, key)):
+            for turn in self.operator.log.read(lambda state: looks.unjudged_rounds(state, key)):
                 self._hold(key, turn)
                 self._learn(key, context, turn)
 
@@ -144,7 +143,7 @@ class Batches:
         Then nobody needs its share vector any more.
         """
         index = self.operator.index
-        return self.operator.log.read(lambda state: _is_answered(state, key, index))
+        return self.operator.log.read(lambda state: looks.is_answered(state, key, index))
 
     def unserved(self) -> tuple[BatchKey, ...]:
         """Return the unopened batches whose share vector others may need and this one lacks."""
@@ -171,7 +170,7 @@ class Batches:
             lambda state: [
                 (opening.rule.key, tuple(opening.roots.values()))
                 for opening in state.openings
-                if opening.rule.key not in self._tidied and _is_settled(opening, index)
+                if opening.rule.key not in self._tidied and looks.is_settled(opening, index)
             ]
         )
         for key, roots in settled:
@@ -185,7 +184,7 @@ class Batches:
 
         What the log is judged by stays; without the values it could not be found out again.
         """
-        questions = self.operator.log.read(_offline_questions)
+        questions = self.operator.log.read(looks.offline_questions)
         for question in questions:
             self.operator.known.make_durable(question)
         for question in questions:
@@ -226,7 +225,7 @@ class Batches:
         Raises:
             CeremonyError: RF-BATCH-010, when the vectors that can be had now give no opening.
         """
-        usable, needed = self.operator.log.read(lambda state: _usable_roots(state, key))
+        usable, needed = self.operator.log.read(lambda state: looks.usable_roots(state, key))
         refusals: list[CeremonyError] = []
         vectors = self._vectors(key, work, usable, refusals)
         opened = open_vectors(self.operator, work, vectors, needed)
@@ -298,7 +297,7 @@ class Batches:
         root = turn.decoded.root
         if self.operator.blobs.has(root):
             return
-        holders = self.operator.log.read(lambda state: _holders(state, key, root))
+        holders = self.operator.log.read(lambda state: looks.holders(state, key, root))
         size = self.operator.batch(key).opened_bytes
         sources = [turn.decoder, *sorted(holders - {turn.decoder, self.operator.index})]
         for position, index in enumerate(sources):
@@ -318,7 +317,9 @@ class Batches:
         if not turn.closed:
             self._hold(key, turn)
             work.check_opening(operator.blobs.read(root))
-            if operator.index not in operator.log.read(lambda state: _holders(state, key, root)):
+            if operator.index not in operator.log.read(
+                lambda state: looks.holders(state, key, root)
+            ):
                 operator.log.post(Have(context.name, identifier, root))
             self._learn(key, context, turn)
             if stored_shares(operator, context.name, root, work.ring) is None:
@@ -332,7 +333,7 @@ class Batches:
     def _own_vector(self, key: BatchKey, context: BatchContext) -> memoryview:
         """Return the share vector that the posted root names, recomputed when it was lost."""
         index = self.operator.index
-        posted = self.operator.log.wait_for(lambda state: _roots(state, key).get(index))
+        posted = self.operator.log.wait_for(lambda state: looks.roots(state, key).get(index))
         return self.operator.blobs.read(self._publish_vector(key, context, posted))
 
     def _learn(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
@@ -348,7 +349,7 @@ class Batches:
     def _keep(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
         """Store the shares that follow from the v of a round; without keys v is of no use."""
         assert turn.decoded is not None
-        if key[0] in _OFFLINE:
+        if key[0] in looks.OFFLINE:
             self.operator.stage_keys(key[0])
         self._hold(key, turn)
         shares = self._work(key, context).shares(self.operator.blobs.read(turn.decoded.root))
@@ -367,96 +368,3 @@ class Batches:
             next_step="check the memory and the vault of this machine",
             runbook="contradicting-answers",
         )
-
-
-def _takes_entries(state: CeremonyState, key: BatchKey) -> bool:
-    """Tell whether a batch is not sealed: a late order finds its keys destroyed."""
-    return any(opening.rule.key == key for opening in state.openings)
-
-
-def _is_answered(state: CeremonyState, key: BatchKey, operator: int) -> bool:
-    opening = state.opening(key)
-    return opening is not None and _is_settled(opening, operator)
-
-
-def _is_settled(opening: Opening, operator: int) -> bool:
-    """Tell whether a batch has a value that holds and this operator has answered for it."""
-    return opening.held is not None and all(
-        operator in turn.answers for turn in opening.rounds if turn.decoded is not None
-    )
-
-
-def _offline_questions(state: CeremonyState) -> list[Question]:
-    """Return the challenges of all opened values of N, S and M, also of those that were refuted."""
-    return [
-        Question(opening.context, turn.number, turn.log_root, turn.decoded.root)
-        for key in state.batches
-        if key[0] in _OFFLINE and (opening := state.opening(key)) is not None
-        for turn in opening.rounds
-        if turn.decoded is not None
-    ]
-
-
-def _roots(state: CeremonyState, key: BatchKey) -> dict[int, bytes]:
-    opening = state.opening(key)
-    return {} if opening is None else opening.roots
-
-
-def _holders(state: CeremonyState, key: BatchKey, root: bytes) -> frozenset[int]:
-    """Return who vouched for the v with this root."""
-    opening = state.opening(key)
-    return frozenset() if opening is None else frozenset(opening.haves.get(root, ()))
-
-
-def _usable_roots(state: CeremonyState, key: BatchKey) -> tuple[dict[int, bytes], int]:
-    """Return the roots a decoder may use, and how many it needs."""
-    opening = state.opening(key)
-    if opening is None:
-        return {}, 0
-    barred = state.members.excluded | opening.unproven_now()
-    usable = {index: root for index, root in opening.roots.items() if index not in barred}
-    return usable, opening.rule.points(opening.quorum)
-
-
-def _round(state: CeremonyState, key: BatchKey, number: int) -> Round | None:
-    """Return a round, or the one that holds; None while this log does not show the round."""
-    opening = state.opening(key)
-    if opening is None or not opening.rounds:
-        return None
-    if opening.held is not None:
-        return opening.rounds[opening.held]
-    return opening.rounds[number] if number < len(opening.rounds) else None
-
-
-def _decoded(state: CeremonyState, key: BatchKey, number: int) -> tuple[Round, ...] | None:
-    """Return the rounds with a decoder's entry, None while this log does not show that round's.
-
-    A round that is closed gets no entry any more.
-    """
-    awaited = _round(state, key, number)
-    if awaited is None or (awaited.decoded is None and not awaited.closed):
-        return None
-    opening = state.opening(key)
-    rounds = () if opening is None else opening.rounds
-    return tuple(turn for turn in rounds if turn.decoded is not None)
-
-
-def _unjudged_rounds(state: CeremonyState, key: BatchKey) -> tuple[Round, ...]:
-    """Return the rounds whose verdict waits until this operator holds v."""
-    opening = state.opening(key)
-    rounds = () if opening is None else opening.rounds
-    return tuple(turn for turn in rounds if turn.verdict.awaits_v)
-
-
-def _held_round(state: CeremonyState, key: BatchKey) -> Round | None:
-    """Return the round whose v is the batch's opened value.
-
-    While this operator does not hold v it cannot judge the answers itself; n-t operators that
-    vouch for v, and enough answers, are what its verdict will rest on once it has fetched v.
-    """
-    opening = state.opening(key)
-    if opening is None:
-        return None
-    if opening.held is not None:
-        return opening.rounds[opening.held]
-    return next((turn for turn in opening.rounds if turn.verdict.awaits_v), None)

@@ -1,0 +1,125 @@
+"""What an operator reads off the log about its batches: questions to a state that stands still."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from activities.arithmetic import Question
+
+if TYPE_CHECKING:
+    from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.opening import Opening, Round
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = [
+    "OFFLINE",
+    "decoded",
+    "held_round",
+    "holders",
+    "is_answered",
+    "is_settled",
+    "offline_questions",
+    "roots",
+    "takes_entries",
+    "turn_of",
+    "unjudged_rounds",
+    "usable_roots",
+]
+
+OFFLINE = frozenset({"N", "S", "M"})
+"""Stages of throw-away randomness, whose shares follow from keys that the seal destroys."""
+
+
+def takes_entries(state: CeremonyState, key: BatchKey) -> bool:
+    """Tell whether a batch is not sealed: a late order finds its keys destroyed."""
+    return any(opening.rule.key == key for opening in state.openings)
+
+
+def is_answered(state: CeremonyState, key: BatchKey, operator: int) -> bool:
+    """Tell whether a batch has a value that holds and this operator has answered for it."""
+    opening = state.opening(key)
+    return opening is not None and is_settled(opening, operator)
+
+
+def is_settled(opening: Opening, operator: int) -> bool:
+    """Do `is_answered` for the opening itself."""
+    return opening.held is not None and all(
+        operator in turn.answers for turn in opening.rounds if turn.decoded is not None
+    )
+
+
+def offline_questions(state: CeremonyState) -> list[Question]:
+    """Return the challenges of all opened values of N, S and M, also of those that were refuted."""
+    return [
+        Question(opening.context, turn.number, turn.log_root, turn.decoded.root)
+        for key in state.batches
+        if key[0] in OFFLINE and (opening := state.opening(key)) is not None
+        for turn in opening.rounds
+        if turn.decoded is not None
+    ]
+
+
+def roots(state: CeremonyState, key: BatchKey) -> dict[int, bytes]:
+    """Return the roots of the share vectors that were posted, by operator."""
+    opening = state.opening(key)
+    return {} if opening is None else opening.roots
+
+
+def holders(state: CeremonyState, key: BatchKey, root: bytes) -> frozenset[int]:
+    """Return who vouched for the v with this root."""
+    opening = state.opening(key)
+    return frozenset() if opening is None else frozenset(opening.haves.get(root, ()))
+
+
+def usable_roots(state: CeremonyState, key: BatchKey) -> tuple[dict[int, bytes], int]:
+    """Return the roots a decoder may use, and how many it needs."""
+    opening = state.opening(key)
+    if opening is None:
+        return {}, 0
+    barred = state.members.excluded | opening.unproven_now()
+    usable = {index: root for index, root in opening.roots.items() if index not in barred}
+    return usable, opening.rule.points(opening.quorum)
+
+
+def turn_of(state: CeremonyState, key: BatchKey, number: int) -> Round | None:
+    """Return a round, or the one that holds; None while this log does not show the round."""
+    opening = state.opening(key)
+    if opening is None or not opening.rounds:
+        return None
+    if opening.held is not None:
+        return opening.rounds[opening.held]
+    return opening.rounds[number] if number < len(opening.rounds) else None
+
+
+def decoded(state: CeremonyState, key: BatchKey, number: int) -> tuple[Round, ...] | None:
+    """Return the rounds with a decoder's entry, None while this log does not show that round's.
+
+    A round that is closed gets no entry any more.
+    """
+    awaited = turn_of(state, key, number)
+    if awaited is None or (awaited.decoded is None and not awaited.closed):
+        return None
+    opening = state.opening(key)
+    rounds = () if opening is None else opening.rounds
+    return tuple(turn for turn in rounds if turn.decoded is not None)
+
+
+def unjudged_rounds(state: CeremonyState, key: BatchKey) -> tuple[Round, ...]:
+    """Return the rounds whose verdict waits until this operator holds v."""
+    opening = state.opening(key)
+    rounds = () if opening is None else opening.rounds
+    return tuple(turn for turn in rounds if turn.verdict.awaits_v)
+
+
+def held_round(state: CeremonyState, key: BatchKey) -> Round | None:
+    """Return the round whose v is the batch's opened value.
+
+    While this operator does not hold v it cannot judge the answers itself; n-t operators that
+    vouch for v, and enough answers, are what its verdict will rest on once it has fetched v.
+    """
+    opening = state.opening(key)
+    if opening is None:
+        return None
+    if opening.held is not None:
+        return opening.rounds[opening.held]
+    return next((turn for turn in opening.rounds if turn.verdict.awaits_v), None)
