@@ -116,6 +116,7 @@ def damage_outboxes(root):
                 data[len(data) // 2] ^= 1
             else:
                 del data[len(data) // 2 :]
+            path.unlink()  # other parties hold links to the same file: only this copy is damaged
             path.write_bytes(data)
             touched += 1
     assert touched > 10
