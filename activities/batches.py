@@ -53,13 +53,13 @@ class Batches:
             context = self._context(key)
             if not self.operator.log.read(lambda state: looks.takes_entries(state, key)):
                 return
-            index, identifier = self.operator.index, context.identifier(self.operator.plan.hash)
+            index = self.operator.index
             posted = self.operator.log.read(lambda state: looks.roots(state, key).get(index))
             self.tidy()
-            if posted is None or not self.is_answered(key):
-                root = self._publish_vector(key, context, posted)
-                if posted is None:
-                    self.operator.log.post(Root(context.name, identifier, root))
+            if posted is None:
+                self._post_root(key, context)
+            elif not self.is_answered(key):
+                self._publish_vector(key, context, posted)
 
     def decode(self, key: BatchKey, number: int) -> None:
         """Open the batch and post the decoder's entry, if that round is this operator's turn."""
@@ -330,9 +330,20 @@ class Batches:
         values = work.answer(drawn, self._own_vector(key, context))
         operator.log.post(Answer(context.name, identifier, turn.number, turn.log_root, values))
 
+    def _post_root(self, key: BatchKey, context: BatchContext) -> None:
+        root = self._publish_vector(key, context, None)
+        identifier = context.identifier(self.operator.plan.hash)
+        self.operator.log.post(Root(context.name, identifier, root))
+
     def _own_vector(self, key: BatchKey, context: BatchContext) -> memoryview:
-        """Return the share vector that the posted root names, recomputed when it was lost."""
+        """Return the share vector that the posted root names, recomputed when it was lost.
+
+        Who was away when the roots were due may be asked for an answer first: nobody else posts
+        its root while this batch is locked, so it is posted here.
+        """
         index = self.operator.index
+        if self.operator.log.read(lambda state: looks.roots(state, key).get(index)) is None:
+            self._post_root(key, context)
         posted = self.operator.log.wait_for(lambda state: looks.roots(state, key).get(index))
         return self.operator.blobs.read(self._publish_vector(key, context, posted))
 

@@ -66,6 +66,7 @@ class Operator:
     work: Store
     random: Callable[[str, int], bytes]
     _locks: dict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
+    _locking: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def name(self) -> str:
@@ -97,7 +98,8 @@ class Operator:
 
     def lock(self, name: str) -> threading.RLock:
         """Return the lock of a batch or step, so that it runs once at a time in this process."""
-        return self._locks[name]
+        with self._locking:  # two threads must not make two of the same name
+            return self._locks[name]
 
     def own_sets(self) -> tuple[tuple[int, ...], ...]:
         """Return the sets A that contain this operator, in canonical order."""

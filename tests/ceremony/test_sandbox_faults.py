@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from infra.board import export
+from infra.party.rules import layout_of
 from infra.verify import verify
 from mpc_core.protocol.entries import Summons, WriteOff
 from tests.support.reveal import key_holders
@@ -37,6 +38,12 @@ def starts(ceremony):
     return [party["starts"] for party in ceremony.report["operators"]]
 
 
+def opened_bytes(ceremony):
+    """Return the size of all openings of a transcript that keeps them."""
+    folder = ceremony.folder.root / "transcript" / "openings"
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
 def test_an_operator_killed_and_started_again_catches_up_and_changes_nothing(ceremony, tmp_path):
     with sandbox(tmp_path / "elsewhere", "another", *seeded(), "--keep-openings") as running:
         running.until_progress("N", 3)
@@ -50,6 +57,7 @@ def test_an_operator_killed_and_started_again_catches_up_and_changes_nothing(cer
     assert statements(again, WriteOff) == []
     assert starts(again) == [1, 1, 2, 1]
     assert verify(again.folder.root).not_repeated == ()
+    assert opened_bytes(again) == layout_of(again.plan).opened_bytes()
     assert "Optimal (4 of 4)" in last_progress(again)
 
 

@@ -166,7 +166,7 @@ def test_decrypt_and_bench_get_what_was_typed(tmp_path, monkeypatch):
         return 0
 
     _module(monkeypatch, "infra.decrypt", decrypt_command=note)
-    _module(monkeypatch, "infra.bench", bench_command=note)
+    _module(monkeypatch, "infra.bench.command", bench_command=note)
     assert _run("decrypt", tmp_path, tmp_path / "list").exit_code == 0
     assert _run("bench", "--json").exit_code == 0
     assert calls == [((tmp_path, tmp_path / "list"), {"as_json": False}), ((), {"as_json": True})]
