@@ -49,13 +49,13 @@ class Batches:
 
     def share(self, key: BatchKey) -> None:
         """Compute the share vector, serve it, and post its root."""
+        self.tidy()  # it locks other batches, so never while this one is locked
         with self.operator.lock(f"{key}"):
             context = self._context(key)
             if not self.operator.log.read(lambda state: looks.takes_entries(state, key)):
                 return
             index = self.operator.index
             posted = self.operator.log.read(lambda state: looks.roots(state, key).get(index))
-            self.tidy()
             if posted is None:
                 self._post_root(key, context)
             elif not self.is_answered(key):
