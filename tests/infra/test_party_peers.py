@@ -21,7 +21,7 @@ from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.entries import Acknowledgement, Address, Answer
 from mpc_core.protocol.errors import CeremonyError
 from tests.support.board import board_plan
-from tests.support.transport import QUICK, World, serving
+from tests.support.transport import QUICK, serving
 
 PLAN = board_plan()
 CONTEXT = bytes(range(32))
@@ -34,11 +34,6 @@ POSTED = {
     Acknowledgement(5, (bytes(32),)): b"the acknowledgement",
     Address(0, "127.0.0.1", 1): b"an address",
 }
-
-
-@pytest.fixture
-def world():
-    return World()
 
 
 @contextmanager

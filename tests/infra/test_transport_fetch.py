@@ -11,16 +11,11 @@ from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox, make_app
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.merkle import chunk_root
-from tests.support.transport import QUICK, World, calling, serving
+from tests.support.transport import QUICK, calling, serving
 
 LEAF = 4096
 DATA = bytes(index * 31 % 251 for index in range(300_001))
 ROOT = chunk_root(DATA, LEAF)
-
-
-@pytest.fixture
-def world():
-    return World()
 
 
 @pytest.fixture

@@ -18,18 +18,7 @@ from tests.support.blobs import (
     fetch,
     leftovers,
 )
-from tests.support.transport import QUICK, World
-
-
-@pytest.fixture
-def world():
-    return World()
-
-
-@pytest.fixture
-def target(tmp_path):
-    (tmp_path / "work").mkdir()
-    return tmp_path / "work" / "value"
+from tests.support.transport import QUICK
 
 
 class Machine:

@@ -11,17 +11,12 @@ from infra.transport.ledger import SentLedger
 from infra.transport.outbox import CALLER, Outbox, make_app
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.merkle import chunk_root
-from tests.support.transport import QUICK, World, calling, serving
+from tests.support.transport import QUICK, calling, serving
 
 DATA = bytes(range(256)) * 40
 ROOT = chunk_root(DATA, 1024)
 SECRET = b"identity key"
 BOMB = gzip.compress(bytes(1_000_000))
-
-
-@pytest.fixture
-def world():
-    return World()
 
 
 @pytest.fixture

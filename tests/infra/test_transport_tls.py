@@ -12,12 +12,7 @@ from structlog.testing import capture_logs
 from infra.transport.outbox import CALLER, make_app
 from infra.transport.tls import Identity, Members
 from mpc_core.protocol.errors import CeremonyError
-from tests.support.transport import NAMES, World, calling, members_of, serving
-
-
-@pytest.fixture
-def world():
-    return World()
+from tests.support.transport import NAMES, calling, members_of, serving
 
 
 async def who(request):
