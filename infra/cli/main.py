@@ -46,6 +46,9 @@ Ranges = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=65_535, help="The port to serve; 0 for any free one.")
+]
 KeepOpenings = Annotated[
     bool,
     typer.Option(
@@ -139,6 +142,7 @@ def coordinator_run(
     *,
     listen: Listen = LOOPBACK,
     ranges: Ranges = 1,
+    port: Port = 0,
     keep_openings: KeepOpenings = False,
     shared_openings: SharedOpenings = None,
     ciphertext: Annotated[
@@ -160,7 +164,7 @@ def coordinator_run(
             run_coordinator(
                 home,
                 temporal,
-                Reach(listen, ranges),
+                Reach(listen, ranges, port),
                 ciphertext or b"",
                 keep_openings=keep_openings,
                 shared_openings=shared_openings,

@@ -159,7 +159,7 @@ class Coordinator:
     activities: CoordinatorActivities
     progress: Progress
     meter: MetricsRecorder
-    listen: str
+    reach: Reach
 
     @classmethod
     async def of(cls, home: Home, reach: Reach, ciphertext: bytes, keeps: Keeps) -> Coordinator:
@@ -218,7 +218,7 @@ class Coordinator:
             activities,
             progress,
             meter,
-            reach.listen,
+            reach,
         )
 
     async def serve(self, stack: AsyncExitStack) -> int:
@@ -229,7 +229,9 @@ class Coordinator:
         stack.callback(self.meter.save)
         app = make_app(self.identity, self.outbox)
         app.router.add_routes(routes(self.board))
-        port = await stack.enter_async_context(serve(app, self.identity, host=self.listen))
+        port = await stack.enter_async_context(
+            serve(app, self.identity, host=self.reach.listen, port=self.reach.port)
+        )
         following = asyncio.create_task(WitnessLoop(self.replica, self.transport).run())
         stack.callback(following.cancel)
         watching = threading.Thread(target=self.progress.run, name="progress", daemon=True)

@@ -17,10 +17,12 @@ class Reach:
     Attributes:
         listen: this machine's address at which the others reach it.
         ranges: in how many parts it fetches a blob at once.
+        port: the port that it serves; 0 for any free one, which it says then.
     """
 
     listen: str = LOOPBACK
     ranges: int = 1
+    port: int = 0
 
 
 class Places(Protocol):

@@ -58,6 +58,7 @@ def party_command(
     """
     command = [*INTERPRETER, role, "run", "--home", str(home.absolute()), "--temporal", temporal]
     command += ["--listen", reach.listen, "--ranges", str(reach.ranges)]
+    command += ["--port", str(reach.port)] if reach.port else []
     command += ["--board", board] if board else []
     command += ["--keep-openings"] if keep_openings else []
     if shared_openings is not None:

@@ -104,6 +104,14 @@ class Children:
         threading.Thread(target=self._listen, args=(name, child), daemon=True).start()
         return child.pid
 
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a child and to whatever it started."""
+        _signal(self._running[name], number)
+
+    def process(self, name: str) -> int:
+        """Return the process id of the child that was started last under a name."""
+        return self._running[name].pid
+
     def is_running(self, name: str) -> bool:
         """Return whether a child with this name was started and has not ended."""
         child = self._running.get(name)
