@@ -15,16 +15,26 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from infra.plan.rules import check_rules, malformed
-from mpc_core.protocol.plan import Deadlines, Layout, Limits, OperatorIdentity, Plan, TestRules
+from mpc_core.protocol.plan import (
+    Deadlines,
+    DeputyIdentity,
+    Layout,
+    Limits,
+    OperatorIdentity,
+    Plan,
+    TestRules,
+)
 
 __all__ = ["PlanDocument", "parse_plan", "render_plan"]
 
 MOST_BYTES = 65_536
 """Longest plan.toml; thirteen operators need about 4 KB."""
 
+MOST_DEPUTIES = 8
+
 Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Shortcut = Literal["setup-seed"]
+Shortcut = Literal["setup-seed", "drill-parameters"]
 Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
@@ -47,6 +57,13 @@ class OperatorSection(_Section):
 class CoordinatorSection(_Section):
     """Who hosts the log and gives the orders; trusted for liveness only."""
 
+    identity_key: Hex32
+
+
+class DeputySection(_Section):
+    """Who may host the log in the coordinator's place, once n-t operators moved it there."""
+
+    name: Name
     identity_key: Hex32
 
 
@@ -73,6 +90,7 @@ class LimitSection(_Section):
 
     entry_bytes: Annotated[int, Field(ge=4_096, le=1 << 20)]
     entries_per_operator: Annotated[int, Field(ge=100, le=10_000_000)]
+    corrections_per_operator: Annotated[int, Field(ge=0, le=100)]
 
 
 class TestSection(_Section):
@@ -102,6 +120,9 @@ class PlanDocument(_Section):
     limits: LimitSection
     tests: TestSection
     operators: Annotated[tuple[OperatorSection, ...], BeforeValidator(_as_tuple)]
+    deputies: Annotated[
+        tuple[DeputySection, ...], BeforeValidator(_as_tuple), Field(max_length=MOST_DEPUTIES)
+    ] = ()
 
     def to_plan(self) -> Plan:
         """Return the facts that the protocol reads, with the hash of the canonical bytes."""
@@ -121,6 +142,10 @@ class PlanDocument(_Section):
             layout=Layout(**self.layout.model_dump()),
             limits=Limits(**self.limits.model_dump()),
             tests=TestRules(**self.tests.model_dump()),
+            deputies=tuple(
+                DeputyIdentity(each.name, bytes.fromhex(each.identity_key))
+                for each in self.deputies
+            ),
         )
 
 
@@ -191,6 +216,7 @@ def render_plan(document: PlanDocument) -> bytes:
         "[limits]",
         f"entry_bytes = {limits.entry_bytes}",
         f"entries_per_operator = {limits.entries_per_operator}",
+        f"corrections_per_operator = {limits.corrections_per_operator}",
         "",
         "# Test decryptions before the key is announced, each under one fresh flood of noise, and",
         "# the openings that `ringforge decrypt` may use up in a sandbox.",
@@ -207,6 +233,15 @@ def render_plan(document: PlanDocument) -> bytes:
             f"index = {operator.index}",
             f'name = "{operator.name}"',
             f'identity_key = "{operator.identity_key}"',
+            "",
+        ]
+    if document.deputies:
+        lines.append("# They may host the log in the coordinator's place, moved there by n-t operators.")
+    for deputy in document.deputies:
+        lines += [
+            "[[deputies]]",
+            f'name = "{deputy.name}"',
+            f'identity_key = "{deputy.identity_key}"',
             "",
         ]
     return "\n".join(lines).encode()

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.plan import DESIGN_RANGE
-from mpc_core.tfhe.parameters import lookup
+from mpc_core.tfhe.parameters import DRILL_SET, lookup
 
 if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["check_rules", "check_size", "malformed"]
+__all__ = ["DRILL_PARAMETERS", "check_rules", "check_size", "malformed"]
 
 RESERVED = frozenset({"coordinator"})
-"""Names that no operator can have."""
+"""Names that no operator and no deputy can have."""
+
+DRILL_PARAMETERS = "drill-parameters"
+"""The insecure shortcut without which a plan cannot have the parameter set of drills."""
 
 
 def check_size(operators: int, threshold: int) -> None:
@@ -52,7 +55,8 @@ def check_rules(plan: Plan) -> None:
     Raises:
         CeremonyError: RF-PLAN-001 for an unknown parameter set, RF-PLAN-002 and RF-PLAN-003 for
             the number of operators, RF-PLAN-004 for names, indices and keys, RF-PLAN-005 for an
-            insecure shortcut outside a sandbox, RF-PLAN-013 for test openings of a secure set.
+            insecure shortcut outside a sandbox, RF-PLAN-013 for test openings of a secure set,
+            RF-PLAN-014 for the parameter set of drills in any other plan.
     """
     _check_tests(plan, secure=not lookup(plan.parameters).insecure)
     check_size(plan.count, plan.threshold)
@@ -67,6 +71,7 @@ def check_rules(plan: Plan) -> None:
             next_step="do not sign this plan",
             runbook="start",
         )
+    _check_drill(plan)
     if len(set(plan.insecure)) != len(plan.insecure):
         raise malformed("every insecure shortcut named once", f"insecure = {list(plan.insecure)}")
 
@@ -82,6 +87,21 @@ def malformed(expected: str, found: str, code: str = "RF-PLAN-006") -> CeremonyE
         next_step="fetch plan.toml again from whoever made it; do not edit a plan by hand",
         runbook="start",
     )
+
+
+def _check_drill(plan: Plan) -> None:
+    """Refuse keys that a child could guess, but for drills, and drills with any other set."""
+    drill = DRILL_PARAMETERS in plan.insecure
+    if drill != (plan.parameters == DRILL_SET):
+        raise CeremonyError(
+            "RF-PLAN-014",
+            f"the parameter set {DRILL_SET} is for drills, and drills have no other",
+            expected=f'insecure = ["{DRILL_PARAMETERS}"] with it, and only with it',
+            found=f"parameters = {plan.parameters}, insecure = {list(plan.insecure)}",
+            effect="the plan is refused; nothing was started",
+            next_step="choose another set with --parameters",
+            runbook="start",
+        )
 
 
 def _check_tests(plan: Plan, *, secure: bool) -> None:
@@ -101,17 +121,18 @@ def _check_tests(plan: Plan, *, secure: bool) -> None:
 
 
 def _check_identities(plan: Plan) -> None:
-    names = [operator.name for operator in plan.operators]
-    keys = [operator.identity_key for operator in plan.operators] + [plan.coordinator_key]
+    names = [party.name for party in (*plan.operators, *plan.deputies)]
+    keys = [operator.identity_key for operator in plan.operators]
+    keys += [plan.coordinator_key, *(deputy.identity_key for deputy in plan.deputies)]
     indices = [operator.index for operator in plan.operators]
     if indices != list(range(1, plan.count + 1)):
         raise _identity_error("operators in the order of their indices 1..n", f"indices {indices}")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise _identity_error("every operator under a name of its own", f"{twice} twice")
+        raise _identity_error("every party under a name of its own", f"{twice} twice")
     reserved = next((name for name in names if name in RESERVED), None)
     if reserved is not None:
-        raise _identity_error("a name that means nothing else", f"an operator named {reserved}")
+        raise _identity_error("a name that means nothing else", f"a party named {reserved}")
     if len(set(keys)) != len(keys):
         raise _identity_error("one identity key for each party", "the same key at two parties")
 

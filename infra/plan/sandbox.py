@@ -16,7 +16,7 @@ from infra.plan.document import (
 )
 from infra.plan.keys import COORDINATOR, create_identity, public_key_of
 from infra.plan.layouts import cut_of
-from infra.plan.rules import check_size
+from infra.plan.rules import DRILL_PARAMETERS, check_size
 from infra.plan.signing import sign_plan
 from mpc_core.tfhe.parameters import lookup
 
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
     from infra.plan.keys import SetupSeed
     from infra.plan.signing import SignedPlan
+    from mpc_core.tfhe.parameters import Parameters
 
 __all__ = ["SandboxParties", "sandbox_plan"]
 
-LIMITS = LimitSection(entry_bytes=262_144, entries_per_operator=20_000)
+LIMITS = LimitSection(
+    entry_bytes=262_144, entries_per_operator=20_000, corrections_per_operator=2
+)
 TESTS = TestSection(flood_bound_log2=50, plaintexts=(0, 1, 2, 3), decrypt_openings=64)
+DRILL_TESTS = TestSection(flood_bound_log2=8, plaintexts=(1, 2), decrypt_openings=1)
 NO_TESTS = TestSection(flood_bound_log2=50, plaintexts=(), decrypt_openings=0)
 
 
@@ -55,11 +59,12 @@ def sandbox_plan(
     parameters: str,
     waiting_seconds: float,
     seed: SetupSeed | None = None,
+    drill: bool = False,
 ) -> SandboxParties:
-    """Make and sign the plan of a sandbox.
+    """Make and sign the plan of a sandbox; only that of a drill may have the set of drills.
 
     Raises:
-        CeremonyError: RF-PLAN-001 to RF-PLAN-003 if there can be no such ceremony.
+        CeremonyError: RF-PLAN-001 to RF-PLAN-003 or RF-PLAN-014 if there can be no such ceremony.
     """
     chosen = lookup(parameters)
     cut = cut_of(chosen)
@@ -75,13 +80,16 @@ def sandbox_plan(
         ceremony_id=secrets.token_hex(16) if seed is None else seed.ceremony_id(),
         parameters=parameters,
         sandbox=True,
-        insecure=() if seed is None else ("setup-seed",),
+        insecure=(
+            *(("setup-seed",) if seed else ()),
+            *((DRILL_PARAMETERS,) if drill else ()),
+        ),
         threshold=threshold,
         coordinator=CoordinatorSection(identity_key=public_key_of(identities[COORDINATOR]).hex()),
         deadlines=DeadlineSection(step_seconds=cut.step_seconds, waiting_seconds=waiting_seconds),
         layout=cut.layout,
         limits=LIMITS,
-        tests=TESTS if chosen.insecure else NO_TESTS,
+        tests=_tests(chosen, drill=drill),
         operators=tuple(
             OperatorSection(
                 index=index, name=name, identity_key=public_key_of(identities[name]).hex()
@@ -90,3 +98,9 @@ def sandbox_plan(
         ),
     )
     return SandboxParties(sign_plan(document, identities), identities, seeds)
+
+
+def _tests(parameters: Parameters, *, drill: bool) -> TestSection:
+    if drill:
+        return DRILL_TESTS
+    return TESTS if parameters.insecure else NO_TESTS

@@ -1,6 +1,7 @@
-"""plan.sig: the signatures of all operators and of the coordinator over the hash of plan.toml.
+"""plan.sig: the signatures of all parties over the hash of plan.toml.
 
-One line for each party, operators in plan order and the coordinator last: name, algorithm, base64.
+One line for each party, operators in plan order, then the coordinator, then its deputies: name,
+algorithm, base64.
 The signed bytes are a domain prefix and the SHA-256 of the plan, so that a signature under a plan
 can never pass for one under anything else.
 """
@@ -17,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from infra.files import write_atomic
 from infra.plan.document import parse_plan, render_plan
-from infra.plan.keys import COORDINATOR
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ def sign_plan(document: PlanDocument, keys: Mapping[str, Ed25519PrivateKey]) -> 
 
     Args:
         document: the plan.
-        keys: identity key of every operator by name, and of the coordinator.
+        keys: identity key of every operator by name, of the coordinator, and of its deputies.
 
     Raises:
         CeremonyError: RF-PLAN-001 to RF-PLAN-009 if the result would be refused by anybody.
     """
     toml = render_plan(document)
     plan = document.to_plan()
-    names = [*(operator.name for operator in plan.operators), COORDINATOR]
+    names = [*(operator.name for operator in plan.operators), *plan.hosts]
     signed = DOMAIN + plan.hash
     lines = (_line(name, keys[name].sign(signed)) for name in names)
     return verify_signed_plan(toml, "".join(lines).encode())
@@ -113,7 +113,7 @@ def verify_signed_plan(toml: bytes, signatures: bytes, plan_hash: str | None = N
 def _check_signatures(plan: Plan, data: bytes) -> None:
     signed = DOMAIN + plan.hash
     parties = [(operator.name, operator.identity_key) for operator in plan.operators]
-    parties.append((COORDINATOR, plan.coordinator_key))
+    parties.extend(plan.hosts.items())
     lines = data[:MOST_BYTES].split(b"\n")
     for (name, key), line in zip(parties, lines, strict=False):
         signature = _signature_in(name, line)
@@ -122,7 +122,7 @@ def _check_signatures(plan: Plan, data: bytes) -> None:
         except (InvalidSignature, ValueError) as error:
             raise _signature_error(name, "a signature that does not match") from error
     if len(lines) <= len(parties):
-        missing = parties[len(lines) - 1][0] if len(lines) - 1 < len(parties) else COORDINATOR
+        missing = parties[len(lines) - 1][0] if len(lines) - 1 < len(parties) else parties[-1][0]
         raise _signature_error(missing, "a file that ends too early")
     if len(lines) > len(parties) + 1 or lines[-1] or len(data) > MOST_BYTES:
         raise _signature_error("", "something after the last signature")

@@ -3,10 +3,14 @@
 A batch's context names the roots of the opened values it depends on (PROTOCOL.md, "PRSS keys"). It
 is known once all of them are at least provisional, and when one of them changes, it changes too:
 work under the old context is dropped, and nothing is masked twice.
+
+A batch that a blame or a correction kills is redone under another name: a batch of noise with the
+next attempt; a batch of key bits or of products with all of both stages, in the next generation.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from mpc_core.protocol.batch import BatchState
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
     from mpc_core.protocol.quorum import Quorum
 
 __all__ = ["Batches"]
+
+REDRAWN = ("S", "M")
+"""Key bits and products, which one generation counts."""
 
 
 class Batches:
@@ -48,6 +55,8 @@ class Batches:
         self._arithmetic = arithmetic
         self._stages: tuple[str, ...] = ()
         self._begun: set[str] = set()
+        self._generation = 0
+        self._attempts: Counter[BatchKey] = Counter()
         self._openings: dict[bytes, Opening] = {}
         self._opened: dict[BatchKey, bytes] = {}
         self._dependents: dict[BatchKey, list[BatchKey]] = {key: [] for key in rules}
@@ -72,6 +81,43 @@ class Batches:
         for dependency in rule.dependencies:
             self._dependents[dependency].append(rule.key)
         self._refresh(rule.key)
+
+    def kill(self, opening: Opening) -> None:
+        """Let nobody use a batch any more, and begin what takes its place.
+
+        Noise is redone batch by batch. Key bits are used by many products, so all of both stages
+        are drawn anew: nothing about the final key has been published (PROTOCOL.md, "Blame").
+        """
+        key = opening.rule.key
+        if opening.rule.stage in REDRAWN:
+            self._generation += 1
+            redone = [each for each in self.rules if each[0] in REDRAWN]
+        else:
+            self._attempts[key] += 1
+            redone = [key]
+        for each in redone:
+            self._opened.pop(each, None)
+            if each in self.current:
+                self.current.pop(each).dead = True
+        for each in redone:
+            self._refresh(each)
+
+    def known(self, name: BatchName, context: bytes) -> Opening:
+        """Return the opening that an accusation is about: a live one, or a dead one."""
+        opening = self._openings.get(context)
+        require(opening is not None and opening.name == name, "there is no such context")
+        assert opening is not None
+        require(opening.rule.stage in self._stages, "the stage is sealed")
+        return opening
+
+    def consumed(self, opening: Opening) -> tuple[Opening, ...]:
+        """Return the openings whose values the keys of a batch are derived from."""
+        return tuple(self.current[key] for key in opening.rule.dependencies)
+
+    @property
+    def ever(self) -> Iterable[Opening]:
+        """Every opening that ever took entries, dead ones too, in the order they began."""
+        return self._openings.values()
 
     @property
     def live(self) -> Iterable[Opening]:
@@ -107,7 +153,9 @@ class Batches:
         if rule.stage not in self._begun or not self._opened.keys() >= set(rule.dependencies):
             return None
         dependencies = tuple(self._opened[dependency] for dependency in rule.dependencies)
-        return BatchContext(BatchName(rule.stage, rule.index), dependencies)
+        generation = self._generation if rule.stage in REDRAWN else 0
+        name = BatchName(rule.stage, rule.index, generation, self._attempts[key])
+        return BatchContext(name, dependencies)
 
     def complete(self, stages: Collection[str]) -> bool:
         """Tell whether every batch of these stages is complete."""

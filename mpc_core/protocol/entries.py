@@ -21,21 +21,26 @@ __all__ = [
     "Blame",
     "Close",
     "Complaint",
+    "Confirmation",
     "Contribution",
     "Correction",
     "Decoded",
     "DecryptionRequest",
     "Entry",
+    "Evidence",
     "Examined",
     "Have",
     "KemKey",
     "KeySet",
     "LogEntry",
     "Return",
+    "Reveal",
     "Root",
     "Seal",
+    "Served",
     "SetupSeal",
     "Summons",
+    "Unserved",
     "WriteOff",
 ]
 
@@ -155,7 +160,7 @@ class Return:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """The author found its own root or answer wrong (a later release acts on it)."""
+    """The author found its own root or answer wrong: the batch dies, and nobody is to blame."""
 
     kind: ClassVar[str] = "correction"
     batch: BatchName
@@ -164,7 +169,7 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """Answers, by log position, that lie on no polynomial (a later release acts on it)."""
+    """Answers, by log position, that lie on no polynomial of degree 2t: the batch is burnt."""
 
     kind: ClassVar[str] = "blame"
     batch: BatchName
@@ -174,11 +179,78 @@ class Blame:
 
 
 @dataclass(frozen=True, slots=True)
+class Reveal:
+    """The author's batch keys of a dead context that a blame asks for.
+
+    Key and nonce, 24 bytes, for each of its streams (`justice.streams_of`) and, within a stream,
+    each of the author's sets in canonical order.
+    """
+
+    kind: ClassVar[str] = "reveal"
+    batch: BatchName
+    context: bytes
+    keys: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The author accuses an operator and serves the evidence, named by its Merkle root.
+
+    Ground "vector": the accused's own share vector. Ground "decoder": leaves under the roots that
+    the decoder listed and under its v.
+    """
+
+    kind: ClassVar[str] = "evidence"
+    accused: int
+    ground: str
+    batch: BatchName
+    context: bytes
+    round: int
+    root: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The author has checked the evidence against an operator; the (t+1)-th excludes it.
+
+    Grounds "vector" and "decoder" rest on evidence entries, "recomputed" on a burn.
+    """
+
+    kind: ClassVar[str] = "confirmation"
+    accused: int
+    ground: str
+    batch: BatchName
+    context: bytes
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """The author could not get the share vector of an operator."""
+
+    kind: ClassVar[str] = "unserved"
+    batch: BatchName
+    context: bytes
+    operator: int
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The author got a share vector that it could not get before."""
+
+    kind: ClassVar[str] = "served"
+    batch: BatchName
+    context: bytes
+    operator: int
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """Statement: a deadline has passed.
 
     Slots: "contributions/<round>", "complaints", and per batch "roots/<context hex>",
-    "round/<context hex>/<q>", "answers/<context hex>/<q>".
+    "round/<context hex>/<q>", "answers/<context hex>/<q>", "recomputation/<context hex>/<q>".
 
     `serial` counts the valid closes of this very slot before: answers may have to be closed again,
     and the same bytes stand in the log only once.
@@ -271,19 +343,24 @@ Entry = (
     | Blame
     | Close
     | Complaint
+    | Confirmation
     | Contribution
     | Correction
     | Decoded
     | DecryptionRequest
+    | Evidence
     | Examined
     | Have
     | KemKey
     | KeySet
     | Return
+    | Reveal
     | Root
     | Seal
+    | Served
     | SetupSeal
     | Summons
+    | Unserved
     | WriteOff
 )
 

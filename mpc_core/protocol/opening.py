@@ -6,7 +6,9 @@ PROTOCOL.md, "Opening a batch":
   roots is closed, round 0 opens and its decoder is fixed;
 - a decoder's entry counts only in its round, by its decoder, over roots already in the log;
 - "have v" counts for every round with that root; answers count for every round with an entry;
-- closing a round, for want of an entry, of vouchers, or of a v that fits, only opens the next one.
+- closing a round, for want of an entry, of vouchers, or of a v that fits, only opens the next one;
+- answers of a round that lie on no polynomial give everybody time to recompute its own; after the
+  close of that time the batch may be burnt.
 """
 
 from __future__ import annotations
@@ -80,6 +82,14 @@ class Opening:
     sidelined: set[int] = field(default_factory=set)
     unproven: set[tuple[int, int]] = field(default_factory=set)
     """(operator, round): its vector went into a v that did not fit, and it did not answer."""
+    services: dict[int, dict[int, bool]] = field(default_factory=dict)
+    """What operators say last about being served the vector of another, by that other."""
+    unserving: set[int] = field(default_factory=set)
+    """Operators of which t+1 say that they do not serve their vector."""
+    recomputed: set[int] = field(default_factory=set)
+    """Rounds whose time to recompute is over."""
+    dead: bool = False
+    """Killed by a blame or a correction; what was posted stays evidence."""
     held: int | None = None
     """The first round that was provisional; it holds until its answers no longer fit."""
 
@@ -110,6 +120,7 @@ class Opening:
         require(
             self.unproven_now().isdisjoint(operators), "a listed operator still owes its answer"
         )
+        require(self.unserving.isdisjoint(operators), "a listed operator does not serve its vector")
         require(len(entry.root) == HASH_BYTES, "a root has 32 bytes")
         turn.decoded, turn.position, turn.log_root = entry, position, log_root
 
@@ -130,7 +141,17 @@ class Opening:
         require(len(entry.values) == self.rule.answer_bytes, "the answer is not canonical")
         turn.answers[author] = entry.values
 
-    def check_contradiction(self, number: int, named: Sequence[LogEntry]) -> None:
+    def post_service(self, author: int, operator: int, *, serves: bool) -> None:
+        """Take an operator's word about being served a vector; t+1 of them settle it."""
+        require(author != operator, "nobody speaks of itself")
+        require(operator in self.roots, "that operator has posted no root")
+        said = self.services.setdefault(operator, {})
+        require(said.get(author, True) != serves, "the author has said so")
+        said[author] = serves
+        if sum(word == serves for word in said.values()) > self.quorum.threshold:
+            (self.unserving.discard if serves else self.unserving.add)(operator)
+
+    def check_contradiction(self, number: int, named: Sequence[LogEntry], members: Members) -> None:
         """Void a blame entry unless these answers of a round lie on no polynomial."""
         require(self.rule.degree == "double", "lies at degree t are erasures")
         turn = self._round(number)
@@ -146,6 +167,7 @@ class Opening:
                 "it names something that is no answer of this round",
             )
             author = log.signers[0]
+            require(author not in members.excluded, "it names an answer of who is excluded")
             counted[author] = turn.answers[author]
         degree = self.rule.polynomial_degree(self.quorum)
         require(
@@ -185,6 +207,14 @@ class Opening:
         """Close the deadline of the answers; return who owed one."""
         require(self.held == number, "the batch is not provisional by this round")
         return members.awaited - self._round(number).answers.keys()
+
+    def close_recomputation(self, number: int) -> frozenset[int]:
+        """Close the time in which everybody recomputes its answer; nobody is absent for that."""
+        turn = self._round(number)
+        require(turn.verdict is Verdict.MISFIT, "the answers do not contradict one another")
+        require(number not in self.recomputed, "the time to recompute is over")
+        self.recomputed.add(number)
+        return frozenset()
 
     # -- consequences -----------------------------------------------------------------------------
 
@@ -266,9 +296,16 @@ class Opening:
     # -- what others see --------------------------------------------------------------------------
 
     @property
+    def misfit(self) -> int | None:
+        """The first round whose answers lie on no polynomial."""
+        return next((turn.number for turn in self.rounds if turn.verdict is Verdict.MISFIT), None)
+
+    @property
     def state(self) -> BatchState:
         """Where the batch stands."""
-        if any(turn.verdict is Verdict.MISFIT for turn in self.rounds):
+        if self.dead:
+            return BatchState.DEAD
+        if self.misfit is not None:
             return BatchState.MISFIT
         if self.held is None:
             return BatchState.OPEN
@@ -279,7 +316,8 @@ class Opening:
     def v_root(self) -> bytes | None:
         """Root of the opened value, None unless the batch is at least provisional."""
         decoded = None if self.held is None else self.rounds[self.held].decoded
-        return None if decoded is None or self.state is BatchState.MISFIT else decoded.root
+        lives = self.state not in (BatchState.MISFIT, BatchState.DEAD)
+        return decoded.root if decoded is not None and lives else None
 
     @property
     def current(self) -> Round | None:

@@ -9,7 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = ["Deadlines", "Layout", "Limits", "OperatorIdentity", "Plan", "TestRules"]
+__all__ = [
+    "COORDINATOR",
+    "Deadlines",
+    "DeputyIdentity",
+    "Layout",
+    "Limits",
+    "OperatorIdentity",
+    "Plan",
+    "TestRules",
+]
+
+COORDINATOR = "coordinator"
+"""The name under which the coordinator's key of the plan speaks."""
 
 DESIGN_RANGE = 13
 """Most operators this protocol is meant for: the number of key sets grows as C(n, t)."""
@@ -20,6 +32,14 @@ class OperatorIdentity:
     """One operator: its evaluation point is `index` (1..n), its signatures are Ed25519."""
 
     index: int
+    name: str
+    identity_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeputyIdentity:
+    """A party that may take the board over from the coordinator; its signatures are Ed25519."""
+
     name: str
     identity_key: bytes
 
@@ -50,6 +70,7 @@ class Limits:
 
     entry_bytes: int
     entries_per_operator: int
+    corrections_per_operator: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +97,7 @@ class Plan:
         threshold: t, the number of operators that may crash or lie.
         operators: in order of their index, 1..n.
         coordinator_key: Ed25519 key whose signed orders are followed.
+        deputies: who else may host the board and give orders, once operators moved it there.
     """
 
     hash: bytes
@@ -90,6 +112,13 @@ class Plan:
     layout: Layout
     limits: Limits
     tests: TestRules
+    deputies: tuple[DeputyIdentity, ...] = ()
+
+    @property
+    def hosts(self) -> dict[str, bytes]:
+        """Names and keys of the parties that may host the board, the coordinator first."""
+        deputies = {deputy.name: deputy.identity_key for deputy in self.deputies}
+        return {COORDINATOR: self.coordinator_key, **deputies}
 
     @property
     def count(self) -> int:

@@ -8,7 +8,8 @@ The rules of the fold (PROTOCOL.md, "Model", "Stages and sealing"):
 - batches of N, S and M live between the setup seal and the seal, those of O after the seal;
 - the seal is valid only if every batch of N, S and M is complete, all posted answers fit, and it
   names the prefix it directly follows;
-- contradicting answers make blame due: recognised here, and the caller stops.
+- answers that contradict one another make blame due; a valid blame, or a correction, kills the
+  batch and something else takes its place; t+1 confirmations exclude an operator.
 
 Verdicts on answers need the opened value v. While this party does not hold some v, the batch counts
 as open; once it does, the state is what it would have been had v been known from the start. No
@@ -27,6 +28,7 @@ from mpc_core.protocol.batch import BatchRule, BatchState, BatchStatus
 from mpc_core.protocol.batches import Batches
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.justice import Justice
 from mpc_core.protocol.key_setup import KeySetup
 from mpc_core.protocol.members import Members
 from mpc_core.protocol.owed import owed_by
@@ -99,7 +101,7 @@ class CeremonyState:
         )
         self._addresses: dict[int, entries.Address] = {}
         self._voids: list[Void] = []
-        self._blame_calls: list[LogEntry] = []
+        self._justice = Justice(self.quorum)
         self._closes: dict[str, tuple[int, ...]] = {}
         self._guessed = False
         self._rules = self._table_of_rules()
@@ -177,21 +179,26 @@ class CeremonyState:
             entries.Blame: self._blame,
             entries.Close: self._close,
             entries.Complaint: lambda log, entry: setup.post_complaint(log.author, entry),
+            entries.Confirmation: self._confirm,
             entries.Contribution: lambda log, entry: setup.post_contribution(log.author, entry),
             entries.Correction: self._correct,
             entries.Decoded: self._decoded,
             entries.DecryptionRequest: self._request,
+            entries.Evidence: self._evidence,
             entries.Examined: lambda log, _: setup.post_examined(log.author),
             entries.Have: self._have,
             entries.KemKey: lambda log, entry: setup.post_kem_key(log.author, entry),
             entries.KeySet: release.take_key_set,
             entries.Return: self._return,
+            entries.Reveal: self._reveal,
             entries.Root: self._root,
             entries.Seal: self._seal,
+            entries.Served: lambda log, entry: self._service(log, entry, serves=True),
             entries.SetupSeal: self._seal_setup,
             entries.Summons: lambda log, entry: members.summon(
                 log.position, entry, self._due(entry.operator)
             ),
+            entries.Unserved: lambda log, entry: self._service(log, entry, serves=False),
             entries.WriteOff: self._write_off,
         }
 
@@ -240,19 +247,51 @@ class CeremonyState:
         self._batches.touch(opening.rule.key)
         self._reinstate(log.author)
 
+    def _service(
+        self, log: LogEntry, entry: entries.Served | entries.Unserved, *, serves: bool
+    ) -> None:
+        opening = self._batches.named(entry.batch, entry.context)
+        opening.post_service(log.author, entry.operator, serves=serves)
+
+    # -- rules about who lied ---------------------------------------------------------------------
+
     def _blame(self, log: LogEntry, entry: entries.Blame) -> None:
+        require(self._release.sealed is None, "it is sealed")
         require(
             all(0 <= position < log.position for position in entry.answers),
             "it names entries that do not precede it",
         )
+        require(self._justice.unsettled is None, "an earlier blame is unsettled")
         opening = self._batches.named(entry.batch, entry.context)
-        opening.check_contradiction(entry.round, [self._log[at] for at in entry.answers])
-        self._blame_calls.append(log)
+        named = [self._log[position] for position in entry.answers]
+        opening.check_contradiction(entry.round, named, self._members)
+        require(entry.round in opening.recomputed, "the time to recompute is not over")
+        consumed = self._batches.consumed(opening)
+        self._justice.burn(log, opening, entry.round, consumed, self._members)
+        self._batches.kill(opening)
 
     def _correct(self, log: LogEntry, entry: entries.Correction) -> None:
         require(self._release.sealed is None, "it is sealed")
-        self._batches.named(entry.batch, entry.context)
-        self._blame_calls.append(log)
+        opening = self._batches.named(entry.batch, entry.context)
+        allowed = self.plan.limits.corrections_per_operator
+        self._justice.correct(log.author, opening, allowed)
+        self._batches.kill(opening)
+
+    def _reveal(self, log: LogEntry, entry: entries.Reveal) -> None:
+        require(self._release.sealed is None, "it is sealed")
+        self._justice.reveal(log.author, entry)
+
+    def _evidence(self, log: LogEntry, entry: entries.Evidence) -> None:
+        require(entry.accused in self.quorum.everyone, "the accused is not in the plan")
+        self._justice.accuse(log, entry, self._batches.known(entry.batch, entry.context))
+
+    def _confirm(self, log: LogEntry, entry: entries.Confirmation) -> None:
+        opening = self._batches.known(entry.batch, entry.context)
+        if self._justice.confirm(log, entry, opening):
+            self._members.excluded.add(entry.accused)
+            self._batches.touch_all()
+
+    # -- deadlines --------------------------------------------------------------------------------
 
     def _close(self, log: LogEntry, entry: entries.Close) -> None:
         before = self._closes.get(entry.slot, ())
@@ -282,12 +321,14 @@ class CeremonyState:
                 return opening.close_round(_number(number), self._members)
             case ("answers", [number]):
                 return opening.close_answers(_number(number), self._members)
+            case ("recomputation", [number]):
+                return opening.close_recomputation(_number(number))
         raise VoidEntryError("there is no such slot")
 
     def _seal(self, log: LogEntry, entry: entries.Seal) -> None:
         require(self._release.sealed is None, "it is sealed")
         require(self._setup.sealed_at is not None, "the setup is not sealed")
-        require(not self._blame_calls, "blame is unsettled")
+        require(self._justice.unsettled is None, "blame is unsettled")
         require(self._members.losses <= self.quorum.threshold, "too many operators are lost")
         require(self._batches.complete(OFFLINE), "a batch is not complete")
         before = self._log[log.position - 1].prefix_root
@@ -397,18 +438,22 @@ class CeremonyState:
         return tuple(sorted(self._batches.unknown))
 
     @property
-    def needs_blame_support(self) -> tuple[str, ...]:
-        """Why the ceremony cannot go on without blame: batches that misfit, and calls for it."""
+    def justice(self) -> Justice:
+        """Accusations, burns and corrections; look only."""
         self._settle()
-        misfits = tuple(
-            f"answers of {opening.name} contradict one another"
-            for opening in self._batches.current.values()
-            if opening.state is BatchState.MISFIT
-        )
-        return misfits + tuple(
-            f"{log.entry.kind} entry by {self.plan.name_of(log.author)}"
-            for log in self._blame_calls
-        )
+        return self._justice
+
+    @property
+    def contradictions(self) -> tuple[Opening, ...]:
+        """The batches whose answers contradict one another, in the order of the layout."""
+        self._settle()
+        return tuple(each for each in self._batches.live if each.state is BatchState.MISFIT)
+
+    @property
+    def ever_opened(self) -> tuple[Opening, ...]:
+        """Every opening that ever took entries, also under contexts that are dead; look only."""
+        self._settle()
+        return tuple(self._batches.ever)
 
     def status(self, key: BatchKey) -> BatchStatus:
         """Return where a batch stands."""

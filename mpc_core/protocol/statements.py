@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mpc_core.protocol.batch import BatchState, Verdict
 from mpc_core.protocol.entries import (
     Announcement,
+    Answer,
     Close,
     DecryptionRequest,
     Entry,
@@ -103,9 +104,13 @@ def overdue_slot(opening: Opening, members: Members) -> str:
     """Return the slot that a batch waits in, which a deadline may close; "" if it waits for none.
 
     Roots while some are missing but enough are there; a round while its decoder's entry, vouchers
-    or a fitting v are missing; answers while the batch is provisional and somebody owes one.
+    or a fitting v are missing; answers while the batch is provisional and somebody owes one; the
+    time to recompute while answers contradict one another.
     """
     context = opening.context.hex()
+    if opening.misfit is not None:
+        window = f"recomputation/{context}/{opening.misfit}"
+        return "" if opening.misfit in opening.recomputed else window
     if not opening.rounds:
         enough = len(opening.roots.keys() - members.excluded)
         return f"roots/{context}" if enough >= opening.rule.points(opening.quorum) else ""
@@ -130,6 +135,8 @@ def _close(state: CeremonyState, slot: str) -> Verdicts:
     if step == "roots":
         return Due(Close(slot, serial), since=_last_root(state, opening))
     turn = opening.rounds[int(rest[1])]
+    if step == "recomputation":
+        return Due(Close(slot, serial), since=_last_answer(state, opening, turn))
     since = (
         _answers_awaited(state, turn) if step == "answers" else _round_opened(state, opening, turn)
     )
@@ -192,6 +199,21 @@ def _answers_awaited(state: CeremonyState, turn: Round) -> int:
     owing = state.members.awaited - turn.answers.keys()
     returned = (state.members.returned_at.get(operator, 0) for operator in owing)
     return max(turn.position, *returned, 0)
+
+
+def _last_answer(state: CeremonyState, opening: Opening, turn: Round) -> int:
+    """Return the position of the last answer of a round: each gets the whole time to recompute.
+
+    There are at most n of them, so nobody can push this back for ever.
+    """
+    return max(
+        log.position
+        for log in state.log
+        if isinstance(log.entry, Answer)
+        and log.entry.context == opening.context
+        and log.entry.round == turn.number
+        and turn.answers.get(log.author) == log.entry.values
+    )
 
 
 def _round_opened(state: CeremonyState, opening: Opening, turn: Round) -> int:
@@ -288,6 +310,8 @@ def _seal(state: CeremonyState, _: str) -> Verdicts:
     ]
     if unfinished:
         return NotYet(f"{len(unfinished)} batches are not complete")
+    if state.justice.unsettled is not None:
+        return NotYet("a blame is unsettled")
     return Due(Seal(state.size, state.log[-1].prefix_root))
 
 

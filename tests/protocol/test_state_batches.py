@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mpc_core.protocol.batch import BatchState, next_step
 from mpc_core.protocol.context import BatchName
-from mpc_core.protocol.entries import Blame, Close, Correction, LogEntry, Return
+from mpc_core.protocol.entries import Blame, Close, LogEntry, Return
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.state import CeremonyState
 from tests.support.ledger import RULES, Ledger, ToyArithmetic, digest, double
@@ -157,7 +157,7 @@ def test_answers_that_fit_but_not_with_v_open_the_next_round_without_its_decoder
     ledger.vouch(N0)
     ledger.reply(N0)
     assert ledger.status(N0).state is BatchState.COMPLETE
-    assert ledger.state.needs_blame_support == ()
+    assert ledger.state.contradictions == ()
 
 
 def test_a_sidelined_decoder_is_passed_over_until_nobody_else_is_left(ledger):
@@ -195,16 +195,9 @@ def test_one_lie_among_all_answers_calls_for_blame_and_stops_the_seal(ledger, li
         twin.post(i, twin.answer(N0, i, lie=i == liar))
     assert twin.status(N0).state is BatchState.MISFIT
     assert next_step(twin.status(N0)) == "blame"
-    assert twin.state.needs_blame_support
+    assert [opening.rule.key for opening in twin.state.contradictions] == [N0]
     assert twin.seal() == "a batch is not complete"
     assert ledger.seal() is None
-
-
-def test_a_correction_is_recognised_and_stops_the_seal(ledger):
-    ledger.preprocess()
-    assert ledger.post(3, Correction(*ledger.context(N0))) is None
-    assert ledger.state.needs_blame_support == ("correction entry by op-03",)
-    assert ledger.seal() == "blame is unsettled"
 
 
 def test_blame_that_names_answers_on_one_polynomial_is_void(ledger):
@@ -221,18 +214,6 @@ def test_blame_that_names_answers_on_one_polynomial_is_void(ledger):
     assert ledger.seal() is None
 
 
-def test_blame_of_answers_that_contradict_one_another_is_recognised(ledger):
-    ledger.share(N0)
-    ledger.decode(N0)
-    ledger.vouch(N0)
-    start = len(ledger.entries)
-    for i in ledger.quorum.everyone:
-        ledger.post(i, ledger.answer(N0, i, lie=i == 2))
-    blame = Blame(*ledger.context(N0), 0, tuple(range(start, start + 4)))
-    assert ledger.post(3, blame) is None
-    assert "blame entry by op-03" in ledger.state.needs_blame_support
-
-
 def test_at_degree_t_a_liar_is_an_erasure(ledger):
     ledger.preprocess()
     ledger.seal()
@@ -243,7 +224,7 @@ def test_at_degree_t_a_liar_is_an_erasure(ledger):
         ledger.post(i, ledger.answer(O0, i, lie=i == 2))
     status = ledger.status(O0)
     assert (status.state, status.erasures) == (BatchState.COMPLETE, (2,))
-    assert ledger.state.needs_blame_support == ()
+    assert ledger.state.contradictions == ()
 
 
 def test_who_misses_a_deadline_is_absent_until_it_returns(ledger):

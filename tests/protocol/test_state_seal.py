@@ -94,7 +94,7 @@ def test_an_answer_after_the_seal_reveals_nothing_and_stops_nothing():
     assert ledger.seal() is None
     assert ledger.post(4, late) == "the stage is sealed"
     assert ledger.status(N0).state is BatchState.COMPLETE
-    assert ledger.state.needs_blame_support == ()
+    assert ledger.state.contradictions == ()
     ledger.open(O0, (1, 2, 3))
     assert ledger.status(O0).state is BatchState.COMPLETE
 
@@ -176,7 +176,7 @@ def test_a_lie_of_a_written_off_operator_still_stops_the_seal(ledger):
     ledger.state_by(WriteOff(4, len(ledger.entries) - 1))
     ledger.post(4, ledger.answer(N0, 4, lie=1))
     assert ledger.seal() == "a batch is not complete"
-    assert ledger.state.needs_blame_support
+    assert ledger.state.contradictions
 
 
 def test_the_latest_address_counts(ledger):

@@ -86,7 +86,7 @@ def test_a_correction_after_the_seal_stops_nothing(ledger):
     assert ledger.seal() is None
     ledger.share(("O", 0))
     assert ledger.post(3, Correction(*ledger.context(("O", 0)))) == "it is sealed"
-    assert ledger.state.needs_blame_support == ()
+    assert ledger.state.contradictions == ()
 
 
 @pytest.mark.parametrize(

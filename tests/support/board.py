@@ -44,7 +44,7 @@ def board_plan(
         coordinator_key=public_of(0),
         deadlines=Deadlines(step_seconds=10, waiting_seconds=60),
         layout=Layout(1, 1024, 1024, 1024, 4096, 4),
-        limits=Limits(entry_bytes=entry_bytes, entries_per_operator=entries_per_operator),
+        limits=Limits(entry_bytes, entries_per_operator, corrections_per_operator=2),
         tests=TestRules(42, (1, 2), 8),
     )
 

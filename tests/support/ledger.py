@@ -52,7 +52,7 @@ def make_plan(n=4, t=1, *, openings=6, sandbox=True):
         coordinator_key=digest("coordinator"),
         deadlines=Deadlines(1.0, 2.0),
         layout=Layout(1, 8, 8, 8, 1024, 4),
-        limits=Limits(262_144, 10_000),
+        limits=Limits(262_144, 10_000, 2),
         tests=TestRules(40, (1,), openings),
     )
 
@@ -286,5 +286,6 @@ class Ledger:
             sorted(self.state.members.written_off),
             self.state.health,
             self.state.sealed,
-            self.state.needs_blame_support,
+            [opening.name for opening in self.state.contradictions],
+            sorted(self.state.members.excluded),
         )
