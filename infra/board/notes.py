@@ -10,7 +10,6 @@ Source: C2SP signed-note and tlog-checkpoint.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass
@@ -206,7 +205,7 @@ def _base64(text: str) -> bytes:
     """Decode base64 of which there is one spelling only."""
     try:
         data = base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise _malformed("a line that is not base64") from error
     if base64.b64encode(data).decode() != text:
         raise _malformed("base64 that is not canonical")

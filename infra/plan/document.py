@@ -162,14 +162,14 @@ def parse_plan(data: bytes) -> PlanDocument:
         document = PlanDocument.model_validate(tomllib.loads(data.decode()))
     except UnicodeDecodeError as error:
         raise malformed("UTF-8 text", f"another byte at offset {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise malformed("TOML", str(error)) from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
         raise malformed(
             "every field of a plan, and no other", f"{where}: {first['msg']}"
         ) from error
+    except (ValueError, RecursionError) as error:  # a number or a nesting without end among them
+        raise malformed("TOML", str(error)) from error
     check_rules(document.to_plan())
     _check_canonical(data, render_plan(document))
     return document
