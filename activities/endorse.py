@@ -18,6 +18,7 @@ from mpc_core.protocol.entries import (
     DecryptionRequest,
     Entry,
     KeySet,
+    Rejoin,
     Seal,
     Summons,
     WriteOff,
@@ -160,6 +161,8 @@ def _subject(entry: Entry) -> str:
         return str(entry.operator)
     if isinstance(entry, KeySet):
         return entry.digest.hex()
+    if isinstance(entry, Rejoin):
+        return f"{entry.operator}/{entry.key.hex()}"
     if isinstance(entry, DecryptionRequest):
         return f"{entry.ciphertext.hex()}/{entry.size}/{entry.openings}"
     return ""

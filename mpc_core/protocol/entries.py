@@ -33,6 +33,7 @@ __all__ = [
     "KemKey",
     "KeySet",
     "LogEntry",
+    "Rejoin",
     "Return",
     "Reveal",
     "Root",
@@ -296,6 +297,20 @@ class WriteOff:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejoin:
+    """Statement of n-t others: this operator lost its state, and its people vouch for a new start.
+
+    `serial` counts its rejoins before. `key` is the SHA-256 of the KEM key that it made for this:
+    what the others give back is sealed to that key, and nobody can have signed this before.
+    """
+
+    kind: ClassVar[str] = "rejoin"
+    operator: int
+    serial: int
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Seal:
     """Statement: N, S and M are final. Names size and root of the prefix it directly follows."""
 
@@ -353,6 +368,7 @@ Entry = (
     | Have
     | KemKey
     | KeySet
+    | Rejoin
     | Return
     | Reveal
     | Root
@@ -369,6 +385,7 @@ STATEMENTS = (
     Close,
     DecryptionRequest,
     KeySet,
+    Rejoin,
     Seal,
     SetupSeal,
     Summons,

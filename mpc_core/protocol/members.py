@@ -4,6 +4,7 @@
   for, but what it posts counts.
 - *Written off* is who stayed silent after a summons of n-t operators; it lasts until the operator
   has posted every answer then due. Excluded and written-off operators together are at most t.
+- *Rejoined* is who lost its state and was let in again by n-t others: before that it signs nothing.
 - *Excluded* is who was proven to lie: its later entries are void and its answers ignored.
 """
 
@@ -15,10 +16,14 @@ from typing import TYPE_CHECKING
 from mpc_core.protocol.rules import require
 
 if TYPE_CHECKING:
-    from mpc_core.protocol.entries import Return, Summons, WriteOff
+    from collections.abc import Iterable
+
+    from mpc_core.protocol.entries import Rejoin, Return, Summons, WriteOff
     from mpc_core.protocol.quorum import Health, Quorum
 
 __all__ = ["Members"]
+
+KEY_DIGEST_BYTES = 32
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class Members:
     returns: dict[int, int] = field(default_factory=dict)
     returned_at: dict[int, int] = field(default_factory=dict)
     summonses: dict[int, Summons] = field(default_factory=dict)
+    rejoins: dict[int, Rejoin] = field(default_factory=dict)
 
     @property
     def accountable(self) -> frozenset[int]:
@@ -60,6 +66,25 @@ class Members:
         self.returns[operator] = entry.serial
         self.returned_at[operator] = position
         self.absent.discard(operator)
+
+    def rejoin(self, signers: Iterable[int], entry: Rejoin) -> None:
+        """Let an operator in again that lost its state.
+
+        Security: n-t others have signed this for a key made after the loss. So a head that covers
+            it extends every head that n-t operators, the one that forgot among them, ever signed.
+        """
+        require(entry.operator in self.quorum.everyone, "the operator is not in the plan")
+        require(entry.operator not in self.excluded, "the operator is excluded")
+        others = set(signers) - self.excluded - {entry.operator}
+        require(self.quorum.signed_by(others), "fewer than n-t others signed it")
+        require(entry.serial == self.next_rejoin(entry.operator), "another rejoin is the next one")
+        require(len(entry.key) == KEY_DIGEST_BYTES, "a key digest has 32 bytes")
+        self.rejoins[entry.operator] = entry
+
+    def next_rejoin(self, operator: int) -> int:
+        """Return the serial of an operator's next rejoin."""
+        last = self.rejoins.get(operator)
+        return 0 if last is None else last.serial + 1
 
     def summon(self, position: int, entry: Summons, owed: frozenset[str]) -> None:
         """Take note of a summons; `owed` are the slots for which that operator may be summoned."""

@@ -189,6 +189,7 @@ class CeremonyState:
             entries.Have: self._have,
             entries.KemKey: lambda log, entry: setup.post_kem_key(log.author, entry),
             entries.KeySet: release.take_key_set,
+            entries.Rejoin: lambda log, entry: members.rejoin(log.signers, entry),
             entries.Return: self._return,
             entries.Reveal: self._reveal,
             entries.Root: self._root,

@@ -19,6 +19,7 @@ from mpc_core.protocol.entries import (
     Entry,
     KemKey,
     KeySet,
+    Rejoin,
     Root,
     Seal,
     SetupSeal,
@@ -91,6 +92,7 @@ def due_statement(state: CeremonyState, kind: str, subject: str) -> Verdicts:
         WriteOff.kind: _write_off,
         Seal.kind: _seal,
         KeySet.kind: _key_set,
+        Rejoin.kind: _rejoin,
         Announcement.kind: _announcement,
         DecryptionRequest.kind: _decryption_request,
     }
@@ -295,6 +297,18 @@ def _write_off(state: CeremonyState, subject: str) -> Verdicts:
     if members.losses >= state.quorum.threshold:
         return NotYet("t operators are written off already; the ceremony waits for this one")
     return Due(WriteOff(operator, summons), since=summons)
+
+
+def _rejoin(state: CeremonyState, subject: str) -> Verdicts:
+    """`subject` is "<operator>/<digest of its new key in hex>"; its people answer for the rest."""
+    index, digest = subject.split("/")
+    operator, key, members = int(index), bytes.fromhex(digest), state.members
+    if operator in members.excluded:
+        return NotYet("the operator is excluded")
+    last = members.rejoins.get(operator)
+    if last is not None and last.key == key:
+        return Done()
+    return Due(Rejoin(operator, members.next_rejoin(operator), key))
 
 
 # -- the seal and what follows --------------------------------------------------------------------
