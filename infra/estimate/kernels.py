@@ -29,11 +29,10 @@ from mpc_core.protocol.quorum import Quorum
 from mpc_core.protocol.setup import sets_contributed_by, sets_of
 from mpc_core.ring.galois import Ring
 from mpc_core.sharing.challenge import challenge
+from mpc_core.sharing.sealing import KEM_SEED_BYTES, kem_public_key
 from mpc_core.sharing.setup import (
-    KEM_SEED_BYTES,
     STRING_BYTES,
     contribute,
-    kem_public_key,
     open_contribution,
     references,
     set_key,

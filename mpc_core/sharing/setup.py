@@ -17,22 +17,11 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.hpke import (
-    AEAD,
-    KDF,
-    KEM,
-    MLKEM768X25519PrivateKey,
-    MLKEM768X25519PublicKey,
-    Suite,
-)
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mpc_core.protocol.context import STAGES
+from mpc_core.sharing.sealing import fields, open_sealed, seal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,13 +29,12 @@ if TYPE_CHECKING:
     from mpc_core.protocol.quorum import AccessSet
 
 __all__ = [
-    "KEM_SEED_BYTES",
     "STRING_BYTES",
     "Rejected",
     "SealedContribution",
     "commitment",
     "contribute",
-    "kem_public_key",
+    "is_committed",
     "open_contribution",
     "reference",
     "references",
@@ -57,13 +45,7 @@ __all__ = [
 STRING_BYTES = 32
 """Length of a contributed string, of k_A, and of its children."""
 
-KEM_SEED_BYTES = 96
-"""A private KEM key: 64 bytes of ML-KEM-768 seed, 32 bytes of X25519."""
-
-MLKEM_SEED_BYTES = 64
-MLKEM_PUBLIC_BYTES = 1184
 ZERO_STRING = bytes(STRING_BYTES)
-SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +63,10 @@ class Rejected:
     reason: str
 
 
-def kem_public_key(seed: bytes) -> bytes:
-    """Return the public key of a private KEM key (96 random bytes): ML-KEM-768, then X25519."""
-    mlkem, x25519 = _private_parts(seed)
-    return mlkem.public_key().public_bytes(
-        Encoding.Raw, PublicFormat.Raw
-    ) + x25519.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-
 def commitment(plan_hash: bytes, members: AccessSet, contributor: int, string: bytes) -> bytes:
     """Return SHA-256("c", plan hash, A, i, string)."""
     return hashlib.sha256(
-        _encode(b"c", plan_hash, bytes(members), bytes([contributor]), string)
+        fields(b"c", plan_hash, bytes(members), bytes([contributor]), string)
     ).digest()
 
 
@@ -151,15 +125,10 @@ def open_contribution(
         The string of every set that contains both, or the reason to complain about i.
     """
     shared = [members for members in sets if receiver in members]
-    try:
-        plaintext = SUITE.decrypt(
-            dict(sealed.ciphertexts)[receiver],
-            MLKEM768X25519PrivateKey(*_private_parts(seed)),
-            _info(plan_hash, contributor, receiver, shared),
-        )
-    except InvalidTag:
-        return Rejected("does not decrypt")
-    if len(plaintext) != STRING_BYTES * len(shared):
+    ciphertext = dict(sealed.ciphertexts).get(receiver, b"")
+    info = _info(plan_hash, contributor, receiver, shared)
+    plaintext = open_sealed(seed, ciphertext, info)
+    if plaintext is None or len(plaintext) != STRING_BYTES * len(shared):
         return Rejected("does not decrypt")
     strings = {
         members: plaintext[STRING_BYTES * place : STRING_BYTES * (place + 1)]
@@ -167,10 +136,17 @@ def open_contribution(
     }
     committed = dict(zip(sets, sealed.commitments, strict=True))
     honest = all(
-        hmac.compare_digest(commitment(plan_hash, members, contributor, string), committed[members])
+        is_committed(plan_hash, members, contributor, string, committed[members])
         for members, string in strings.items()
     )
     return strings if honest else Rejected("misses a commitment")
+
+
+def is_committed(
+    plan_hash: bytes, members: AccessSet, contributor: int, string: bytes, committed: bytes
+) -> bool:
+    """Tell whether a string is the one that its contributor committed to."""
+    return hmac.compare_digest(commitment(plan_hash, members, contributor, string), committed)
 
 
 def set_key(plan_hash: bytes, members: AccessSet, strings: Sequence[bytes | None]) -> bytes:
@@ -188,15 +164,15 @@ def set_key(plan_hash: bytes, members: AccessSet, strings: Sequence[bytes | None
     Security: uniform to everybody outside A as soon as one string is honest and secret.
     """
     assert strings, "a set without a contribution never gets a key"
-    material = _encode(*(ZERO_STRING if string is None else string for string in strings))
-    return _derive(material, _encode(b"ringforge/set-key/v1", plan_hash, bytes(members)))
+    material = fields(*(ZERO_STRING if string is None else string for string in strings))
+    return _derive(material, fields(b"ringforge/set-key/v1", plan_hash, bytes(members)))
 
 
 def stage_keys(plan_hash: bytes, members: AccessSet, key: bytes) -> dict[str, bytes]:
     """Return the one-way children of k_A for the stages N, S, M, O."""
     return {
         stage: _derive(
-            key, _encode(b"ringforge/stage-key/v1", plan_hash, bytes(members), stage.encode())
+            key, fields(b"ringforge/stage-key/v1", plan_hash, bytes(members), stage.encode())
         )
         for stage in STAGES
     }
@@ -204,9 +180,7 @@ def stage_keys(plan_hash: bytes, members: AccessSet, key: bytes) -> dict[str, by
 
 def reference(plan_hash: bytes, members: AccessSet, stage: str, child: bytes) -> bytes:
     """Return SHA-256("ref", plan hash, A, stage, child): what an acknowledgement lists."""
-    return hashlib.sha256(
-        _encode(b"ref", plan_hash, bytes(members), stage.encode(), child)
-    ).digest()
+    return hashlib.sha256(fields(b"ref", plan_hash, bytes(members), stage.encode(), child)).digest()
 
 
 def references(
@@ -228,28 +202,12 @@ def _seal(
     public_key: bytes,
 ) -> bytes:
     shared = [members for members in sorted(strings) if peer in members]
-    try:
-        return SUITE.encrypt(
-            b"".join(strings[members] for members in shared),
-            MLKEM768X25519PublicKey(
-                MLKEM768PublicKey.from_public_bytes(public_key[:MLKEM_PUBLIC_BYTES]),
-                X25519PublicKey.from_public_bytes(public_key[MLKEM_PUBLIC_BYTES:]),
-            ),
-            _info(plan_hash, contributor, peer, shared),
-        )
-    except ValueError:
-        return b""
-
-
-def _private_parts(seed: bytes) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
-    return (
-        MLKEM768PrivateKey.from_seed_bytes(seed[:MLKEM_SEED_BYTES]),
-        X25519PrivateKey.from_private_bytes(seed[MLKEM_SEED_BYTES:]),
-    )
+    plaintext = b"".join(strings[members] for members in shared)
+    return seal(public_key, plaintext, _info(plan_hash, contributor, peer, shared))
 
 
 def _info(plan_hash: bytes, contributor: int, peer: int, sets: Sequence[AccessSet]) -> bytes:
-    return _encode(
+    return fields(
         b"ringforge/contribution/v1",
         plan_hash,
         bytes([contributor]),
@@ -260,10 +218,3 @@ def _info(plan_hash: bytes, contributor: int, peer: int, sets: Sequence[AccessSe
 
 def _derive(material: bytes, info: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=STRING_BYTES, salt=None, info=info).derive(material)
-
-
-def _encode(*fields: bytes) -> bytes:
-    """Encode injectively: the number of fields, then each with its length."""
-    return len(fields).to_bytes(4, "big") + b"".join(
-        len(field).to_bytes(4, "big") + field for field in fields
-    )

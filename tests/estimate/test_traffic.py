@@ -13,7 +13,8 @@ from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.entries import Answer, Contribution, Decoded, Have, KemKey, Root
 from mpc_core.protocol.quorum import Quorum
 from mpc_core.protocol.setup import sets_contributed_by
-from mpc_core.sharing.setup import KEM_SEED_BYTES, contribute, kem_public_key
+from mpc_core.sharing.sealing import KEM_SEED_BYTES, kem_public_key
+from mpc_core.sharing.setup import contribute
 from tests.estimate.conftest import made
 
 

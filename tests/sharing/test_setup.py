@@ -12,12 +12,11 @@ import pytest
 from mpc_core.protocol.quorum import Quorum, access_sets
 from mpc_core.protocol.setup import contributors, sets_contributed_by, sets_of
 from mpc_core.sharing import sets
+from mpc_core.sharing.sealing import KEM_SEED_BYTES, kem_public_key
 from mpc_core.sharing.setup import (
-    KEM_SEED_BYTES,
     Rejected,
     commitment,
     contribute,
-    kem_public_key,
     open_contribution,
     reference,
     references,
