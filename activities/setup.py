@@ -20,13 +20,12 @@ from mpc_core.protocol.entries import (
 )
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.key_setup import SetupPhase
+from mpc_core.sharing.sealing import KEM_SEED_BYTES, kem_public_key
 from mpc_core.sharing.setup import (
-    KEM_SEED_BYTES,
     STRING_BYTES,
     Rejected,
     SealedContribution,
     contribute,
-    kem_public_key,
     open_contribution,
     references,
     set_key,
