@@ -46,6 +46,9 @@ class Home:
     shared_openings: Path | None = None
     """Folder of the opened values that the parties on this machine keep once, if they do."""
 
+    insecure_clock_offset: Path | None = None
+    """File with the seconds by which a drill moves this party's clock, if one does."""
+
     @property
     def name(self) -> str:
         """The party's name in the plan."""

@@ -31,6 +31,7 @@ from infra.board.copy import LogFile
 from infra.board.replica import Replica
 from infra.board.witness import FileVault, Witness
 from infra.homes import Home
+from infra.party.clock import party_clock
 from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
 from infra.party.peers import OWED_PATH, PeerBook, owed_answer
@@ -69,7 +70,13 @@ _log = structlog.get_logger()
 
 
 def run_operator(
-    home: Path, temporal: str, board: str, reach: Reach, shared_openings: Path | None = None
+    home: Path,
+    temporal: str,
+    board: str,
+    reach: Reach,
+    *,
+    shared_openings: Path | None = None,
+    insecure_clock_offset: Path | None = None,
 ) -> int:
     """Run the operator of this home until it is stopped.
 
@@ -79,11 +86,12 @@ def run_operator(
         board: address of the coordinator's log, host:port.
         reach: how the operator and the others reach each other.
         shared_openings: where parties on this machine keep opened values once.
+        insecure_clock_offset: file with the seconds by which a drill moves this party's clock.
 
     Raises:
         CeremonyError: when the home, the plan or an address cannot be used.
     """
-    place = Home(home.resolve(), shared_openings)
+    place = Home(home.resolve(), shared_openings, insecure_clock_offset)
     place.check()
     configure_logging(place.name)
     with place.locked():
@@ -177,6 +185,7 @@ class _Assembly:
             submit=lambda envelope: host.run(self.transport.submit(envelope), _heartbeat),
             tick=_heartbeat,
             signer=(seat.index, seat.key),
+            clock=party_clock(plan, home.insecure_clock_offset),
         )
         operator = Operator(
             plan=plan,

@@ -59,6 +59,10 @@ SharedOpenings = Annotated[
     Path | None,
     typer.Option(help="Folder in which this machine's parties keep opened values once."),
 ]
+InsecureClockOffset = Annotated[
+    Path | None,
+    typer.Option(hidden=True, help="INSECURE: file with the seconds by which a drill moves time."),
+]
 Ceremony = Annotated[Path, typer.Argument(help="Folder of the ceremony.")]
 
 
@@ -145,6 +149,7 @@ def coordinator_run(
     port: Port = 0,
     keep_openings: KeepOpenings = False,
     shared_openings: SharedOpenings = None,
+    insecure_clock_offset: InsecureClockOffset = None,
     ciphertext: Annotated[
         bytes | None,
         typer.Option(
@@ -168,6 +173,7 @@ def coordinator_run(
                 ciphertext or b"",
                 keep_openings=keep_openings,
                 shared_openings=shared_openings,
+                insecure_clock_offset=insecure_clock_offset,
             )
         )
 
@@ -181,6 +187,7 @@ def operator_run(
     listen: Listen = LOOPBACK,
     ranges: Ranges = 1,
     shared_openings: SharedOpenings = None,
+    insecure_clock_offset: InsecureClockOffset = None,
 ) -> None:
     """Take part in the ceremony of this home; a second start goes on where the first ended."""
     with ending(as_json=True):
@@ -188,7 +195,14 @@ def operator_run(
 
         _stop_like_ctrl_c()
         raise typer.Exit(
-            run_operator(home, temporal, board, Reach(listen, ranges), shared_openings)
+            run_operator(
+                home,
+                temporal,
+                board,
+                Reach(listen, ranges),
+                shared_openings=shared_openings,
+                insecure_clock_offset=insecure_clock_offset,
+            )
         )
 
 

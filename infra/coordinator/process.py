@@ -34,6 +34,7 @@ from infra.coordinator.keyset import KeySetBuilder, keeps_from_now_on
 from infra.coordinator.openings import Openings
 from infra.coordinator.progress import Progress, say
 from infra.homes import Home
+from infra.party.clock import party_clock
 from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
 from infra.party.peers import PeerBook
@@ -94,6 +95,7 @@ def run_coordinator(
     *,
     keep_openings: bool = False,
     shared_openings: Path | None = None,
+    insecure_clock_offset: Path | None = None,
 ) -> int:
     """Run the coordinator of this home until the key set is announced and published.
 
@@ -104,11 +106,12 @@ def run_coordinator(
         ciphertext: Merkle root of a list in its outbox, to have that decrypted instead.
         keep_openings: whether the transcript keeps every opened value; said once, it holds.
         shared_openings: where parties on this machine keep opened values once.
+        insecure_clock_offset: file with the seconds by which a drill moves this party's clock.
 
     Raises:
         CeremonyError: when the home or the plan cannot be used, or the ceremony stopped.
     """
-    place = Home(home.resolve(), shared_openings)
+    place = Home(home.resolve(), shared_openings, insecure_clock_offset)
     place.check()
     configure_logging(place.name)
     with place.locked():
@@ -190,6 +193,7 @@ class Coordinator:
                 transport.submit(data), loop
             ).result(),
             tick=_heartbeat,
+            clock=party_clock(plan, home.insecure_clock_offset),
         )
         peers = PeerBook(plan, client, blobs, log, (reach.listen, 0), _heartbeat, meter.received)
         openings = Openings(log, known, blobs, peers, layout)

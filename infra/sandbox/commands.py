@@ -43,6 +43,7 @@ def party_command(
     ciphertext: str = "",
     keep_openings: bool = False,
     shared_openings: Path | None = None,
+    insecure_clock_offset: Path | None = None,
 ) -> list[str]:
     """Return the command that runs a party.
 
@@ -55,6 +56,7 @@ def party_command(
         ciphertext: Merkle root of the list that a coordinator is to have decrypted, if any.
         keep_openings: whether a coordinator is to keep every opened value in the transcript.
         shared_openings: where the parties on this machine keep opened values once.
+        insecure_clock_offset: file with the seconds by which a drill moves the party's clock.
     """
     command = [*INTERPRETER, role, "run", "--home", str(home.absolute()), "--temporal", temporal]
     command += ["--listen", reach.listen, "--ranges", str(reach.ranges)]
@@ -63,6 +65,8 @@ def party_command(
     command += ["--keep-openings"] if keep_openings else []
     if shared_openings is not None:
         command += ["--shared-openings", str(shared_openings.absolute())]
+    if insecure_clock_offset is not None:
+        command += ["--insecure-clock-offset", str(insecure_clock_offset.absolute())]
     return [*command, "--decrypt", ciphertext] if ciphertext else command
 
 

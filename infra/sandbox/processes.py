@@ -108,6 +108,12 @@ class Children:
         """Send a signal to a child and to whatever it started."""
         _signal(self._running[name], number)
 
+    def end(self, name: str) -> None:
+        """Kill a child, if it runs, and wait until it is gone."""
+        if name in self._running:
+            _signal(self._running[name], signal.SIGKILL)
+            self._running[name].wait()
+
     def process(self, name: str) -> int:
         """Return the process id of the child that was started last under a name."""
         return self._running[name].pid
