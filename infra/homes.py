@@ -75,6 +75,16 @@ class Home:
         return self.work / "sent.json"
 
     @property
+    def witness_file(self) -> Path:
+        """Where an operator remembers what it signed of the log."""
+        return self.vault / "witness"
+
+    @property
+    def host_file(self) -> Path:
+        """Where an operator remembers who hosts the log now, and where."""
+        return self.vault / "host"
+
+    @property
     def board(self) -> str:
         """URL of the database in which a coordinator keeps the log."""
         return f"sqlite:///{self.work / 'board.sqlite'}"

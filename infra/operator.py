@@ -29,7 +29,8 @@ from infra.board import wire
 from infra.board.client import HttpTransport, WitnessLoop
 from infra.board.copy import LogFile
 from infra.board.replica import Replica
-from infra.board.witness import FileVault, Witness
+from infra.board.vault import FileVault
+from infra.board.witness import Witness
 from infra.homes import Home
 from infra.party.clock import party_clock
 from infra.party.kernels import load_kernels
@@ -203,9 +204,7 @@ class _Assembly:
             random=seat.random,
         )
         self.steps = Steps.of(operator, self.meter)
-        self.witness = Witness(
-            self.replica, seat.index, seat.key, FileVault(home.vault / "witness")
-        )
+        self.witness = Witness(self.replica, seat.index, seat.key, FileVault(home.witness_file))
 
     def _wake(self) -> None:
         self.log.wake()

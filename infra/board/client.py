@@ -22,12 +22,14 @@ from infra.board.messages import (
     Vote,
     read_message,
 )
+from infra.board.moves import verify_opening
 from infra.board.service import ENTRIES_PATH, SYNC_PATH
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from infra.board.moves import Opening
     from infra.board.notes import Checkpoint
     from infra.board.replica import Replica
     from infra.board.service import Board
@@ -143,13 +145,21 @@ class WitnessLoop:
         self._witness = witness
         self._report = report
         self.trouble: CeremonyError | None = None
+        self._observed = 0
+        self._waiting: asyncio.Task[SyncAnswer] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.dropped: Callable[[tuple[bytes, ...]], None] = lambda _: None
 
     async def run(self) -> None:
         """Follow the board for ever; what the host does wrong is reported and tried again."""
+        self._loop = asyncio.get_running_loop()
         request, pause = self._request(), _FIRST_PAUSE
         while True:
             try:
-                answer = await self._transport.sync(request)
+                answer = await self._exchange(request)
+                if answer is None:
+                    request = self._request()
+                    continue
                 request = await asyncio.to_thread(self.digest, answer)
             except CeremonyError as error:
                 self._note(error)
@@ -158,13 +168,35 @@ class WitnessLoop:
             else:
                 self.trouble, pause = None, _FIRST_PAUSE
 
+    async def _exchange(self, request: SyncRequest) -> SyncAnswer | None:
+        """Ask the host; None if `ask_again` broke the wait off."""
+        self._waiting = asyncio.ensure_future(self._transport.sync(request))
+        try:
+            await asyncio.wait([self._waiting])
+            return None if self._waiting.cancelled() else self._waiting.result()
+        finally:
+            self._waiting.cancel()
+
+    def ask_again(self) -> None:
+        """Give up waiting for an answer: the host is another one now. From any thread."""
+
+        def give_up() -> None:
+            if self._waiting is not None:
+                self._waiting.cancel()
+
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(give_up)
+
     def digest(self, answer: SyncAnswer) -> SyncRequest:
         """Verify and take an answer, sign what may be signed, and return the next request.
 
         Raises:
             CeremonyError: RF-LOG-*, the reason why something was refused.
         """
-        replica, witness = self._replica, self._witness
+        replica, witness = self._replica, self._signing
+        if answer.opening is not None:
+            self.enter(answer.opening)
+            return self._request()
         replica.receive(answer.first, answer.entries)
         # Entries may take several answers. An answer without any promises no more: what it asks
         # for is judged, and refused if entries are missing.
@@ -180,8 +212,32 @@ class WitnessLoop:
             head = Vote(proposal.size, witness.sign_head(proposal).signature)
         return self._request(head, certificate)
 
+    def enter(self, opening: Opening) -> None:
+        """Enter an epoch that n-t operators opened; what falls off the log is handed on.
+
+        Raises:
+            CeremonyError: as `Witness.open`.
+        """
+        if (witness := self._signing) is not None:
+            dropped = witness.open(opening)
+        elif opening.epoch > self._observed:
+            verify_opening(self._replica.plan, opening)
+            base = opening.base
+            dropped = self._replica.rebase(base.head if base is not None else None)
+        else:
+            return
+        self._observed = opening.epoch
+        self.dropped(dropped)
+
+    @property
+    def _signing(self) -> Witness | None:
+        """The witness, unless it lost its record: then this operator only follows."""
+        witness = self._witness
+        return None if witness is None or witness.is_lost else witness
+
     def _request(self, head: Vote | None = None, certificate: Vote | None = None) -> SyncRequest:
-        epoch = self._witness.state.epoch if self._witness else 0
+        witness = self._signing
+        epoch = witness.epoch if witness is not None else self._observed
         replica = self._replica
         return SyncRequest(epoch, replica.held, replica.covered_size, head, certificate)
 

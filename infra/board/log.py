@@ -17,6 +17,7 @@ from alembic.config import Config
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from infra.board import strict
 from infra.board.admission import Admission
 from infra.board.models import (
     CERTIFICATE,
@@ -24,15 +25,17 @@ from infra.board.models import (
     SLOT_LENGTH,
     CheckpointRow,
     EntryRow,
+    OpeningRow,
     SignatureRow,
 )
+from infra.board.moves import Opening
 from infra.board.notes import Checkpoint, Head, HeadSignature
 from mpc_core.protocol.entries import Close
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.merkle import MerkleTree, leaf_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
@@ -53,6 +56,7 @@ class BoardLog:
     def __init__(self, engine: sa.Engine, plan: Plan) -> None:
         self._engine = engine
         self._lock = threading.RLock()
+        self._plan = plan
         self._admission = Admission(plan)
         self._tree = MerkleTree()
         self._lengths: list[int] = []
@@ -189,6 +193,53 @@ class BoardLog:
                 _signatures(session, head, HEAD),
                 _signatures(session, head, CERTIFICATE),
             )
+
+    def opening(self) -> Opening | None:
+        """Return what opened the newest epoch, None in epoch 0."""
+        newest = sa.select(OpeningRow).order_by(OpeningRow.epoch.desc())
+        with self._reading() as session:
+            row = session.scalars(newest.limit(1)).first()
+        return strict.decode(Opening, row.data) if row is not None else None
+
+    def begin(self, opening: Opening, entries: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Begin an epoch with the entries below its base; return what is above them here.
+
+        The log may be empty, or of the epoch before: what it holds is replaced, all at once.
+
+        Args:
+            opening: what opened the epoch, verified.
+            entries: exactly the entries below its base.
+
+        Raises:
+            CeremonyError: RF-LOG-010 if the database does not take it, RF-LOG-011 if these are not
+                the entries below the base.
+        """
+        base = opening.base
+        tree = MerkleTree(leaf_hash(data) for data in entries)
+        if base is not None and (len(tree), tree.root()) != (base.head.size, base.head.root):
+            raise _damaged(len(tree), "entries that are not those below the base of the epoch")
+        with self._lock:
+            self._catch_up()
+            held = self.entries(0, self.size)
+            admission = Admission(self._plan)
+            rows = []
+            for position, data in enumerate(entries):
+                signed = admission.check(data)
+                admission.admit(data, signed)
+                rows.append(_row(position, data, signed))
+            opened = OpeningRow(epoch=opening.epoch, data=strict.encode(opening))
+
+            def replace_all(session: Session) -> None:
+                session.execute(sa.delete(EntryRow))
+                session.add_all(rows)
+                session.merge(opened)
+
+            self._commit(replace_all)
+            self._admission, self._tree, self._lengths = Admission(self._plan), MerkleTree(), []
+            self._behind = True
+            self._catch_up()
+            known = set(entries)
+            return tuple(data for data in held if data not in known)
 
     def _admit(self, data: bytes, signed: SignedEntry) -> None:
         self._tree.append(self._admission.admit(data, signed).leaf_hash)

@@ -11,6 +11,7 @@ from typing import TypeVar
 from infra.board import strict
 
 # The types of fields are looked up when messages are read, so these are needed at run time.
+from infra.board.moves import Opening  # noqa: TC001
 from infra.board.notes import Checkpoint, Head  # noqa: TC001
 from mpc_core.protocol.errors import CeremonyError
 
@@ -48,7 +49,7 @@ class SyncRequest:
     """What an operator has, and what it signed since it asked last.
 
     Attributes:
-        epoch: the epoch in which it signs.
+        epoch: the newest epoch that is open for it.
         held: number of entries it holds.
         covered: number of entries covered by the newest checkpoint it knows.
         head: its signature of the head that was proposed to it.
@@ -72,6 +73,8 @@ class SyncAnswer:
         proposal: a head it has not signed.
         certified: a certified head whose certificate it has not signed.
         counted: a checkpoint that counts, newer than it knows.
+        opening: what opened the epoch of this board, when it is in an older one; nothing else is
+            answered then.
     """
 
     first: int
@@ -79,6 +82,7 @@ class SyncAnswer:
     proposal: Head | None = None
     certified: Checkpoint | None = None
     counted: Checkpoint | None = None
+    opening: Opening | None = None
 
 
 @dataclass(frozen=True, slots=True)

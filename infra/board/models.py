@@ -12,6 +12,7 @@ __all__ = [
     "Base",
     "CheckpointRow",
     "EntryRow",
+    "OpeningRow",
     "SignatureRow",
 ]
 
@@ -60,3 +61,12 @@ class SignatureRow(Base):
     purpose: Mapped[str] = mapped_column(String(16), primary_key=True)
     operator: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     signature: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class OpeningRow(Base):
+    """What opened an epoch."""
+
+    __tablename__ = "openings"
+
+    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    data: Mapped[bytes] = mapped_column(LargeBinary)

@@ -80,17 +80,21 @@ class Replica:
         """Take the entries that follow; those before a bad one are kept.
 
         Args:
-            first: position of the first of them, equal to `held`.
+            first: position of the first of them, at most `held`.
             envelopes: their bytes.
 
         Raises:
-            CeremonyError: RF-LOG-001 to -007 if one is not an entry, RF-LOG-022 if there is a gap.
+            CeremonyError: RF-LOG-001 to -007 if one is not an entry, RF-LOG-022 if there is a gap,
+                RF-LOG-032 if they begin with others than are held there.
         """
         with self._changed:
-            if first != self.held:
+            if first > self.held:
                 raise _missing(first, self.held)
+            overlap = self._bytes[first : first + len(envelopes)]
+            if list(envelopes[: len(overlap)]) != overlap:
+                raise _other_entries(first)
             try:
-                for data in envelopes:
+                for data in envelopes[len(overlap) :]:
                     self._take(data)
             finally:
                 self._store()
@@ -116,6 +120,32 @@ class Replica:
                     listener(entry)
             self._changed.notify_all()
 
+    def rebase(self, base: Head | None) -> tuple[bytes, ...]:
+        """Drop what is not under the head with which a new epoch begins, and return it.
+
+        What is dropped was never covered; those who hold such entries post them again.
+
+        Args:
+            base: the highest certified head that the opening of the epoch names.
+
+        Raises:
+            CeremonyError: RF-LOG-026 if entries covered here are not under that head.
+        """
+        with self._changed:
+            size = base.size if base is not None else 0
+            fits = size <= self.held and (base is None or self.root(size) == base.root)
+            if size < self.covered_size or (size == self.covered_size and not fits):
+                raise _two_histories(base)
+            dropped = tuple(self._bytes[size if fits else self.covered_size :])
+            self._keep(self.held - len(dropped))
+            self._changed.notify_all()
+            return dropped
+
+    def position_of(self, data: bytes) -> int | None:
+        """Return where these bytes are held, covered or not."""
+        with self._changed:
+            return self._admission.position_of(data)
+
     def verify(self, checkpoint: Checkpoint) -> None:
         """Check that a checkpoint counts and is one of the log held here. Raises as `cover`."""
         text = certificate_text(self.plan.ceremony_id, checkpoint.head)
@@ -135,7 +165,7 @@ class Replica:
                 return
             if head.size <= self.covered_size:
                 raise _two_histories(head)
-            self._forget_uncovered()
+            self._keep(self.covered_size)
             raise CeremonyError(
                 "RF-LOG-025",
                 "the newest entries held here are not those that the other operators signed",
@@ -208,8 +238,9 @@ class Replica:
                 return  # nothing is covered until the host shows a checkpoint again
             self._checkpoint = stored.checkpoint
 
-    def _forget_uncovered(self) -> None:
-        kept = self._bytes[: self.covered_size]
+    def _keep(self, size: int) -> None:
+        """Forget all but the first `size` entries, of which at least the covered ones remain."""
+        kept = self._bytes[:size]
         self._copy.truncate(len(kept))
         self._stored = min(self._stored, len(kept))
         self._admission = Admission(self.plan)
@@ -231,12 +262,24 @@ def _missing(position: int, held: int) -> CeremonyError:
     )
 
 
-def _two_histories(head: Head) -> CeremonyError:
+def _other_entries(position: int) -> CeremonyError:
+    return CeremonyError(
+        "RF-LOG-032",
+        "somebody sent other entries than are held here at the same places",
+        expected=f"the entries held from position {position} on",
+        found="other bytes",
+        effect="they were not taken; what n-t operators signed decides",
+        next_step="ask the coordinator why it showed two logs",
+        runbook="forked-log",
+    )
+
+
+def _two_histories(head: Head | None) -> CeremonyError:
     return CeremonyError(
         "RF-LOG-026",
         "two checkpoints that count contradict each other: more than t operators are dishonest",
         expected="one history of the log",
-        found=f"another root {head.root.hex()} over {head.size} entries",
+        found=f"another root {head.root.hex()} over {head.size} entries" if head else "no entries",
         effect="the guarantees of the ceremony do not hold; stop it",
         next_step="keep both transcripts: they name everybody who signed both",
         runbook="forked-log",

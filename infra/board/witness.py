@@ -5,6 +5,9 @@
   the vault before its signature leaves, and later heads extend it.
 - A certificate is signed only for a head of the log held here that n-t operators signed; the
   highest one is in the vault before the signature leaves (PROTOCOL.md, "Model").
+- After a move statement nothing is signed in an older epoch, and in the new one nothing before n-t
+  statements opened it, and then only what extends the highest certificate that they name.
+- Without its record an operator signs nothing at all until it is readmitted.
 
 A refusal is an error with its reason. Signing the same again is not a second head: a host that
 lost signatures asks again and gets the same bytes.
@@ -13,78 +16,27 @@ lost signatures asks again and gets the same bytes.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from infra.board import strict
+from infra.board.moves import check_request, sign_statement, verify_opening
 from infra.board.notes import Checkpoint, Head, HeadSignature, sign_certificate, sign_head
-from infra.files import SECRET_FILE, disk_errors, write_atomic
+from infra.board.vault import Start, WitnessState
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from infra.board.moves import MoveStatement, Opening, SignedRequest
     from infra.board.replica import Replica
+    from infra.board.vault import WitnessVault
 
-__all__ = ["FileVault", "Witness", "WitnessState", "WitnessVault"]
+__all__ = ["Witness"]
 
-
-@dataclass(frozen=True, slots=True)
-class WitnessState:
-    """What an operator must remember to stay honest."""
-
-    epoch: int = 0
-    signed: Head | None = None
-    certified: Checkpoint | None = None
-
-
-class WitnessVault(Protocol):
-    """Durable storage that is not rolled back."""
-
-    def load(self) -> WitnessState:
-        """Return the state saved last, or a fresh one."""
-        ...
-
-    def save(self, state: WitnessState) -> None:
-        """Return when the state survives a power failure."""
-        ...
-
-
-class FileVault:
-    """The state in a file of the operator's vault."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def load(self) -> WitnessState:
-        """Return the state saved last, or a fresh one.
-
-        Raises:
-            CeremonyError: RF-LOG-027 if the file is damaged: without it nothing may be signed.
-        """
-        with disk_errors(self._path):
-            try:
-                data = self._path.read_bytes()
-            except FileNotFoundError:
-                return WitnessState()
-        try:
-            return strict.decode(WitnessState, data)
-        except strict.Malformed as error:
-            raise CeremonyError(
-                "RF-LOG-027",
-                "the operator's record of what it signed is damaged",
-                expected=f"the file {self._path.name} as it was written last",
-                found="bytes that do not decode",
-                effect="this operator signs nothing: it might contradict itself",
-                next_step="restore the vault, or rejoin as an operator that lost its state",
-                runbook="lost-state",
-            ) from error
-
-    def save(self, state: WitnessState) -> None:
-        """Replace the file; return when it is durable."""
-        write_atomic(self._path, strict.encode(state), SECRET_FILE)
+FURTHEST_EPOCH = 1024
+"""How far ahead of the current epoch the next one may be, so that the numbers never run out."""
 
 
 class Witness:
@@ -93,17 +45,119 @@ class Witness:
     def __init__(
         self, replica: Replica, index: int, key: Ed25519PrivateKey, vault: WitnessVault
     ) -> None:
+        """Go on from what the vault holds.
+
+        Args:
+            replica: the verified copy of the log.
+            index: the operator's.
+            key: its identity key.
+            vault: where its state is durable.
+        """
         self.replica = replica
         self.index = index
         self._key = key
         self._vault = vault
         self._lock = threading.Lock()
         self._state = vault.load()
+        self.objection: Callable[[Head], str] = lambda _: ""
 
     @property
     def state(self) -> WitnessState:
-        """What this operator signed last."""
-        return self._state
+        """What this operator signed last; the beginning if that is not known."""
+        return self._state or WitnessState()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the record of what it signed is gone, so that it must not sign."""
+        return self._state is None
+
+    @property
+    def epoch(self) -> int:
+        """The newest epoch that is open for this operator."""
+        state = self.state
+        return state.epoch if state.start is not None else state.left
+
+    def move(self, signed: SignedRequest) -> MoveStatement:
+        """Answer a party that wants to host the board, and leave all older epochs for good.
+
+        Asked again before the epoch is open, it answers the same.
+
+        Raises:
+            CeremonyError: RF-LOG-027 without a record, RF-LOG-030 if no possible host asks,
+                RF-LOG-033 if this operator is in that epoch already or in a later one.
+        """
+        plan, request = self.replica.plan, signed.request
+        check_request(plan, signed)
+        with self._lock:
+            state = self._known()
+            again = request.epoch == state.epoch and state.start is None
+            if not again and not state.epoch < request.epoch <= state.epoch + FURTHEST_EPOCH:
+                raise _wrong_epoch(state.epoch, request.epoch)
+            if again and state.host != request.host:
+                raise _wrong_epoch(state.epoch, request.epoch)
+            if not again:
+                left = self.epoch
+                self._save(
+                    replace(
+                        state,
+                        epoch=request.epoch,
+                        host=request.host,
+                        signed=None,
+                        start=None,
+                        left=left,
+                    )
+                )
+            return sign_statement(plan, request, self.state.certified, self.index, self._key)
+
+    def open(self, opening: Opening) -> tuple[bytes, ...]:
+        """Enter an epoch that n-t operators opened; return the entries that fell off the log.
+
+        Raises:
+            CeremonyError: as `verify_opening`; RF-LOG-026 as `Replica.rebase`; RF-LOG-027 without
+                a record; RF-LOG-033 if this operator has left that epoch.
+        """
+        verify_opening(self.replica.plan, opening)
+        with self._lock:
+            state = self._known()
+            if opening.epoch < state.epoch:
+                raise _wrong_epoch(state.epoch, opening.epoch)
+            if opening.epoch == state.epoch and state.start is not None:
+                return ()
+            base = opening.base
+            dropped = self.replica.rebase(base.head if base is not None else None)
+            self._save(
+                WitnessState(
+                    epoch=opening.epoch,
+                    host=opening.host,
+                    certified=_higher(base, state.certified),
+                    start=Start(base.head if base is not None else None),
+                    left=self.epoch,
+                )
+            )
+            return dropped
+
+    def readmit(self, epoch: int, checkpoint: Checkpoint) -> None:
+        """Sign again after a loss: from a checkpoint on that covers the statement of n-t others.
+
+        What this operator signed before and no longer knows is one lie of the t that the quorums
+        allow for; from here on it is bound again.
+
+        Args:
+            epoch: the epoch in which it signs.
+            checkpoint: it counts, and its entries are held here.
+
+        Raises:
+            CeremonyError: as `Replica.verify`.
+        """
+        self.replica.verify(checkpoint)
+        with self._lock:
+            if self._state is None:
+                certified = Checkpoint(checkpoint.head, checkpoint.head_signatures)
+                self._save(
+                    WitnessState(
+                        epoch=epoch, certified=certified, start=Start(checkpoint.head), left=epoch
+                    )
+                )
 
     def sign_head(self, head: Head) -> HeadSignature:
         """Sign a head of the log held here.
@@ -114,7 +168,7 @@ class Witness:
                 -023 if it is of another epoch.
         """
         with self._lock:
-            self._require_epoch(head)
+            state = self._require_epoch(head)
             if head.size > self.replica.held:
                 raise _refused(
                     "RF-LOG-022",
@@ -122,10 +176,17 @@ class Witness:
                     f"at most {self.replica.held} entries",
                     f"{head.size} entries",
                 )
-            self._require_extension(head)
-            if head != self._state.signed:
+            self._require_extension(state, head)
+            if objection := self.objection(head):
+                raise _refused(
+                    "RF-LOG-034",
+                    "the head closes a deadline over entries that came in time",
+                    "every entry that this operator received in time, before the close entry",
+                    objection,
+                )
+            if head != state.signed:
                 self.replica.flush()
-                self._save(replace(self._state, signed=head))
+                self._save(replace(state, signed=head))
             return sign_head(self.replica.plan, head, self.index, self._key)
 
     def sign_certificate(self, certified: Checkpoint) -> HeadSignature:
@@ -137,43 +198,59 @@ class Witness:
         """
         with self._lock:
             head = certified.head
-            self._require_epoch(head)
+            state = self._require_epoch(head)
             self.replica.verify_certified(certified)
-            highest = self._state.certified
-            if highest is None or (head.epoch, head.size) > (highest.head.epoch, highest.head.size):
-                kept = Checkpoint(head, certified.head_signatures)
-                self._save(replace(self._state, certified=kept))
+            kept = Checkpoint(head, certified.head_signatures)
+            if _higher(kept, state.certified) is kept:
+                self._save(replace(state, certified=kept))
             return sign_certificate(self.replica.plan, head, self.index, self._key)
 
     def _save(self, state: WitnessState) -> None:
         self._vault.save(state)
         self._state = state
 
-    def _require_epoch(self, head: Head) -> None:
-        if head.epoch != self._state.epoch:
+    def _known(self) -> WitnessState:
+        if self._state is None:
+            raise CeremonyError(
+                "RF-LOG-027",
+                "the operator's record of what it signed is gone or damaged",
+                expected="the record in the vault, as it was written last",
+                found="none that can be read",
+                effect="this operator signs nothing: it might contradict itself",
+                next_step="restore the vault, or rejoin as an operator that lost its state",
+                operator=self.replica.plan.name_of(self.index),
+                runbook="lost-state",
+            )
+        return self._state
+
+    def _require_epoch(self, head: Head) -> WitnessState:
+        state = self._known()
+        if head.epoch != state.epoch or state.start is None:
             raise _refused(
                 "RF-LOG-023",
                 "the head is of another epoch",
-                f"epoch {self._state.epoch}",
+                f"epoch {state.epoch}" + ("" if state.start else ", which is not open yet"),
                 f"epoch {head.epoch}",
             )
+        return state
 
-    def _require_extension(self, head: Head) -> None:
-        signed = self._state.signed
-        if signed is not None and head.size < signed.size:
-            raise _refused(
-                "RF-LOG-021",
-                "the host proposes a log that is shorter than one it showed before",
-                f"at least {signed.size} entries",
-                f"{head.size} entries",
-            )
-        if signed is not None and self.replica.root(signed.size) != signed.root:
-            raise _refused(
-                "RF-LOG-020",
-                "the log is a fork: it does not extend the head that this operator signed",
-                f"root {signed.root.hex()} over {signed.size} entries",
-                f"root {self.replica.root(signed.size).hex()}",
-            )
+    def _require_extension(self, state: WitnessState, head: Head) -> None:
+        start = state.start.head if state.start is not None else None
+        for signed, what in ((state.signed, "that this operator signed"), (start, "of the move")):
+            if signed is not None and head.size < signed.size:
+                raise _refused(
+                    "RF-LOG-021",
+                    f"the host proposes a log that is shorter than the head {what}",
+                    f"at least {signed.size} entries",
+                    f"{head.size} entries",
+                )
+            if signed is not None and self.replica.root(signed.size) != signed.root:
+                raise _refused(
+                    "RF-LOG-020",
+                    f"the log is a fork: it does not extend the head {what}",
+                    f"root {signed.root.hex()} over {signed.size} entries",
+                    f"root {self.replica.root(signed.size).hex()}",
+                )
         held = self.replica.root(head.size)
         if held != head.root:
             raise _refused(
@@ -182,6 +259,26 @@ class Witness:
                 f"root {held.hex()} over {head.size} entries",
                 f"root {head.root.hex()}",
             )
+
+
+def _higher(one: Checkpoint | None, other: Checkpoint | None) -> Checkpoint | None:
+    """Return the higher certificate, by epoch and then by size; `other` if they are equal."""
+    if one is None or other is None:
+        return one or other
+    is_higher = (one.head.epoch, one.head.size) > (other.head.epoch, other.head.size)
+    return one if is_higher else other
+
+
+def _wrong_epoch(here: int, asked: int) -> CeremonyError:
+    return CeremonyError(
+        "RF-LOG-033",
+        "the operator has left that epoch, or is in it already",
+        expected=f"an epoch from {here + 1} to {here + FURTHEST_EPOCH}",
+        found=f"epoch {asked}",
+        effect="this operator stays where it is",
+        next_step="move to a later epoch: `ringforge coordinator run --take-over` finds it",
+        runbook="coordinator-lost",
+    )
 
 
 def _refused(code: str, subject: str, expected: str, found: str) -> CeremonyError:

@@ -236,7 +236,7 @@ def render_plan(document: PlanDocument) -> bytes:
             "",
         ]
     if document.deputies:
-        lines.append("# They may host the log in the coordinator's place, moved there by n-t operators.")
+        lines.append("# May host the log in the coordinator's place, once n-t operators moved it.")
     for deputy in document.deputies:
         lines += [
             "[[deputies]]",

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from infra.files import SECRET_FILE, write_atomic
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.plan import COORDINATOR
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,9 +43,6 @@ __all__ = [
     "public_key_of",
     "write_identity",
 ]
-
-COORDINATOR = "coordinator"
-"""The coordinator's name wherever operators go by theirs."""
 
 SETUP_SEED = "setup-seed"
 """How a plan names the shortcut, and the file in the vault that holds a party's own part of it."""

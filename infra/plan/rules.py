@@ -121,7 +121,8 @@ def _check_tests(plan: Plan, *, secure: bool) -> None:
 
 
 def _check_identities(plan: Plan) -> None:
-    names = [party.name for party in (*plan.operators, *plan.deputies)]
+    names = [operator.name for operator in plan.operators]
+    names += [deputy.name for deputy in plan.deputies]
     keys = [operator.identity_key for operator in plan.operators]
     keys += [plan.coordinator_key, *(deputy.identity_key for deputy in plan.deputies)]
     indices = [operator.index for operator in plan.operators]

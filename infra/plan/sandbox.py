@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from infra.plan.document import (
     CoordinatorSection,
     DeadlineSection,
+    DeputySection,
     LimitSection,
     OperatorSection,
     PlanDocument,
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SandboxParties", "sandbox_plan"]
 
-LIMITS = LimitSection(
-    entry_bytes=262_144, entries_per_operator=20_000, corrections_per_operator=2
-)
+LIMITS = LimitSection(entry_bytes=262_144, entries_per_operator=20_000, corrections_per_operator=2)
 TESTS = TestSection(flood_bound_log2=50, plaintexts=(0, 1, 2, 3), decrypt_openings=64)
 DRILL_TESTS = TestSection(flood_bound_log2=8, plaintexts=(1, 2), decrypt_openings=1)
 NO_TESTS = TestSection(flood_bound_log2=50, plaintexts=(), decrypt_openings=0)
@@ -60,8 +59,11 @@ def sandbox_plan(
     waiting_seconds: float,
     seed: SetupSeed | None = None,
     drill: bool = False,
+    deputies: int = 0,
 ) -> SandboxParties:
     """Make and sign the plan of a sandbox; only that of a drill may have the set of drills.
+
+    With a seed the deputies' keys come from it too.
 
     Raises:
         CeremonyError: RF-PLAN-001 to RF-PLAN-003 or RF-PLAN-014 if there can be no such ceremony.
@@ -70,10 +72,10 @@ def sandbox_plan(
     cut = cut_of(chosen)
     check_size(operators, threshold)
     names = tuple(f"op-{index:02d}" for index in range(1, operators + 1))
-    seeds = {} if seed is None else {name: seed.party(name) for name in (*names, COORDINATOR)}
+    hosts = (COORDINATOR, *(f"deputy-{number}" for number in range(1, deputies + 1)))
+    seeds = {} if seed is None else {name: seed.party(name) for name in (*names, *hosts)}
     identities = {
-        name: seeds[name].identity() if seeds else create_identity()
-        for name in (*names, COORDINATOR)
+        name: seeds[name].identity() if seeds else create_identity() for name in (*names, *hosts)
     }
     document = PlanDocument(
         version=1,
@@ -95,6 +97,10 @@ def sandbox_plan(
                 index=index, name=name, identity_key=public_key_of(identities[name]).hex()
             )
             for index, name in enumerate(names, 1)
+        ),
+        deputies=tuple(
+            DeputySection(name=name, identity_key=public_key_of(identities[name]).hex())
+            for name in hosts[1:]
         ),
     )
     return SandboxParties(sign_plan(document, identities), identities, seeds)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from infra.board.vault import FileVault
 from infra.homes import CeremonyFolder
 from infra.plan.keys import SetupSeed, write_identity, write_setup_seed
 from infra.plan.sandbox import sandbox_plan
@@ -98,6 +99,8 @@ def _made(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
             if home.name in parties.seeds:
                 write_setup_seed(home.vault, parties.seeds[home.name])
             write_signed_plan(home.path, parties.signed)
+        for name in names:
+            FileVault(making.operator(name).witness_file).create()
         write_signed_plan(making.root, parties.signed)
     return folder, plan
 

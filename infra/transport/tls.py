@@ -39,6 +39,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infra.transport.refusal import foreign_certificate, missing_certificate, refusal
+from mpc_core.protocol.plan import COORDINATOR
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,9 +52,6 @@ if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
 
 __all__ = ["COORDINATOR", "Identity", "Members", "PinnedContext", "PinnedSocket"]
-
-COORDINATOR = "coordinator"
-"""The name under which the coordinator's key of the plan speaks."""
 
 _LIFE = timedelta(days=7)
 _SKEW = timedelta(days=1)
@@ -77,9 +75,9 @@ class Members:
 
     @classmethod
     def of_plan(cls, plan: Plan) -> Members:
-        """Return the operators of a plan and its coordinator."""
+        """Return the operators of a plan, its coordinator, and the deputies of that."""
         keys = {operator.name: operator.identity_key for operator in plan.operators}
-        return cls(plan.ceremony_id, {**keys, COORDINATOR: plan.coordinator_key})
+        return cls(plan.ceremony_id, keys | plan.hosts)
 
     def host_name(self, name: str) -> str:
         """Return the name that a member's certificate carries: valid in this ceremony only."""

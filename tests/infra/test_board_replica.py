@@ -16,10 +16,19 @@ from infra.board.notes import (
     sign_head,
 )
 from infra.board.replica import Replica
-from infra.board.witness import FileVault, Witness
+from infra.board.vault import FileVault, WitnessState
+from infra.board.witness import Witness
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.merkle import leaf_hash, root
-from tests.support.board import board_plan, closing, key_of, signed
+from tests.support.board import (
+    board_plan,
+    closing,
+    key_of,
+    move_request,
+    opening_of,
+    signed,
+    vault_at,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +84,7 @@ def witness_at(folder: Path, entries: list[bytes] = ()) -> Witness:
     """Operator 1 as it starts with what its folder holds, after the host sent these entries."""
     replica = Replica(PLAN, LogFile(folder / "log"))
     replica.receive(replica.held, entries)
-    return Witness(replica, 1, key_of(1), FileVault(folder / "witness"))
+    return Witness(replica, 1, key_of(1), vault_at(folder / "witness"))
 
 
 def test_a_head_over_the_bytes_held_is_signed(tmp_path):
@@ -170,6 +179,9 @@ def test_the_head_is_in_the_vault_and_its_bytes_on_disk_before_the_signature_lea
     steps = []
 
     class Vault(FileVault):
+        def load(self):
+            return WitnessState()
+
         def save(self, state):
             steps.append(("save", state.signed))
 
@@ -187,6 +199,9 @@ def test_the_head_is_in_the_vault_and_its_bytes_on_disk_before_the_signature_lea
 
 def test_a_vault_that_cannot_be_written_means_no_signature(tmp_path):
     class Full(FileVault):
+        def load(self):
+            return WitnessState()
+
         def save(self, state):
             raise CeremonyError("RF-DISK-001", "the disk is full")
 
@@ -201,7 +216,27 @@ def test_a_damaged_vault_means_no_signature(tmp_path):
     witness_at(tmp_path, log).sign_head(head_of(log))
     path = tmp_path / "witness"
     path.write_bytes(path.read_bytes()[:-1])
-    assert refusal(lambda: witness_at(tmp_path)) == "RF-LOG-027"
+    again = witness_at(tmp_path)
+    assert again.is_lost
+    assert refusal(lambda: again.sign_head(head_of(log))) == "RF-LOG-027"
+
+
+def test_a_vault_without_its_record_means_no_signature_until_the_operator_is_readmitted(tmp_path):
+    log = log_of(1, 2, 3)
+    witness_at(tmp_path, log).sign_head(head_of(log))
+    (tmp_path / "witness").unlink()
+    again = Witness(replica_with(log), 1, key_of(1), FileVault(tmp_path / "witness"))
+    covering = checkpoint_of(log[:2], signers=(2, 3, 4), certifiers=(2, 3, 4))
+    for act in (
+        lambda: again.sign_head(head_of(log)),
+        lambda: again.sign_certificate(covering),
+        lambda: again.move(move_request(PLAN, 1)),
+        lambda: again.open(opening_of(PLAN, 1, covering)),
+    ):
+        assert refusal(act) == "RF-LOG-027"
+    again.readmit(0, covering)
+    assert refusal(lambda: again.sign_head(head_of(log[:1]))) == "RF-LOG-021"
+    assert again.sign_head(head_of(log)) == sign_head(PLAN, head_of(log), 1, key_of(1))
 
 
 def test_a_certificate_needs_a_certified_head(tmp_path):

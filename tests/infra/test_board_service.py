@@ -14,12 +14,12 @@ from infra.board.messages import SyncAnswer, SyncRequest, Vote, read_message
 from infra.board.notes import Head, sign_head
 from infra.board.replica import Replica
 from infra.board.service import Board, routes
-from infra.board.witness import FileVault, Witness
+from infra.board.witness import Witness
 from infra.transport.client import PeerClient
 from infra.transport.outbox import make_app, serve
 from infra.transport.tls import COORDINATOR, Identity, Members
 from mpc_core.protocol.errors import CeremonyError
-from tests.support.board import board_plan, closing, key_of, signed
+from tests.support.board import board_plan, closing, key_of, signed, vault_at
 
 PLAN = board_plan()
 
@@ -53,7 +53,7 @@ class House:
         home = self.folder / f"op-{index:02d}"
         home.mkdir(exist_ok=True)
         replica = Replica(self.plan, LogFile(home / "log"))
-        witness = Witness(replica, index, key_of(index), FileVault(home / "witness"))
+        witness = Witness(replica, index, key_of(index), vault_at(home / "witness"))
         loop = WitnessLoop(replica, transport or self.transport(index), witness)
         self.replicas[index] = replica
         self.tasks[index] = asyncio.create_task(loop.run())
@@ -114,7 +114,7 @@ async def test_without_a_quorum_nothing_counts_and_with_it_everything_goes_on(tm
     async with house_of(tmp_path, 1, 2) as house:
         await house.board.submit(signed(1, PLAN))
         await house.board.submit(signed(2, PLAN))
-        await house.board_until(lambda board: len(board._heads) == 2)
+        await house.board_until(lambda board: len(board.host.heads) == 2)
         assert house.board.checkpoint is None
         house.start(4)
         await house.covered(2, 1, 2, 4)
@@ -137,7 +137,7 @@ async def test_an_operator_that_crashes_between_head_and_certificate_locks_nothi
 
         await house.board.submit(signed(1, PLAN))
         house.start(3, Crashing())
-        await house.board_until(lambda board: len(board._certificates) == 2)
+        await house.board_until(lambda board: len(board.host.certificates) == 2)
         assert house.board.checkpoint is None
         house.start(4)
         await house.covered(1, 1, 2, 4)
@@ -154,7 +154,7 @@ async def test_a_host_that_restarts_between_loses_nothing(tmp_path):
         await house.covered(1, 1, 2, 3)
         await house.stop(2, 3)
         await house.board.submit(signed(2, PLAN))
-        await house.board_until(lambda board: 1 in board._heads)
+        await house.board_until(lambda board: 1 in board.host.heads)
         await house.stop(1)
         house.log.close()
         house.open()
@@ -236,7 +236,7 @@ async def test_a_fork_gets_no_signature_and_is_reported(tmp_path):
 
 async def test_a_host_that_withholds_an_entry_gets_no_signature(tmp_path):
     replica = Replica(PLAN, MemoryCopy())
-    witness = Witness(replica, 1, key_of(1), FileVault(tmp_path / "witness"))
+    witness = Witness(replica, 1, key_of(1), vault_at(tmp_path / "witness"))
     loop = WitnessLoop(replica, None, witness)
     with pytest.raises(CeremonyError, match="RF-LOG-022"):
         loop.digest(SyncAnswer(0, (), Head(0, 1, bytes(32))))
@@ -245,7 +245,7 @@ async def test_a_host_that_withholds_an_entry_gets_no_signature(tmp_path):
 
 
 async def test_a_log_longer_than_one_answer_arrives_in_several(tmp_path, monkeypatch):
-    monkeypatch.setattr("infra.board.service.ANSWER_BYTES", 1000)
+    monkeypatch.setattr("infra.board.host.ANSWER_BYTES", 1000)
     async with house_of(tmp_path) as house:
         for number in range(50):
             await house.board.submit(signed(number, PLAN))
@@ -269,7 +269,7 @@ async def test_the_host_counts_no_invalid_signature(tmp_path):
         ):
             with pytest.raises(CeremonyError, match="RF-LOG-028"):
                 await house.board.sync(member, SyncRequest(0, 1, 0, Vote(1, signature)))
-        assert house.board._heads == {}
+        assert house.board.host.heads == {}
 
 
 async def test_a_host_that_lost_entries_or_is_of_another_epoch_is_noticed(tmp_path):

@@ -20,6 +20,7 @@ from infra.plan import (
     write_identity,
     write_signed_plan,
 )
+from infra.plan.document import DeputySection
 from infra.plan.keys import SETUP_SEED, write_setup_seed
 from infra.plan.sandbox import TESTS, sandbox_plan
 from infra.plan.signing import verify_signed_plan
@@ -326,3 +327,37 @@ def test_a_plan_that_names_a_seed_needs_one_and_another_plan_needs_none(tmp_path
     (tmp_path / SETUP_SEED).write_bytes(b"short")
     with pytest.raises(CeremonyError, match="RF-PLAN-011"):
         load_setup_seed(tmp_path, PARTIES.signed.plan)
+
+
+def test_a_plan_may_name_deputies_who_sign_it_too():
+    deputy = create_identity()
+    named = parse_plan(PARTIES.signed.toml).model_copy(
+        update={
+            "deputies": (DeputySection(name="deputy-1", identity_key=public_key_of(deputy).hex()),)
+        }
+    )
+    signed = sign_plan(named, {**PARTIES.identities, "deputy-1": deputy})
+    assert parse_plan(signed.toml) == named
+    assert signed.plan.hosts == {
+        COORDINATOR: public_key_of(PARTIES.identities[COORDINATOR]),
+        "deputy-1": public_key_of(deputy),
+    }
+    unsigned = b"".join(signed.signatures.splitlines(keepends=True)[:-1])
+    with pytest.raises(CeremonyError, match="deputy-1"):
+        verify_signed_plan(signed.toml, unsigned)
+
+
+@pytest.mark.parametrize("name", ["op-01", COORDINATOR])
+def test_a_deputy_is_nobody_else(name):
+    section = DeputySection(name=name, identity_key="ab" * 32)
+    document = parse_plan(PARTIES.signed.toml).model_copy(update={"deputies": (section,)})
+    _refusal(render_plan(document), "RF-PLAN-004")
+
+
+def test_a_sandbox_has_as_many_deputies_as_asked_for():
+    parties = _parties(deputies=2)
+    names = [deputy.name for deputy in parties.signed.plan.deputies]
+    assert names == ["deputy-1", "deputy-2"]
+    for deputy in parties.signed.plan.deputies:
+        assert public_key_of(parties.identities[deputy.name]) == deputy.identity_key
+    assert PARTIES.signed.plan.deputies == ()

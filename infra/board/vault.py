@@ -1,0 +1,89 @@
+"""What an operator must remember to stay honest, in storage that is not rolled back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from infra.board import strict
+
+# The types of fields are looked up when the state is read, so these are needed at run time.
+from infra.board.notes import Checkpoint, Head  # noqa: TC001
+from infra.files import SECRET_FILE, disk_errors, write_atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FileVault", "Start", "WitnessState", "WitnessVault"]
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The head with which an epoch began; None for the empty log."""
+
+    head: Head | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessState:
+    """What an operator must remember.
+
+    Attributes:
+        epoch: the newest epoch that it signed a move statement for, or that it entered.
+        host: who hosts that epoch; "" for the coordinator in epoch 0.
+        signed: the last head that it signed in that epoch.
+        certified: the highest certificate that it holds, of any epoch.
+        start: with what that epoch began; None while n-t operators have not opened it.
+        left: the epoch before it, in which nothing is signed any more.
+    """
+
+    epoch: int = 0
+    host: str = ""
+    signed: Head | None = None
+    certified: Checkpoint | None = None
+    start: Start | None = Start()
+    left: int = 0
+
+
+class WitnessVault(Protocol):
+    """Durable storage that is not rolled back."""
+
+    def load(self) -> WitnessState | None:
+        """Return the state saved last, or None if that is gone."""
+        ...
+
+    def save(self, state: WitnessState) -> None:
+        """Return when the state survives a power failure."""
+        ...
+
+
+class FileVault:
+    """The state in a file of the operator's vault."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def create(self) -> None:
+        """Write the state of an operator that has never signed; only who makes its home may."""
+        self.save(WitnessState())
+
+    def load(self) -> WitnessState | None:
+        """Return the state saved last, or None if the file is gone or damaged."""
+        with disk_errors(self._path):
+            try:
+                data = self._path.read_bytes()
+            except FileNotFoundError:
+                return None
+        try:
+            return strict.decode(WitnessState, data)
+        except strict.Malformed as error:
+            _log.warning("the record of what was signed is damaged", reason=str(error))
+            return None
+
+    def save(self, state: WitnessState) -> None:
+        """Replace the file; return when it is durable."""
+        write_atomic(self._path, strict.encode(state), SECRET_FILE)
