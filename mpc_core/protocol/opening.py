@@ -142,14 +142,23 @@ class Opening:
         turn.answers[author] = entry.values
 
     def post_service(self, author: int, operator: int, *, serves: bool) -> None:
-        """Take an operator's word about being served a vector; t+1 of them settle it."""
+        """Take an operator's word about being served a vector; its last one counts.
+
+        Who is served by t+1 operators' word serves, whatever others say: one of them is honest.
+        """
         require(author != operator, "nobody speaks of itself")
         require(operator in self.roots, "that operator has posted no root")
         said = self.services.setdefault(operator, {})
-        require(said.get(author, True) != serves, "the author has said so")
+        require(said.get(author) is not serves, "the author has said so")
+        contradicts = author in said or operator in self.unserving
+        require(contradicts or not serves, "nobody says that it does not serve")
         said[author] = serves
-        if sum(word == serves for word in said.values()) > self.quorum.threshold:
-            (self.unserving.discard if serves else self.unserving.add)(operator)
+        served = sum(said.values())
+        refused = len(said) - served
+        if refused > self.quorum.threshold >= served:
+            self.unserving.add(operator)
+        else:
+            self.unserving.discard(operator)
 
     def check_contradiction(self, number: int, named: Sequence[LogEntry], members: Members) -> None:
         """Void a blame entry unless these answers of a round lie on no polynomial."""
@@ -318,6 +327,14 @@ class Opening:
         decoded = None if self.held is None else self.rounds[self.held].decoded
         lives = self.state not in (BatchState.MISFIT, BatchState.DEAD)
         return decoded.root if decoded is not None and lives else None
+
+    @property
+    def held_root(self) -> bytes:
+        """Root of the value that held last, also when the batch is dead by now."""
+        decoded = None if self.held is None else self.rounds[self.held].decoded
+        require(decoded is not None, "the batch was never opened")
+        assert decoded is not None
+        return decoded.root
 
     @property
     def current(self) -> Round | None:

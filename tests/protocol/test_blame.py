@@ -296,3 +296,28 @@ def test_a_vector_that_t_plus_1_operators_do_not_get_is_not_opened_from(ledger):
     for author in (1, 3):
         assert ledger.post(author, Served(*batch, LIAR)) is None
     assert ledger.post(1, ledger.decoded(N0, operators=(1, 2, 3))) is None
+
+
+def test_whoever_is_served_may_say_so_first(ledger):
+    """Otherwise t liars and one bad line would keep a vector out that everybody else gets."""
+    ledger.share(N0)
+    batch = ledger.context(N0)
+    assert ledger.post(3, Served(*batch, 1)) == "nobody says that it does not serve"
+    for author in (LIAR, 3):
+        assert ledger.post(author, Unserved(*batch, 1)) is None
+    assert ledger.state.opening(N0).unserving == {1}
+    for author in (4, 3):
+        assert ledger.post(author, Served(*batch, 1)) is None
+    assert ledger.state.opening(N0).unserving == set()
+
+
+def test_nobody_is_barred_again_by_whoever_changes_its_word(ledger):
+    ledger.share(N0)
+    batch = ledger.context(N0)
+    for author, said in ((LIAR, Unserved), (3, Unserved), (4, Served)):
+        assert ledger.post(author, said(*batch, 1)) is None
+    assert ledger.state.opening(N0).unserving == {1}
+    assert ledger.post(3, Served(*batch, 1)) is None
+    for said in (Served, Unserved):
+        assert ledger.post(LIAR, said(*batch, 1)) is None
+        assert ledger.state.opening(N0).unserving == set()
