@@ -51,7 +51,9 @@ _MOST_PIECES = 512
 _COMPARED = 64 * 1024
 
 
-def write_atomic(path: Path, data: bytes, mode: int = PUBLIC_FILE, *, durable: bool = True) -> None:
+def write_atomic(
+    path: Path, data: bytes, mode: int = PUBLIC_FILE, *, durable: bool = True, head: bytes = b""
+) -> None:
     """Replace `path` by `data` so that a crash leaves either the old or the new content.
 
     Args:
@@ -59,6 +61,7 @@ def write_atomic(path: Path, data: bytes, mode: int = PUBLIC_FILE, *, durable: b
         data: the whole content.
         mode: permission bits of the file, exactly (the umask does not apply).
         durable: whether the content must survive a power loss, not only a killed process.
+        head: what stands before the content.
 
     Raises:
         CeremonyError: RF-DISK-001 if the disk is full, RF-DISK-002 if it cannot be written.
@@ -67,12 +70,13 @@ def write_atomic(path: Path, data: bytes, mode: int = PUBLIC_FILE, *, durable: b
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         temporary = Path(name)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            try:
                 os.fchmod(descriptor, mode)
-                file.write(data)
-                file.flush()
+                append(descriptor, [head, data])
                 if durable:
                     os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
             temporary.replace(path)
         except BaseException:
             with suppress(FileNotFoundError):

@@ -306,8 +306,9 @@ def _locked(path: Path, what: str) -> Iterator[None]:
                 next_step="wait for that process or stop it, then start this command again",
                 runbook="resume",
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with disk_errors(path):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

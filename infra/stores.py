@@ -1,9 +1,14 @@
-"""An operator's durable stores: named byte strings in `vault/` and `work/`, and its blobs."""
+"""An operator's durable stores: named byte strings in `vault/` and `work/`, and its blobs.
+
+Nothing damaged is ever used: what is read is compared with a digest first, and what does not fit
+counts as lost. It is computed or fetched again then, as after the loss of a disk.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -19,6 +24,7 @@ from infra.files import (
     sync_directory,
     write_atomic,
 )
+from infra.guarded import read_guarded, write_guarded, write_unguarded
 from infra.leaves import LeafHasher
 from infra.transport.fetch import fetch_blob
 from mpc_core.protocol.errors import CeremonyError
@@ -38,7 +44,11 @@ _STAGED = ".staged-"
 
 
 class FileStore:
-    """Named byte strings as files of one folder, each written atomically and durably."""
+    """Named byte strings as files of one folder, each written atomically and durably.
+
+    A digest stands before what must survive a power loss. What need not is cheap to make again and
+    authenticates itself: shares are encrypted, known values carry a digest of their own.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Keep everything below `folder`, which is made when it is missing."""
@@ -51,18 +61,21 @@ class FileStore:
         return self._folder.joinpath(*parts)
 
     def read(self, name: str) -> bytes | None:
-        """Return what is stored, or None."""
+        """Return what is stored, or None; what is damaged is destroyed and counts as lost."""
         path = self._path(name)
-        if not path.exists():
-            return None
-        with disk_errors(path):
-            return path.read_bytes()
+        data = read_guarded(path)
+        if data is None and path.exists():
+            self._destroy(path)
+        return data
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
         """Store or replace; what can be made again need not survive a power loss."""
         path = self._path(name)
         make_directory(path.parent)
-        write_atomic(path, data, SECRET_FILE, durable=durable)
+        if durable:
+            write_guarded(path, data)
+        else:
+            write_unguarded(path, data)
 
     def take(self, other: Self, name: str) -> None:
         """Move what another store keeps under a name here, durably.
@@ -95,7 +108,7 @@ class FileStore:
             self._destroy(path)
 
     def _destroy(self, path: Path) -> None:
-        with disk_errors(path):
+        with disk_errors(path), suppress(FileNotFoundError):
             with path.open("r+b") as file:
                 file.write(bytes(path.stat().st_size))
                 file.flush()

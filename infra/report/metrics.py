@@ -18,7 +18,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.files import write_atomic
+import structlog
+
+from infra.guarded import read_guarded, write_guarded
+from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +33,8 @@ __all__ = [
     "peak_memory_bytes",
     "read_metrics",
 ]
+
+_log = structlog.get_logger()
 
 VERSION = 1
 STAGE_NAME = re.compile("[A-Za-z][A-Za-z0-9-]{0,31}")
@@ -113,9 +118,10 @@ def peak_memory_bytes() -> int:
 def read_metrics(path: Path, name: str) -> PartyMetrics:
     """Return what a party saved, with `lost` set if the file is damaged or of another version."""
     try:
-        return _decode(json.loads(path.read_bytes()), name)
-    except FileNotFoundError:
-        return PartyMetrics(name)
+        kept = read_guarded(path)
+        if kept is None:
+            return PartyMetrics(name, lost=path.exists())
+        return _decode(json.loads(kept), name)
     except (ValueError, TypeError, KeyError, AttributeError):
         return PartyMetrics(name, lost=True)
 
@@ -150,14 +156,20 @@ class MetricsRecorder:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Charge wall and CPU time of what happens inside to a stage, and save the account."""
+        """Charge wall and CPU time of what happens inside to a stage, and save the account.
+
+        A disk that is full gets the account later: what was done is done.
+        """
         started = self._thread_clock()
         self._enter(name)
         try:
             yield
         finally:
             self._leave(name, self._thread_clock() - started)
-            self.save()
+            try:
+                self.save()
+            except CeremonyError as refusal:
+                _log.warning("the account is not saved", reason=str(refusal))
 
     def sent(self, stage: str, count: int) -> None:
         """Charge bytes that went out to a stage."""
@@ -192,7 +204,7 @@ class MetricsRecorder:
         """
         with self._saving:
             data = json.dumps({"version": VERSION, **asdict(self.totals())}, indent=1)
-            write_atomic(self._path, data.encode(), durable=False)
+            write_guarded(self._path, data.encode(), durable=False)
 
     def _enter(self, name: str) -> None:
         _check_name(name)

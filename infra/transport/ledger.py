@@ -7,7 +7,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from infra.files import write_atomic
+import structlog
+
+from infra.guarded import read_guarded, write_guarded
+from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SentLedger"]
 
 _SAVE_SECONDS = 1.0
+_log = structlog.get_logger()
 
 
 class SentLedger:
@@ -26,15 +30,16 @@ class SentLedger:
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """Go on from the counts in `path`, or start at zero."""
+        """Go on from the counts in `path`; start at zero where there are none, or damaged ones."""
         self._path = path
         self._clock = clock
         self._guard = threading.Lock()
         self._sent: dict[str, dict[str, int]] = {}
         self._unsaved = False
         self._saved_at = clock()
-        if path.exists():
-            self._sent = json.loads(path.read_bytes())
+        kept = read_guarded(path)
+        if kept is not None:
+            self._sent = json.loads(kept)
 
     def add(self, requester: str, label: str, count: int) -> None:
         """Count bytes sent to a member under a label, of which there are a few."""
@@ -52,10 +57,15 @@ class SentLedger:
                 self._write()
 
     def _write(self) -> None:
+        """Keep the counts; a disk that is full gets them later."""
         encoded = json.dumps(self._sent, indent=2, sort_keys=True).encode()
-        write_atomic(self._path, encoded + b"\n", durable=False)
-        self._unsaved = False
         self._saved_at = self._clock()
+        try:
+            write_guarded(self._path, encoded + b"\n", durable=False)
+        except CeremonyError as refusal:
+            _log.warning("counts are not saved", reason=str(refusal))
+        else:
+            self._unsaved = False
 
     def totals(self) -> Mapping[str, Mapping[str, int]]:
         """Return a copy of all counts: label, requester, bytes."""
