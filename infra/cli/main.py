@@ -29,6 +29,8 @@ app = typer.Typer(
 )
 coordinator = typer.Typer(help="The process that hosts the log and gives the orders.")
 operator = typer.Typer(help="The process of one operator.")
+drill = typer.Typer(help="Ceremonies that go wrong on purpose.")
+app.add_typer(drill, name="drill", no_args_is_help=True)
 app.add_typer(coordinator, name="coordinator", no_args_is_help=True)
 app.add_typer(operator, name="operator", no_args_is_help=True)
 
@@ -296,6 +298,27 @@ def estimate(
             calibrate=calibrate,
         )
         raise typer.Exit(estimate_command(options, as_json=as_json))
+
+
+@drill.command("chaos")
+def drill_chaos(
+    *,
+    kills: Annotated[int, typer.Option(min=1, help="Disturbances, over as many ceremonies.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of the first ceremony; each next has the next.")] = 1,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Folder of the ceremonies; one that fails is kept.")
+    ] = Path("drills"),
+    patience: Annotated[
+        float, typer.Option(min=30, help="Seconds without a step after which one has failed.")
+    ] = 600,
+    as_json: AsJson = False,
+) -> None:
+    """Kill, stop, damage and fill up the processes of ceremonies at random moments."""
+    from infra.drill.chaos import ChaosOptions, chaos_command
+
+    with ending(as_json=as_json):
+        options = ChaosOptions(kills, seed, directory, patience_seconds=patience)
+        raise typer.Exit(chaos_command(options, as_json=as_json))
 
 
 def main() -> None:

@@ -1,0 +1,203 @@
+"""`ringforge drill chaos`: ceremonies of real processes in which everything fails now and then.
+
+All ceremonies are made from one setup seed, so each must end with the key set of the one that
+nobody disturbed, unless its log shows a burn; and `verify` must find nothing wrong with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import statistics
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from infra.board import export
+from infra.cli.ending import print_json
+from infra.drill.chaos_run import Outcome, Run, StuckError
+from infra.drill.chaos_schedule import draw_schedule
+from infra.drill.chaos_site import Site
+from infra.drill.chaos_table import rows, table
+from infra.plan import load_signed_plan
+from infra.sandbox.options import SandboxOptions, open_ceremony
+from infra.sandbox.stopping import signals_as_interrupt
+from infra.sandbox.warm import cache_folder, warm_kernels
+from infra.verify import Outcome as Found
+from infra.verify import verify
+from mpc_core.protocol.entries import Blame, Correction
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from infra.drill.chaos_run import Happened
+    from infra.drill.chaos_schedule import Disturbance
+    from infra.homes import CeremonyFolder
+
+__all__ = ["ChaosOptions", "ChaosResult", "chaos_command", "run_chaos"]
+
+SETUP_SEED = "c4a05c4a05c4a05c"
+"""From which all secrets of all these ceremonies follow."""
+
+POINTS = 36
+"""Steps and batches of a ceremony of the set `test`: 4 of the keys, 30 batches, the seal."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChaosOptions:
+    """What a person asks of a drill.
+
+    Attributes:
+        kills: number of disturbances after which no further ceremony begins.
+        seed: of the first ceremony; the next one has the next number.
+        directory: where the ceremonies are; those that end well are removed.
+        waiting_seconds: before an operator may be written off.
+        patience_seconds: how long a ceremony may make no step.
+    """
+
+    kills: int
+    seed: int
+    directory: Path
+    waiting_seconds: float = 60.0
+    patience_seconds: float = 600.0
+
+
+@dataclass(slots=True)
+class ChaosResult:
+    """What a drill has seen.
+
+    Attributes:
+        batch_seconds: median time between two batches of the undisturbed ceremony.
+        happened: all disturbances.
+        ended: processes that ended by themselves, with the reason.
+        ceremonies: number of disturbed ceremonies, all of which ended well.
+    """
+
+    batch_seconds: float
+    happened: list[Happened] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    ceremonies: int = 0
+
+
+def chaos_command(options: ChaosOptions, *, as_json: bool) -> int:
+    """Run a drill and show what came of it; return the exit code."""
+    with signals_as_interrupt():
+        result = run_chaos(options, lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
+    if as_json:
+        found = rows(result.happened, result.batch_seconds)
+        print_json({"event": "drill", "ceremonies": result.ceremonies, "rows": found})
+    else:
+        print(table(result.happened, result.batch_seconds))  # noqa: T201 - the result
+        print(  # noqa: T201
+            f"{len(result.happened)} disturbances in {result.ceremonies} ceremonies, seeds "
+            f"{options.seed} to {options.seed + result.ceremonies - 1}; every key set is that of "
+            f"the undisturbed ceremony; {len(result.ended)} processes ended by themselves"
+        )
+    return 0
+
+
+def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> ChaosResult:
+    """Disturb ceremony after ceremony, and check what comes of each.
+
+    Args:
+        options: how much.
+        say: takes lines of progress.
+
+    Raises:
+        CeremonyError: RF-DRILL-001 if a ceremony makes no step any more, RF-DRILL-002 if it ends
+            with another key set or verdict; its folder is kept.
+    """
+    warm_kernels(cache_folder(), say)
+    say("a ceremony that nobody disturbs ...")
+    calm, outcome = _ceremony(options, "undisturbed", (), say)
+    _require_verdict(calm, options.seed)
+    reference = _key_files(calm)
+    result = ChaosResult(_batch_seconds(outcome.steps))
+    seconds = outcome.steps[-1] - outcome.steps[0]
+    say(f"it took {seconds:.0f} s, a batch {result.batch_seconds:.2f} s")
+    for seed in itertools.count(options.seed):
+        if len(result.happened) >= options.kills:
+            break
+        say(f"ceremony with seed {seed}, {len(result.happened)} disturbances so far")
+        operators = tuple(operator.name for operator in load_signed_plan(calm.root).plan.operators)
+        schedule = draw_schedule(seed, operators, 1, POINTS)
+        folder, outcome = _ceremony(options, f"seed-{seed}", schedule, say)
+        _require_verdict(folder, seed)
+        if not _burnt(folder):
+            _require_key_set(folder, reference, seed)
+        shutil.rmtree(folder.root)
+        result.happened += outcome.happened
+        result.ended += outcome.ended
+        result.ceremonies += 1
+    shutil.rmtree(calm.root)
+    return result
+
+
+def _ceremony(
+    options: ChaosOptions, name: str, schedule: Sequence[Disturbance], say: Callable[[str], None]
+) -> tuple[CeremonyFolder, Outcome]:
+    folder, plan = open_ceremony(
+        SandboxOptions(
+            directory=options.directory,
+            identifier=name,
+            waiting_seconds=options.waiting_seconds,
+            setup_seed=SETUP_SEED,
+        )
+    )
+    with folder.locked(), Site(folder, plan) as site:
+        try:
+            return folder, Run(site, schedule, say, options.patience_seconds).run()
+        except StuckError as error:
+            raise CeremonyError(
+                "RF-DRILL-001",
+                "a disturbed ceremony makes no step any more",
+                expected="a ceremony that goes on once everything runs again",
+                found=str(error),
+                effect=f"the drill ends; its folder is kept: {folder.root}",
+                next_step=f"read the process logs there; {_replay(name.removeprefix('seed-'))}",
+                runbook="drills",
+            ) from error
+
+
+def _require_verdict(folder: CeremonyFolder, seed: int) -> None:
+    verdict = verify(folder.root)
+    if verdict.outcome is not Found.OK:
+        wrong = "; ".join(str(error) for error in verdict.errors)
+        raise _differs(folder, seed, "nothing wrong, as of the undisturbed ceremony", wrong)
+
+
+def _burnt(folder: CeremonyFolder) -> bool:
+    """Tell whether a batch was burnt: its second attempt gives another key set."""
+    log = export.read(folder.transcript, load_signed_plan(folder.root).plan)
+    return any(isinstance(each.entry, (Blame, Correction)) for each in log.entries)
+
+
+def _require_key_set(folder: CeremonyFolder, reference: dict[str, bytes], seed: int) -> None:
+    if _key_files(folder) != reference:
+        raise _differs(folder, seed, "the key set of the undisturbed ceremony", "another one")
+
+
+def _differs(folder: CeremonyFolder, seed: int, expected: str, found: str) -> CeremonyError:
+    return CeremonyError(
+        "RF-DRILL-002",
+        "a disturbed ceremony did not end like the undisturbed one",
+        expected=expected,
+        found=found,
+        effect=f"the drill ends; its folder is kept: {folder.root}",
+        next_step=f"read the process logs there; {_replay(str(seed))}",
+        runbook="drills",
+    )
+
+
+def _replay(seed: str) -> str:
+    return f"again: ringforge drill chaos --kills 1 --seed {seed}"
+
+
+def _key_files(folder: CeremonyFolder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.keyset.iterdir()}
+
+
+def _batch_seconds(steps: Sequence[float]) -> float:
+    return statistics.median(after - before for before, after in itertools.pairwise(steps))
