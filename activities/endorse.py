@@ -60,7 +60,7 @@ class Endorser:
         if due.since < 0:
             return ""
         waited = self.operator.log.seconds_since_covered(due.since)
-        allowed = self.operator.plan.deadlines.step_seconds * due.factor
+        allowed = due.seconds(self.operator.plan.deadlines)
         return (
             "" if waited >= allowed else f"the deadline runs for another {allowed - waited:.1f} s"
         )

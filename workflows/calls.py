@@ -67,10 +67,6 @@ class Calls:
             retry_policy=_UNTIL_ANSWERED,
         )
 
-    async def everyone(self, order: StepOrder, operators: list[int]) -> None:
-        """Run one step at these operators and wait for all of them."""
-        await asyncio.gather(*(self.compute(index, "step", order) for index in operators))
-
     async def endorsement(self, index: int, draft: Draft) -> Endorsement:
         """Ask one operator to endorse a statement; an absent operator is a refusal, not a wait."""
         try:

@@ -33,8 +33,7 @@ def is_overdue(
     due = due_statement(state, kind, subject)
     if not isinstance(due, Due):
         return False
-    step = state.plan.deadlines.step_seconds
-    return due.since < 0 or covered(due.since) >= step * due.factor
+    return due.since < 0 or covered(due.since) >= due.seconds(state.plan.deadlines)
 
 
 def batch_view(state: CeremonyState, key: BatchKey, covered: Callable[[int], float]) -> BatchView:
@@ -65,6 +64,8 @@ def setup_view(state: CeremonyState, covered: Callable[[int], float]) -> SetupVi
         SetupPhase.CONTRIBUTIONS: f"contributions/{setup.closed}",
         SetupPhase.COMPLAINTS: "complaints",
     }.get(setup.phase, "")
+    if setup.phase is SetupPhase.KEM_KEYS and is_overdue(state, "close", "kem-keys", covered):
+        slot = "kem-keys"
     ready = isinstance(due_statement(state, "setup-seal", ""), Due)
     silent = [
         operator

@@ -1,7 +1,13 @@
 """The PRSS key setup along the log (PROTOCOL.md, "PRSS keys"); its rules are in `setup`.
 
-Phases: KEM keys of everybody; contributions, in as many rounds as sets need; complaints, until
-their close fixes all keys; acknowledgements, until the setup is sealed.
+Phases: KEM keys, until everybody has one or their close; contributions, in as many rounds as sets
+need; complaints, until their close fixes all keys; acknowledgements, until the setup is sealed.
+
+- Nothing is sealed to who has no KEM key when contributions begin, and its complaints are void.
+  Like everybody whose key is broken it gets the strings from other members of its sets.
+- "Examined" means: I hold every string that counts, of all my sets. Complaints are closed once n-t
+  operators have said so. Every set then has an honest member among them, from which the others get
+  what they lack.
 """
 
 from __future__ import annotations
@@ -58,13 +64,13 @@ class KeySetup:
 
     Attributes:
         quorum: n and t.
-        kem_keys: first KEM key of every operator: the contributions are sealed to these.
-        changed_keys: latest KEM key of who changed its key after the contributions began.
+        kem_keys: KEM keys posted in time: the contributions are sealed to these.
+        changed_keys: latest KEM key of who posted one after the contributions began.
         contributions: valid contributions by (operator, round).
         asked: the sets of every round begun.
         closed: number of closed rounds.
         complaints: valid (complainer, contributor).
-        examined: operators that have opened every contribution.
+        examined: operators that hold every string that counts.
         complaint_close: log position that fixes all keys, None before.
         acknowledgements: latest references by operator.
         sealed_at: log position of the setup seal, None before.
@@ -102,7 +108,7 @@ class KeySetup:
             asked=tuple(self.asked),
             closed=self.closed,
             complaints=frozenset(self.complaints),
-            rekeyed=frozenset(self.changed_keys),
+            rekeyed=frozenset(o for o in self.quorum.everyone if not self.can_open(o)),
         )
 
     # -- entries ----------------------------------------------------------------------------------
@@ -110,14 +116,22 @@ class KeySetup:
     def post_kem_key(self, author: int, entry: KemKey) -> None:
         """Take an operator's KEM key; once contributions began, a new one voids its complaints."""
         require(self.complaint_close is None, "all keys are fixed")
-        if self.contributions:
-            require(self.kem_keys[author] != entry.public_key, "the KEM key is not new")
+        if self.asked:
+            latest = self.changed_keys.get(author, self.kem_keys.get(author))
+            require(latest != entry.public_key, "the KEM key is not new")
             self.changed_keys[author] = entry.public_key
             return
         require(author not in self.kem_keys, "the author has posted a KEM key")
         self.kem_keys[author] = entry.public_key
         if len(self.kem_keys) == self.quorum.count:
             self.asked.append(access_sets(self.quorum))
+
+    def close_kem_keys(self, members: Members) -> frozenset[int]:
+        """Begin the contributions without those that have no KEM key; return who owed one."""
+        require(self.phase is SetupPhase.KEM_KEYS, "contributions have begun")
+        require(len(self.kem_keys) >= self.quorum.n_minus_t, "fewer than n-t KEM keys are here")
+        self.asked.append(access_sets(self.quorum))
+        return members.awaited - self.kem_keys.keys()
 
     def post_contribution(self, author: int, entry: Contribution) -> None:
         """Take an operator's contribution to all sets that the round asks it for, or nothing."""
@@ -128,10 +142,9 @@ class KeySetup:
         require(bool(sets), "this round does not ask the author")
         require(len(entry.commitments) == len(sets), "commitments do not match the sets asked")
         require(all(len(c) == HASH_BYTES for c in entry.commitments), "a commitment has 32 bytes")
-        peers = tuple(sorted({member for members in sets for member in members} - {author}))
         require(
-            tuple(peer for peer, _ in entry.ciphertexts) == peers,
-            "not one ciphertext for every peer, in order",
+            tuple(peer for peer, _ in entry.ciphertexts) == self.peers_of(author, sets),
+            "not one ciphertext for every peer with a KEM key, in order",
         )
         self.contributions[author, entry.round] = entry
 
@@ -153,7 +166,7 @@ class KeySetup:
         self._ask_again()
 
     def post_examined(self, author: int) -> None:
-        """Take an operator's word that it has opened every contribution."""
+        """Take an operator's word that it holds every string that counts, of all its sets."""
         require(self.phase is SetupPhase.COMPLAINTS, "contributions are not complete")
         require(author not in self.examined, "the author has examined the contributions")
         self.examined.add(author)
@@ -170,6 +183,10 @@ class KeySetup:
     def close_complaints(self, position: int) -> None:
         """Close the complaints: every key is fixed."""
         require(self.phase is SetupPhase.COMPLAINTS, "contributions are not complete")
+        require(
+            len(self.examined) >= self.quorum.n_minus_t,
+            "fewer than n-t operators have examined the contributions",
+        )
         self.complaint_close = position
 
     def post_acknowledgement(self, author: int, entry: Acknowledgement) -> None:
@@ -208,6 +225,20 @@ class KeySetup:
     def sets_asked(self, operator: int, round_number: int) -> tuple[AccessSet, ...]:
         """Return the sets for which a round that has begun asks this operator."""
         return sets_contributed_by(operator, self.quorum, round_number, self.asked[round_number])
+
+    def peers_of(self, contributor: int, sets: tuple[AccessSet, ...]) -> tuple[int, ...]:
+        """Return to whom a contribution to these sets is sealed, ascending."""
+        members = {member for each in sets for member in each}
+        return tuple(sorted(members & self.kem_keys.keys() - {contributor}))
+
+    def can_open(self, operator: int) -> bool:
+        """Tell whether an operator has the KEM key that contributions are sealed to, as it says."""
+        return operator not in self.changed_keys and (not self.asked or operator in self.kem_keys)
+
+    def says_it_cannot_open(self, operator: int) -> bool:
+        """Tell whether the log shows that an operator has to get strings from other members."""
+        complaints = sum(complainer == operator for complainer, _ in self.complaints)
+        return not self.can_open(operator) or complaints > self.quorum.threshold
 
     def owes_contribution(self, operator: int) -> bool:
         """Tell whether the open round asks this operator and it has not contributed."""

@@ -307,6 +307,8 @@ class CeremonyState:
             return
         if step == "contributions" and len(rest) == 1:
             owing = self._setup.close_contributions(_number(rest[0]), self._members)
+        elif slot == "kem-keys":
+            owing = self._setup.close_kem_keys(self._members)
         else:
             owing = self._close_in_batch(step, rest)
         self._members.absent |= owing

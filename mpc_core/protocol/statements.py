@@ -32,6 +32,7 @@ from mpc_core.protocol.setup import references_digest
 if TYPE_CHECKING:
     from mpc_core.protocol.members import Members
     from mpc_core.protocol.opening import Opening, Round
+    from mpc_core.protocol.plan import Deadlines
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Done", "Due", "NotYet", "current_summons", "due_statement", "overdue_slot"]
@@ -47,16 +48,18 @@ class Due:
         entry: the statement.
         since: log position from whose co-signed checkpoint the deadline runs, -1 for none.
         repetition: how often the step was repeated; deadlines double each time.
+        is_long: whether it is the plan's waiting time that has to pass, not the time of a step.
     """
 
     entry: Entry
     since: int = -1
     repetition: int = 0
+    is_long: bool = False
 
-    @property
-    def factor(self) -> int:
-        """By what the plan's deadline is multiplied."""
-        return 1 << min(self.repetition, 16)
+    def seconds(self, deadlines: Deadlines) -> float:
+        """Return how long the deadline is."""
+        unit = deadlines.waiting_seconds if self.is_long else deadlines.step_seconds
+        return unit * (1 << min(self.repetition, 16))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +129,8 @@ def overdue_slot(opening: Opening, members: Members) -> str:
 
 def _close(state: CeremonyState, slot: str) -> Verdicts:
     step, *rest = slot.split("/")
-    if step == "contributions":
-        return _close_contributions(state, int(rest[0]))
-    if step == "complaints":
-        return _close_complaints(state)
+    if step in ("kem-keys", "contributions", "complaints"):
+        return _close_in_setup(state, step, rest)
     opening = next((found for found in state.openings if found.context.hex() == rest[0]), None)
     if opening is None or overdue_slot(opening, state.members) != slot:
         return Done()
@@ -143,6 +144,23 @@ def _close(state: CeremonyState, slot: str) -> Verdicts:
         _answers_awaited(state, turn) if step == "answers" else _round_opened(state, opening, turn)
     )
     return Due(Close(slot, serial), since=since, repetition=turn.number + serial)
+
+
+def _close_in_setup(state: CeremonyState, step: str, rest: list[str]) -> Verdicts:
+    if step == "kem-keys":
+        return _close_kem_keys(state)
+    return _close_contributions(state, int(rest[0])) if rest else _close_complaints(state)
+
+
+def _close_kem_keys(state: CeremonyState) -> Verdicts:
+    """Processes take their time to start: who has no key is waited for as long as for a call."""
+    setup = state.setup
+    if setup.phase is not SetupPhase.KEM_KEYS:
+        return Done()
+    posted = sorted(_first_by_author(state, KemKey).values())
+    if len(posted) < state.quorum.n_minus_t:
+        return NotYet("fewer than n-t KEM keys are here")
+    return Due(Close("kem-keys"), since=posted[-1], is_long=True)
 
 
 def _close_contributions(state: CeremonyState, number: int) -> Verdicts:
@@ -162,18 +180,23 @@ def _close_complaints(state: CeremonyState) -> Verdicts:
         return Done()
     if setup.phase is not SetupPhase.COMPLAINTS:
         return NotYet("contributions are missing")
+    if len(setup.examined) < state.quorum.n_minus_t:
+        return NotYet("fewer than n-t operators have examined the contributions")
     waiting = not state.members.awaited <= setup.examined
     begun = max(state.closes(f"contributions/{setup.closed - 1}"), default=0)
     return Due(Close("complaints"), since=begun if waiting else -1)
 
 
 def _contributions_begun(state: CeremonyState, number: int) -> int:
-    """Return where a round of contributions began: with the last KEM key, or the close before.
+    """Return where a round of contributions began: with the KEM keys, or the close before.
 
     Only the first entry of an author counts: nobody can push a deadline back by posting again.
     """
     if number:
         return max(state.closes(f"contributions/{number - 1}"), default=0)
+    without = state.closes("kem-keys")
+    if without:
+        return without[0]
     return max(_first_by_author(state, KemKey).values(), default=0)
 
 

@@ -31,6 +31,7 @@ from mpc_core.protocol.setup import (
     sets_of,
     sets_to_replace,
 )
+from mpc_core.protocol.statements import Done, Due, NotYet, due_statement
 from tests.support.ledger import Ledger, digest
 
 SIZES = [Quorum(4, 1), Quorum(7, 2), Quorum(10, 3), Quorum(13, 4)]
@@ -204,6 +205,66 @@ def test_contributions_begin_when_every_kem_key_is_there():
     assert ledger.state.setup.phase is SetupPhase.CONTRIBUTIONS
 
 
+def test_who_has_no_kem_key_when_time_is_over_does_not_hold_up_the_others():
+    ledger = Ledger()
+    for i in (1, 2):
+        ledger.post(i, KemKey(digest("kem", i)))
+    assert ledger.close("kem-keys") == "fewer than n-t KEM keys are here"
+    ledger.post(3, KemKey(digest("kem", 3)))
+    assert ledger.close("kem-keys") is None
+    assert ledger.close("kem-keys") is not None
+    assert ledger.state.members.absent == {4}
+    assert ledger.state.setup.phase is SetupPhase.CONTRIBUTIONS
+    assert [peer for peer, _ in ledger.contribution(1).ciphertexts] == [2, 3]
+    assert [peer for peer, _ in ledger.contribution(4).ciphertexts] == [1, 2, 3]
+    ledger.contribute()
+    assert ledger.close("contributions/0") is None
+
+
+def test_to_who_comes_after_the_kem_keys_are_closed_nothing_is_sealed():
+    ledger = Ledger()
+    for i in (1, 2, 3):
+        ledger.post(i, KemKey(digest("kem", i)))
+    ledger.close("kem-keys")
+    assert ledger.post(4, KemKey(digest("kem", 4))) is None
+    assert ledger.post(4, KemKey(digest("kem", 4))) == "the KEM key is not new"
+    assert not ledger.state.setup.can_open(4)
+    ledger.contribute()
+    ledger.close("contributions/0")
+    assert ledger.post(4, Complaint(1)) is None
+    members = next(a for a in access_sets(ledger.quorum) if 4 in a and 1 in a)
+    assert not any(source.zeroed for source in ledger.state.setup.sources(members))
+
+
+def test_complaints_are_not_closed_before_n_minus_t_operators_hold_their_strings():
+    ledger = started()
+    ledger.contribute()
+    ledger.close("contributions/0")
+    ledger.examine(without=(3, 4))
+    reason = "fewer than n-t operators have examined the contributions"
+    assert ledger.close("complaints") == reason
+    assert due_statement(ledger.state, "close", "complaints") == NotYet(reason)
+    ledger.examine(without=(4,))
+    assert isinstance(due_statement(ledger.state, "close", "complaints"), Due)
+    assert ledger.close("complaints") is None
+
+
+def test_kem_keys_are_waited_for_as_long_as_a_call_takes():
+    ledger = Ledger()
+    for i in (1, 2):
+        ledger.post(i, KemKey(digest("kem", i)))
+    assert isinstance(due_statement(ledger.state, "close", "kem-keys"), NotYet)
+    ledger.post(3, KemKey(digest("kem", 3)))
+    due = due_statement(ledger.state, "close", "kem-keys")
+    assert due.since == 2
+    assert due.seconds(ledger.plan.deadlines) == ledger.plan.deadlines.waiting_seconds
+    ledger.post(3, KemKey(digest("kem", "again")))
+    assert due_statement(ledger.state, "close", "kem-keys") == due
+    ledger.state_by(due.entry)
+    assert due_statement(ledger.state, "close", "kem-keys") == Done()
+    assert due_statement(ledger.state, "close", "contributions/0").since == 4
+
+
 @pytest.mark.parametrize("broken", ["commitments", "ciphertexts", "round"])
 def test_an_incomplete_contribution_is_no_contribution(broken):
     ledger = started()
@@ -239,6 +300,7 @@ def test_a_set_without_contributors_asks_the_next_members_before_complaints_clos
     assert ledger.close("complaints") == "contributions are not complete"
     ledger.contribute(without=gone)
     assert ledger.close("contributions/1") is None
+    ledger.examine()
     assert ledger.close("complaints") is None
     sources = ledger.state.setup.sources(members)
     assert [source.round for source in sources] == [1] * len(sources)
@@ -278,6 +340,7 @@ def test_complaints_need_something_that_was_sent():
     assert ledger.post(1, Complaint(2)) is None
     assert ledger.post(1, Complaint(2)) == "the complaint is known"
     ledger.close("contributions/0")
+    ledger.examine()
     ledger.close("complaints")
     assert ledger.post(3, Complaint(2)) == "complaints are closed"
 
@@ -299,6 +362,7 @@ def acknowledging(n=4, t=1):
     ledger = started(n, t)
     ledger.contribute()
     ledger.close("contributions/0")
+    ledger.examine()
     ledger.close("complaints")
     return ledger
 
@@ -321,7 +385,7 @@ def test_each_phase_of_the_setup_says_what_is_owed():
     for act in (
         ledger.kem_keys,
         lambda: (ledger.contribute(), ledger.close("contributions/0")),
-        lambda: ledger.close("complaints"),
+        lambda: (ledger.examine(), ledger.close("complaints")),
         lambda: [ledger.post(i, ledger.acknowledgement(i)) for i in ledger.quorum.everyone],
     ):
         act()

@@ -33,7 +33,7 @@ def test_who_returns_and_falls_silent_again_can_be_closed_again(ledger):
     assert again.entry == Close(slot, 1)
     assert again.entry != first.entry
     assert again.since == returned_at
-    assert again.factor > first.factor
+    assert again.seconds(ledger.plan.deadlines) > first.seconds(ledger.plan.deadlines)
     assert ledger.state_by(again.entry) is None
     assert ledger.state.members.absent == {4}
 

@@ -12,6 +12,7 @@ from mpc_core.protocol.entries import (
     Close,
     Contribution,
     Decoded,
+    Examined,
     Have,
     KemKey,
     LogEntry,
@@ -160,7 +161,7 @@ class Ledger:
 
     def contribution(self, operator, round_number=0):
         sets = self.state.setup.sets_asked(operator, round_number)
-        peers = sorted({member for members in sets for member in members} - {operator})
+        peers = self.state.setup.peers_of(operator, sets)
         return Contribution(
             round_number,
             tuple(digest("c", operator, members) for members in sets),
@@ -176,6 +177,11 @@ class Ledger:
             if i not in without and self.state.setup.owes_contribution(i):
                 number = self.state.setup.closed
                 assert self.post(i, self.contribution(i, number)) is None
+
+    def examine(self, *, without=()):
+        for i in self.quorum.everyone:
+            if i not in without and i not in self.state.setup.examined:
+                assert self.post(i, Examined()) is None
 
     def acknowledgement(self, operator, salt=""):
         return Acknowledgement(
@@ -194,6 +200,7 @@ class Ledger:
         self.kem_keys()
         self.contribute()
         assert self.state_by(Close("contributions/0")) is None
+        self.examine()
         assert self.state_by(Close("complaints")) is None
         for i in self.quorum.everyone:
             assert self.post(i, self.acknowledgement(i)) is None

@@ -231,15 +231,15 @@ class Ceremony:
     def keys(self) -> None:
         self._reach("keys")
         self.everyone("announce_kem_key")
-        ordered = set()
+        ordered = None
         for _ in range(_PATIENCE):
             view = setup_view(self.log.state, self.log.seconds_since_covered)
             if view.phase == "sealed":
                 return
-            if view.phase in _STEP_OF_PHASE and (view.phase, view.slot) not in ordered:
+            if view.phase in _STEP_OF_PHASE and (view.phase, view.slot) != ordered:
                 self._reach(_STEP_OF_PHASE[view.phase])
                 self._order(self.parties, lambda p, s=_STEP_OF_PHASE[view.phase]: p.steps.step(s))
-                ordered.add((view.phase, view.slot))
+                ordered = (view.phase, view.slot)
                 continue
             if view.slot:
                 self.state("close", view.slot)
