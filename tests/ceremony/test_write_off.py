@@ -69,7 +69,7 @@ def dropping(party, drops):
         if not isinstance(entry, (Answer, Return)):
             type(party.log).post(party.log, entry)
         elif isinstance(entry, Answer):
-            party.log.posted[entry] = signed(party.ceremony, entry, party.index)
+            party.log.posted[entry] = signed(party.site, entry, party.index)
             drops.append(entry)
 
     party.log.post = post

@@ -1,0 +1,122 @@
+"""One operator of a drill: its own steps over ports in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from activities.arithmetic import KnownValues
+from activities.operator import Operator
+from activities.steps import Steps
+from infra.drill.board import MemoryLog
+from infra.drill.peers import MemoryPeers
+from infra.drill.stores import CpuMeter, MemoryBlobs, MemoryStore
+from infra.party.presence import Presence
+from infra.party.rules import party_state
+from mpc_core.protocol.owed import slot_of
+from mpc_core.tfhe.parameters import lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from infra.drill.site import Site
+    from infra.party.log import PartyLog
+
+__all__ = ["Party"]
+
+
+class Party:
+    """One operator: what survives a crash, and while it runs its log and its steps.
+
+    Attributes:
+        site: the ceremony it takes part in.
+        alter: what a lying operator does instead of its steps.
+    """
+
+    def __init__(self, site: Site, index: int) -> None:
+        """Take a seat; nothing runs yet."""
+        self.site, self.index = site, index
+        self.name = site.plan.name_of(index)
+        self.vault, self.work = MemoryStore(), MemoryStore()
+        self.blobs = MemoryBlobs(site.plan.layout.leaf_bytes)
+        self.meter = CpuMeter()
+        self.alter: Callable[[Steps], Steps] = lambda steps: steps
+        self.log: MemoryLog
+        self.steps: Steps
+        self.presence: Presence
+        self.running = False
+
+    def start(self) -> None:
+        """Start the operator's process."""
+        site, plan = self.site, self.site.plan
+        assert not self.running
+        known = KnownValues(plan.hash, self.work)
+        self.log = self._follow(known)
+        self.steps = self.alter(
+            Steps.of(
+                Operator(
+                    plan=plan,
+                    index=self.index,
+                    parameters=lookup(plan.parameters),
+                    layout=site.layout,
+                    log=self.log,
+                    known=known,
+                    blobs=self.blobs,
+                    peers=self._peers(),
+                    vault=self.vault,
+                    work=self.work,
+                    random=site.seeds[self.name].derive,
+                ),
+                self.meter,
+            )
+        )
+        self.presence = Presence(
+            cast("PartyLog", self.log), self.steps, ("127.0.0.1", self.index), lambda: None
+        )
+        self.running = True
+
+    def _follow(self, known: KnownValues) -> MemoryLog:
+        site = self.site
+        return MemoryLog(
+            site.plan,
+            site.board,
+            party_state(site.plan, site.layout, known),
+            site.clock,
+            (self.index, site.identities[self.name]),
+        )
+
+    def _peers(self) -> MemoryPeers:
+        return MemoryPeers(self.blobs, self.site.reach)
+
+    def stop(self) -> None:
+        """End the operator's process."""
+        assert self.running
+        self.running = False
+        self.log.close()
+
+    def twin(self, site: Site) -> Party:
+        """Return a copy, not running, that takes part in another ceremony."""
+        twin = Party(site, self.index)
+        twin.vault, twin.work = self.vault.copy(), self.work.copy()
+        twin.blobs = self.blobs.copy()
+        return twin
+
+    def lose_work(self) -> None:
+        """Lose `work/`, the disk of what can be made again."""
+        assert not self.running
+        self.work.kept.clear()
+        self.blobs.kept.clear()
+
+    def come_back(self) -> None:
+        """Let the operator do what it does unasked, until it has nothing more to say."""
+        before = None
+        while before != (before := self._situation()):
+            self.presence.once()
+
+    def _situation(self) -> tuple[object, ...]:
+        state = self.log.state
+        given_up = self.index in state.members.absent | state.members.written_off
+        return (state.size, state.awaiting_v, given_up)
+
+    def owed_entries(self, slots: tuple[str, ...]) -> tuple[bytes, ...]:
+        """Answer a direct call with the signed entries of these slots."""
+        return tuple(env for entry, env in self.log.posted.items() if slot_of(entry) in slots)

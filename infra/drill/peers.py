@@ -1,0 +1,71 @@
+"""The other parties, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from infra.drill.stores import MemoryBlobs
+
+__all__ = ["MemoryPeers", "Reachable"]
+
+
+class Reachable(Protocol):
+    """A party that is up."""
+
+    blobs: MemoryBlobs
+
+    def owed_entries(self, slots: tuple[str, ...]) -> tuple[bytes, ...]:
+        """Return the signed entries of these slots."""
+        ...
+
+
+@dataclass
+class MemoryPeers:
+    """The other parties: `reach` returns those that are up, by index."""
+
+    blobs: MemoryBlobs
+    reach: Callable[[int], Reachable | None]
+
+    def fetch(
+        self, operator: int, root: bytes, size: int, label: str, *, shared: bool = False
+    ) -> None:
+        """Fetch a blob of exactly this size into the own blobs."""
+        del shared
+        peer = self._peer(operator)
+        data = peer.blobs.read_if_here(root)
+        if data is None:
+            raise _refused("RF-PEER-091", operator, "a copy of the blob", "none")
+        if len(data) != size:
+            raise _refused("RF-PEER-092", operator, f"{size} bytes", f"{len(data)} bytes")
+        peer.blobs.sent[label] += size
+        fetched = self.blobs.stage([data])
+        if fetched.root != root:
+            raise _refused("RF-PEER-093", operator, "the bytes that the root names", "others")
+        fetched.keep(label)
+
+    def owed_entries(self, operator: int, slots: tuple[str, ...]) -> tuple[bytes, ...]:
+        """Ask an operator directly for its signed entries of the slots of a summons."""
+        return self._peer(operator).owed_entries(slots)
+
+    def _peer(self, operator: int) -> Reachable:
+        peer = self.reach(operator)
+        if peer is None:
+            raise _refused("RF-PEER-090", operator, "an answer", "none")
+        return peer
+
+
+def _refused(code: str, operator: int, expected: str, found: str) -> CeremonyError:
+    return CeremonyError(
+        code,
+        f"operator {operator} of a drill does not serve what it is asked for",
+        expected=expected,
+        found=found,
+        effect="the step is repeated later, or others are asked",
+        runbook="drills",
+    )

@@ -1,0 +1,86 @@
+"""What all parties of a drill share: the plan, the keys it was made from, the log, the clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+from infra.party.rules import layout_of
+from infra.plan import SetupSeed
+from infra.plan.sandbox import sandbox_plan
+from mpc_core.tfhe.parameters import DRILL_SET
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from infra.drill.board import MemoryBoard
+    from infra.drill.clock import Clock
+    from infra.drill.peers import Reachable
+    from mpc_core.preprocessing.layout import CeremonyLayout
+    from mpc_core.protocol.plan import Plan
+
+__all__ = ["SEED", "Parties", "Site", "parties_of"]
+
+SEED = "00112233445566778899aabbccddeeff"
+"""From which the keys and the contributions of all drills follow."""
+
+
+class Site(Protocol):
+    """A ceremony as its operators need it."""
+
+    plan: Plan
+    layout: CeremonyLayout
+    identities: Mapping[str, Ed25519PrivateKey]
+    seeds: Mapping[str, SetupSeed]
+    board: MemoryBoard
+    clock: Clock
+
+    def reach(self, index: int) -> Reachable | None:
+        """Return a party that is up; 0 is the coordinator."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """A plan with its layout, and what each party keeps in its vault, by name."""
+
+    plan: Plan
+    layout: CeremonyLayout
+    identities: Mapping[str, Ed25519PrivateKey]
+    seeds: Mapping[str, SetupSeed]
+
+
+@lru_cache(maxsize=64)
+def parties_of(
+    n: int,
+    t: int,
+    *,
+    parameters: str = DRILL_SET,
+    seed: str = SEED,
+    waiting_seconds: float = 20.0,
+    layout: tuple[tuple[str, int], ...] = (),
+) -> Parties:
+    """Make the parties of a drill; the same arguments give the same parties.
+
+    Args:
+        n: number of operators.
+        t: how many may crash or lie.
+        parameters: name of the parameter set.
+        seed: setup seed, in hex.
+        waiting_seconds: the plan's waiting time.
+        layout: fields of the plan's layout that are to be different.
+    """
+    made = sandbox_plan(
+        operators=n,
+        threshold=t,
+        parameters=parameters,
+        waiting_seconds=waiting_seconds,
+        seed=SetupSeed.parse(seed),
+        drill=parameters == DRILL_SET,
+    )
+    plan = made.signed.plan
+    plan = replace(plan, layout=replace(plan.layout, **dict(layout)))
+    return Parties(plan, layout_of(plan), made.identities, made.seeds)
