@@ -17,19 +17,20 @@ from activities.decoding import open_vectors
 from activities.serving import decoding_load
 from activities.shares import keep_shares, stored_shares
 from activities.work import work_of
-from mpc_core.protocol.entries import Answer, Decoded, Have, Root
+from mpc_core.protocol.entries import Answer, Correction, Decoded, Have, Root
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.sharing.challenge import challenge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from activities.operator import Operator
     from activities.ports import StagedBlob
     from activities.work import BatchWork
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.context import BatchContext
-    from mpc_core.protocol.opening import Round
+    from mpc_core.protocol.opening import Opening, Round
     from mpc_core.protocol.state import CeremonyState
     from mpc_core.ring.galois import RingArray
     from mpc_core.sharing.opening import Buffer
@@ -129,6 +130,12 @@ class Batches:
         assert turn.decoded is not None
         return self.operator.blobs.read(turn.decoded.root)
 
+    def opening_of(self, opening: Opening) -> memoryview:
+        """Return the value that held in an opening, which may be dead by now."""
+        root = opening.held_root
+        self._get(opening.rule.key, root, opening.haves.get(root, set()))
+        return self.operator.blobs.read(root)
+
     def hold(self, key: BatchKey) -> None:
         """Have the opened values here that the verdicts of a batch wait for."""
         with self.operator.lock(f"{key}"):
@@ -214,6 +221,8 @@ class Batches:
         vector = self.operator.blobs.stage(self._work(key, context).share_pieces())
         if promised is not None and promised != vector.root:
             vector.discard()
+            if posted is not None:
+                self._correct(key, context)
             raise self._own_vector_differs(key)
         self.operator.work.write(name, vector.root)
         vector.keep(key[0])
@@ -295,11 +304,18 @@ class Batches:
         """Have the v of a round here, from its decoder or from whoever vouched for it."""
         assert turn.decoded is not None
         root = turn.decoded.root
+        holders = self.operator.log.read(lambda state: looks.holders(state, key, root))
+        self._get(key, root, holders, first=turn.decoder)
+
+    def _get(
+        self, key: BatchKey, root: bytes, holders: AbstractSet[int], first: int | None = None
+    ) -> None:
+        """Fetch an opened value from whoever has it."""
         if self.operator.blobs.has(root):
             return
-        holders = self.operator.log.read(lambda state: looks.holders(state, key, root))
         size = self.operator.batch(key).opened_bytes
-        sources = [turn.decoder, *sorted(holders - {turn.decoder, self.operator.index})]
+        sources = [] if first is None else [first]
+        sources += sorted(holders - {first, self.operator.index})
         for position, index in enumerate(sources):
             try:
                 self._fetch(index, root, size, key[0], shared=True)
@@ -367,6 +383,18 @@ class Batches:
         if shares is not None:
             keep_shares(self.operator, context.name, turn.decoded.root, shares)
 
+    def _correct(self, key: BatchKey, context: BatchContext) -> None:
+        """Say that the own root is wrong, if the plan allows another correction.
+
+        The batch dies and is drawn anew; nothing is revealed, and nobody excluded.
+        """
+        operator = self.operator
+        if key[0] in looks.OFFLINE and operator.log.read(
+            lambda state: looks.may_correct(state, operator.index)
+        ):
+            identifier = context.identifier(operator.plan.hash)
+            operator.log.post(Correction(context.name, identifier))
+
     def _own_vector_differs(self, key: BatchKey) -> CeremonyError:
         return CeremonyError(
             "RF-BATCH-011",
@@ -375,7 +403,8 @@ class Batches:
             stage=key[0],
             expected="the same bytes from the same keys",
             found="another root",
-            effect="this operator stays silent in this batch rather than contradict itself",
+            effect="it is not published; a correction has the batch drawn anew, as often as the "
+            "plan allows, and without one this operator stays silent in it",
             next_step="check the memory and the vault of this machine",
             runbook="contradicting-answers",
         )

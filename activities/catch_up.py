@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.owed import Owed
 
-__all__ = ["CatchUp"]
+__all__ = ["CatchUp", "is_redone"]
 
 _SETUP_STEPS = {
     "kem-key": "announce_kem_key",
@@ -56,6 +56,20 @@ class CatchUp:
         for duty in self.steps.duties():
             with self._noting():
                 self.steps.step(duty)
+        self._raise()
+
+    def redo(self) -> None:
+        """Post what is owed of batches that are redone; nobody orders them a second time.
+
+        Raises:
+            CeremonyError: the first refusal, after everything else was tried.
+        """
+        tried: set[Owed] = set()
+        while owed := [item for item in self._payable() if is_redone(item) and item not in tried]:
+            for item in owed:
+                tried.add(item)
+                self._pay(item)
+            self._hold_openings()
         self._raise()
 
     def hold_openings(self) -> None:
@@ -121,3 +135,8 @@ class CatchUp:
     def _raise(self) -> None:
         if self._refusals:
             raise self._refusals[0]
+
+
+def is_redone(item: Owed) -> bool:
+    """Tell whether this is about a batch that was killed and is drawn anew."""
+    return item.batch is not None and bool(item.batch.generation or item.batch.attempt)

@@ -18,6 +18,7 @@ __all__ = [
     "holders",
     "is_answered",
     "is_settled",
+    "may_correct",
     "offline_questions",
     "roots",
     "takes_entries",
@@ -48,12 +49,18 @@ def is_settled(opening: Opening, operator: int) -> bool:
     )
 
 
+def may_correct(state: CeremonyState, operator: int) -> bool:
+    """Tell whether the plan allows an operator another correction."""
+    used = state.justice.corrections[operator]
+    return state.sealed is None and used < state.plan.limits.corrections_per_operator
+
+
 def offline_questions(state: CeremonyState) -> list[Question]:
     """Return the challenges of all opened values of N, S and M, also of those that were refuted."""
     return [
         Question(opening.context, turn.number, turn.log_root, turn.decoded.root)
-        for key in state.batches
-        if key[0] in OFFLINE and (opening := state.opening(key)) is not None
+        for opening in state.ever_opened
+        if opening.rule.stage in OFFLINE
         for turn in opening.rounds
         if turn.decoded is not None
     ]

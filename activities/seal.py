@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from activities.operator import stage_key_name
 from activities.shares import forget_passing_shares, keep_for_good, move_to_vault
-from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -107,8 +106,8 @@ class Destruction:
     def _keep_for_good(self, batch: BatchLayout) -> str:
         """Store what stays of the key itself; return the batch's name."""
         key = (batch.stage, batch.index)
-        root = self.operator.log.read(lambda state: state.status(key).v_root)
-        name = BatchName(batch.stage, batch.index)
+        status = self.operator.log.read(lambda state: state.status(key))
+        root, name = status.v_root, status.name
         shares = self.batches.shares(key)
         keep_for_good(self.operator, name, bytes.fromhex(root), shares)
         return str(name)
@@ -116,8 +115,8 @@ class Destruction:
     def _secure(self, batch: BatchLayout) -> None:
         key = (batch.stage, batch.index)
         self.batches.shares(key)
-        root = self.operator.log.read(lambda state: state.status(key).v_root)
-        name = BatchName(batch.stage, batch.index)
+        status = self.operator.log.read(lambda state: state.status(key))
+        root, name = status.v_root, status.name
         ring = self.operator.ring(batch.word_bits)
         if not move_to_vault(self.operator, name, bytes.fromhex(root), ring):
             raise CeremonyError(

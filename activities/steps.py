@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from activities.acceptance import Acceptance
 from activities.batches import Batches
-from activities.catch_up import CatchUp
+from activities.catch_up import CatchUp, is_redone
 from activities.endorse import Endorser
+from activities.evidence import Prosecutor
+from activities.justice import Judge
 from activities.seal import Destruction
 from activities.setup import KeySteps
 
@@ -43,6 +45,8 @@ class Steps:
     acceptance: Acceptance
     endorser: Endorser
     destruction: Destruction
+    judge: Judge
+    prosecutor: Prosecutor
 
     @classmethod
     def of(cls, operator: Operator, meter: Meter) -> Steps:
@@ -57,6 +61,8 @@ class Steps:
             acceptance=acceptance,
             endorser=Endorser(operator, acceptance),
             destruction=Destruction(operator, batches),
+            judge=Judge(operator, batches),
+            prosecutor=Prosecutor(operator),
         )
 
     def step(self, name: str) -> None:
@@ -106,6 +112,23 @@ class Steps:
     def catch_up(self) -> None:
         """Post whatever this operator owes, as far as it can be given now."""
         CatchUp(self).run()
+
+    def owes_redone(self) -> bool:
+        """Tell whether this operator owes something of a batch that is redone."""
+        index = self.operator.index
+        return self.operator.log.read(lambda state: any(map(is_redone, state.owed(index))))
+
+    def redo(self) -> None:
+        """Post what this operator owes of batches that are redone, as far as it can be given."""
+        CatchUp(self).redo()
+
+    def prosecutes(self) -> bool:
+        """Tell whether there is evidence to show, or that of others to check."""
+        return self.operator.log.read(self.prosecutor.is_needed)
+
+    def judges(self) -> bool:
+        """Tell whether something is due because answers contradict one another."""
+        return self.operator.log.read(self.judge.is_needed)
 
     def hold_openings(self) -> None:
         """Fetch every opened value that a verdict waits for: without it the log says too little."""

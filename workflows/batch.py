@@ -2,7 +2,8 @@
 
 The log decides, the workflow only gives orders: it looks at the batch's view, orders whatever the
 view waits for, and looks again. An operator that does not answer costs one deadline, which n-t
-operators close; the batch is then settled without it.
+operators close; the batch is then settled without it. While answers contradict one another there is
+nothing to order: operators settle it by themselves, and the view then shows the batch's next try.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from workflows.calls import Calls
@@ -25,25 +25,15 @@ class BatchWorkflow:
     """Opens one batch."""
 
     def __init__(self) -> None:
-        self._ordered: dict[tuple[str, int, int], workflow.ActivityHandle[Any]] = {}
+        self._ordered: dict[tuple[str, str, int, int], workflow.ActivityHandle[Any]] = {}
 
     @workflow.run
     async def run(self, batch: BatchInput) -> BatchView:
-        """Return the view of the settled batch.
-
-        Raises:
-            ApplicationError: RF-BATCH-001, when answers contradict each other.
-        """
+        """Return the view of the settled batch."""
         calls = Calls(batch.ceremony)
         view = await self._look(calls, batch, known=-1)
         order = BatchOrder(batch.stage, batch.batch, view.envelope)
         while view.step != "settled":
-            if view.step == "blame":
-                raise ApplicationError(
-                    f"answers in batch {batch.stage}-{batch.batch} contradict each other",
-                    type="RF-BATCH-001",
-                    non_retryable=True,
-                )
             self._give_orders(calls, order, view)
             if view.close:
                 await calls.state("close", view.close)
@@ -58,14 +48,15 @@ class BatchWorkflow:
     def _give_orders(self, calls: Calls, order: BatchOrder, view: BatchView) -> None:
         if view.step == "share":
             for index in view.present:
-                self._once(calls, "share", index, 0, order)
+                self._once(calls, (view.name, "share", index, 0), order)
         elif view.step == "decode" and view.decoder:
-            self._once(calls, "decode", view.decoder, view.round, order)
+            self._once(calls, (view.name, "decode", view.decoder, view.round), order)
         elif view.step == "answer":
             for index in view.present:
-                self._once(calls, "answer", index, view.round, order)
+                self._once(calls, (view.name, "answer", index, view.round), order)
 
-    def _once(self, calls: Calls, step: str, index: int, round_: int, order: BatchOrder) -> None:
-        key = (step, index, round_)
+    def _once(self, calls: Calls, key: tuple[str, str, int, int], order: BatchOrder) -> None:
+        """Give an order unless it was given: try of the batch, step, operator and round."""
         if key not in self._ordered:
+            _, step, index, round_ = key
             self._ordered[key] = calls.compute(index, step, replace(order, round=round_))

@@ -113,7 +113,8 @@ class BatchView:
     """What the log says of a batch, as far as a workflow needs it.
 
     Attributes:
-        version: number of log entries this view is computed from.
+        version: changes when what a workflow acts on changes.
+        name: the batch and its try: a batch that was killed is redone under another name.
         state: open, provisional, complete, misfit or dead.
         step: what the batch waits for: share, decode, answer, settled or blame.
         round: the current decoder round.
@@ -125,6 +126,7 @@ class BatchView:
     """
 
     version: int
+    name: str
     state: str
     step: str
     round: int

@@ -19,7 +19,7 @@ from mpc_core.sharing.opening import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from activities.operator import Operator
     from mpc_core.preprocessing.batches import BatchLayout, Place
@@ -57,6 +57,8 @@ class BatchWork(ABC):
     batch: BatchLayout
     context: BatchContext
     earlier: Earlier
+    revealed: Callable[[str], dict[tuple[int, ...], StreamKey]] | None = None
+    """Batch keys that were posted for a burnt batch; otherwise they come from the stage keys."""
 
     @cached_property
     def ring(self) -> Ring:
@@ -74,7 +76,9 @@ class BatchWork(ABC):
         return self.context.identifier(self.operator.plan.hash)
 
     def keys(self, stream: str) -> dict[tuple[int, ...], StreamKey]:
-        """Derive this operator's batch keys of one stream."""
+        """Return this operator's batch keys of one stream."""
+        if self.revealed is not None:
+            return self.revealed(stream)
         stage_keys = self.operator.stage_keys(self.batch.stage)
         return stage_keys.batch_keys(self.context_bytes, stream, self.batch.word_bits)
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
 from activities.orders import batch_line, statement_line, step_line
 from infra.board import wire
@@ -104,7 +103,6 @@ class CoordinatorActivities:
         """Look until something changed or the time is over; opened values are fetched meanwhile."""
         until = time.monotonic() + _LOOK_SECONDS
         while True:
-            self._stop_if_blamed()
             self.fetch_unknown()
             seen = self.log.wait_a_while(lambda state: _news(view(state), known), _TICK_SECONDS)
             if seen is not None:
@@ -112,16 +110,6 @@ class CoordinatorActivities:
             if time.monotonic() >= until:
                 return self.log.read(view)
             activity.heartbeat()
-
-    def _stop_if_blamed(self) -> None:
-        """Stop with a clear error where this release cannot go on by itself."""
-        reasons = self.log.read(lambda state: state.needs_blame_support)
-        if reasons:
-            raise ApplicationError(
-                "RF-BATCH-001  operators contradict one another: " + "; ".join(reasons),
-                type="RF-BATCH-001",
-                non_retryable=True,
-            )
 
     # -- statements -------------------------------------------------------------------------------
 

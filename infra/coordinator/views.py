@@ -11,9 +11,10 @@ from mpc_core.protocol.statements import Due, current_summons, due_statement, ov
 from workflows.contracts import BatchView, SealView, SetupView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.opening import Opening
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["batch_view", "is_overdue", "seal_view", "setup_view"]
@@ -41,12 +42,13 @@ def batch_view(state: CeremonyState, key: BatchKey, covered: Callable[[int], flo
     status = state.status(key)
     step = next_step(status)
     opening = state.opening(key)
-    slot = "" if opening is None or step == "settled" else overdue_slot(opening, state.members)
-    close = slot if slot and is_overdue(state, "close", slot, covered) else ""
+    awaited = _dependencies(state, key) if opening is None else [opening]
+    close = "" if step == "settled" else _overdue(state, awaited, covered)
     present = sorted(state.members.awaited)
     shown = "answer" if step in ("vouch", "fetch") else step
     return BatchView(
-        version=_version(shown, status.round, status.decoder, present, close),
+        version=_version(status.name, shown, status.round, status.decoder, present, close),
+        name=str(status.name),
         state=str(status.state),
         step=shown,
         round=status.round,
@@ -91,7 +93,7 @@ def setup_view(state: CeremonyState, covered: Callable[[int], float]) -> SetupVi
 
 def seal_view(state: CeremonyState, covered: Callable[[int], float]) -> SealView:
     """Return what the workflow of the seal acts on."""
-    ready = all(
+    ready = state.justice.unsettled is None and all(
         state.status(key).state is BatchState.COMPLETE for key in state.batches if key[0] in OFFLINE
     )
     owing = {operator for operator in state.members.accountable if state.summonable(operator)}
@@ -103,15 +105,7 @@ def seal_view(state: CeremonyState, covered: Callable[[int], float]) -> SealView
         for operator in silent
         if operator in summoned or is_overdue(state, "summons", str(operator), covered)
     ]
-    close = next(
-        (
-            slot
-            for opening in state.openings
-            if (slot := overdue_slot(opening, state.members))
-            and is_overdue(state, "close", slot, covered)
-        ),
-        "",
-    )
+    close = _overdue(state, state.openings, covered)
     return SealView(
         version=_version(ready, state.sealed is not None, present, overdue, close),
         ready=ready,
@@ -121,3 +115,27 @@ def seal_view(state: CeremonyState, covered: Callable[[int], float]) -> SealView
         summoned=summoned,
         close=close,
     )
+
+
+def _overdue(
+    state: CeremonyState, openings: Iterable[Opening], covered: Callable[[int], float]
+) -> str:
+    """Return the first slot of these openings whose deadline has run out, "" if there is none."""
+    return next(
+        (
+            slot
+            for opening in openings
+            if (slot := overdue_slot(opening, state.members))
+            and is_overdue(state, "close", slot, covered)
+        ),
+        "",
+    )
+
+
+def _dependencies(state: CeremonyState, key: BatchKey) -> list[Opening]:
+    """Return the live openings that a batch without a context waits for.
+
+    Their own workflows may have ended before a blame or a late answer opened them again.
+    """
+    needed = state.batches[key].dependencies
+    return [opening for opening in state.openings if opening.rule.key in needed]

@@ -61,44 +61,88 @@ class Presence:
             self._stop.wait(_PATIENCE_SECONDS)
 
     def once(self) -> None:
-        """Do what is missing on the log from this operator, else wait for a while."""
+        """Do what is missing on the log from this operator, else wait for a while.
+
+        Raises:
+            CeremonyError: the first refusal, after everything else was tried.
+        """
+        refusals: list[CeremonyError] = []
+        acted = False
+        for is_due, act in self._tasks():
+            if not self._is_excluded() and is_due():
+                acted = True
+                try:
+                    act()
+                except CeremonyError as refusal:
+                    refusals.append(refusal)
+        if refusals:
+            raise refusals[0]
+        if not acted:
+            self.steps.batches.tidy()
+            self._wait(self._has_work)
+
+    def _tasks(self) -> tuple[tuple[Callable[[], bool], Callable[[], None]], ...]:
+        """Return what there is to do unasked, with what tells whether it is due."""
+        read, steps = self.log.read, self.steps
+        return (
+            (lambda: self.log.read(self._known_address) != self.address, self._say_where),
+            (steps.prosecutes, steps.prosecutor.act),
+            (steps.judges, steps.judge.act),
+            (lambda: read(self._is_given_up), self._come_back),
+            (lambda: read(_is_in_the_dark), steps.hold_openings),
+            (lambda: bool(steps.batches.unserved()), self._serve_again),
+            (steps.owes_redone, steps.redo),
+            (lambda: bool(steps.duties()), self._do_duties),
+        )
+
+    def _has_work(self, state: CeremonyState) -> bool:
+        return (
+            self._is_given_up(state) or _is_in_the_dark(state) or self.steps.judge.is_needed(state)
+        )
+
+    def _is_excluded(self) -> bool:
+        index = self.steps.operator.index
+        return self.log.read(lambda state: index in state.members.excluded)
+
+    def _is_given_up(self, state: CeremonyState) -> bool:
+        """Tell whether the ceremony does not wait for this operator, so gives it no orders."""
+        return self.steps.operator.index in state.members.absent | state.members.written_off
+
+    def _known_address(self, state: CeremonyState) -> tuple[str, int] | None:
+        address = state.addresses.get(self.steps.operator.index)
+        return None if address is None else (address.host, address.port)
+
+    def _say_where(self) -> None:
         index = self.steps.operator.index
         address = self.log.read(lambda state: state.addresses.get(index))
-        if address is None or (address.host, address.port) != self.address:
-            serial = 0 if address is None else address.serial + 1
-            self.log.post(Address(serial, *self.address))
-            self._wait(lambda state: state.addresses.get(index) != address)
-        elif self.log.read(lambda state: _is_given_up(state, index)):
-            self._come_back(index)
-        elif self.log.read(_is_in_the_dark):
-            self.steps.hold_openings()
-        elif lost := self.steps.batches.unserved():
-            for key in lost:
-                self.steps.batches.serve_again(key)
-        elif duties := self.steps.duties():
-            for duty in duties:
-                self.steps.step(duty)
-        else:
-            self.steps.batches.tidy()
-            self._wait(lambda state: _is_given_up(state, index) or _is_in_the_dark(state))
+        self.log.post(Address(0 if address is None else address.serial + 1, *self.address))
+        self._wait(lambda state: state.addresses.get(index) != address)
 
-    def _come_back(self, index: int) -> None:
-        """Post a return after an absence, then everything that was missed."""
-        if self.log.read(lambda state: index in state.members.absent):
+    def _serve_again(self) -> None:
+        for key in self.steps.batches.unserved():
+            self.steps.batches.serve_again(key)
+
+    def _do_duties(self) -> None:
+        for duty in self.steps.duties():
+            self.steps.step(duty)
+
+    def _come_back(self) -> None:
+        """Post a return after an absence, if it counts now, then everything that was missed."""
+        index = self.steps.operator.index
+        if self.log.read(lambda state: _may_return(state, index)):
             serial = self.log.read(lambda state: state.members.returns.get(index, -1)) + 1
             self.log.post(Return(serial))
             self._wait(lambda state: index not in state.members.absent)
         self.steps.catch_up()
-        self._wait(lambda state: not _is_given_up(state, index))
+        self._wait(lambda state: not self._is_given_up(state))
 
     def _wait(self, question: Callable[[CeremonyState], bool]) -> None:
         """Wait until the log says so, for a while: the rest is looked at again."""
         self.log.wait_a_while(lambda state: question(state) or None, _PATIENCE_SECONDS)
 
 
-def _is_given_up(state: CeremonyState, index: int) -> bool:
-    """Tell whether the ceremony does not wait for this operator, so gives it no orders."""
-    return index in state.members.absent | state.members.written_off
+def _may_return(state: CeremonyState, index: int) -> bool:
+    return index in state.members.absent and state.members.may_return(index, state.size)
 
 
 def _is_in_the_dark(state: CeremonyState) -> bool:

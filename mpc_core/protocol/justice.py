@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mpc_core.protocol.quorum import AccessSet, access_sets
+from mpc_core.protocol.quorum import AccessSet
 from mpc_core.protocol.rules import require
 from mpc_core.protocol.setup import sets_of
 

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,15 @@ from mpc_core.protocol.rules import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
     from mpc_core.protocol.entries import Rejoin, Return, Summons, WriteOff
     from mpc_core.protocol.quorum import Health, Quorum
 
 __all__ = ["Members"]
+
+ENTRIES_AWAY = 8
+"""Entries of every operator, about two batches' worth: the unit in which an absence is measured."""
 
 KEY_DIGEST_BYTES = 32
 
@@ -36,6 +41,8 @@ class Members:
     written_off: set[int] = field(default_factory=set)
     returns: dict[int, int] = field(default_factory=dict)
     returned_at: dict[int, int] = field(default_factory=dict)
+    absent_at: dict[int, int] = field(default_factory=dict)
+    returned: Counter[int] = field(default_factory=Counter)
     summonses: dict[int, Summons] = field(default_factory=dict)
     rejoins: dict[int, Rejoin] = field(default_factory=dict)
 
@@ -59,10 +66,31 @@ class Members:
         """The word for how many are present."""
         return self.quorum.health(len(self.awaited))
 
+    def miss(self, operators: AbstractSet[int], position: int) -> None:
+        """Take note of who owed an entry at a close entry."""
+        for operator in operators - self.absent:
+            self.absent_at[operator] = position
+        self.absent |= operators
+
+    def may_return(self, operator: int, position: int) -> bool:
+        """Tell whether a return at this log position counts.
+
+        The first one counts at once. Each further one counts after twice as many entries, so that
+        who comes and goes cannot have everybody wait again and again; but it always counts while
+        too few are present for the log to grow.
+        """
+        if len(self.awaited) < self.quorum.n_minus_t:
+            return True
+        returned = self.returned.get(operator, 0)
+        pause = ENTRIES_AWAY * self.quorum.count * ((1 << min(returned, 32)) - 1)
+        return position >= self.absent_at.get(operator, 0) + pause
+
     def come_back(self, operator: int, entry: Return, position: int) -> None:
         """Take note of a return."""
         require(operator in self.absent, "the operator is not absent")
         require(entry.serial > self.returns.get(operator, -1), "an older return has this serial")
+        require(self.may_return(operator, position), "the operator came back too soon")
+        self.returned[operator] += 1
         self.returns[operator] = entry.serial
         self.returned_at[operator] = position
         self.absent.discard(operator)

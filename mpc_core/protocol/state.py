@@ -311,7 +311,7 @@ class CeremonyState:
             owing = self._setup.close_kem_keys(self._members)
         else:
             owing = self._close_in_batch(step, rest)
-        self._members.absent |= owing
+        self._members.miss(owing, log.position)
         self._batches.touch_all()
 
     def _close_in_batch(self, step: str, rest: list[str]) -> frozenset[int]:

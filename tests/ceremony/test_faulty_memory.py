@@ -32,12 +32,14 @@ def test_a_vector_that_differs_from_the_posted_root_is_never_served(ceremony, st
     for other in ceremony.parties.values():
         other.steps.share(KEY)
     ceremony.party(1).steps.decode(KEY, 0)
+    opened = ceremony.log.state.opening(KEY).rounds[0].decoded.root
     party.blobs.kept.clear()
     flip_a_stage_key(party)
     with pytest.raises(CeremonyError, match="RF-BATCH-011"):
         party.steps.share(KEY) if step == "share" else party.steps.answer(KEY, 0)
-    opened = ceremony.log.state.opening(KEY).rounds[0].decoded.root
     assert party.blobs.kept.keys() <= {opened}
+    assert ceremony.log.state.justice.corrections == {FAULTY: 1}
+    assert ceremony.log.state.status(KEY).name.attempt == 1
 
 
 def posts_that_get_lost(party):

@@ -20,7 +20,6 @@ from infra.files import SECRET_FILE, write_atomic
 from infra.homes import CeremonyFolder
 from infra.party.rules import layout_of
 from infra.plan import load_signed_plan
-from infra.stores import FileStore
 from mpc_core.protocol.context import BatchName
 from mpc_core.ring.galois import Ring, degree_for
 from mpc_core.tfhe.objects import secret_keys
@@ -65,13 +64,12 @@ def key_holders(folder: CeremonyFolder, plan: Plan) -> tuple[int, ...]:
 
 def final_shares(home: Home, plan: Plan, batch: BatchLayout) -> RingArray:
     """Return an operator's final shares of a batch of key bits, checked against their digest."""
-    vault = FileStore(home.vault)
-    manifest = json.loads(vault.read(KEY_SHARE) or b"{}")
+    manifest = json.loads((home.vault / KEY_SHARE).read_text())
     name = str(BatchName(batch.stage, batch.index))
-    of_this_plan = manifest.get("plan_hash") == plan.hash.hex()
-    if not of_this_plan or name not in manifest["shares"]["bits"]:
+    kept = [each for each in manifest["shares"]["bits"] if each.partition(".")[0] == name]
+    if manifest["plan_hash"] != plan.hash.hex() or len(kept) != 1:
         raise RefusedError(f"{home.name} holds no share of {name} of this ceremony")
-    stored = vault.read(f"shares/{name}") or b""
+    stored = (home.vault / "shares" / kept[0]).read_bytes()
     digest, data = stored[DIGEST_BYTES : 2 * DIGEST_BYTES], stored[2 * DIGEST_BYTES :]
     if hashlib.sha256(data).digest() != digest:
         raise RefusedError(f"the share of {name} at {home.name} is damaged")

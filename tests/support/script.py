@@ -65,6 +65,7 @@ class Batch:
     decoded: bool = False
     answers: set[int] = field(default_factory=set)
     misfit: bool = False
+    attempt: int = 0
     closed: set[str] = field(default_factory=set)
 
 
@@ -128,6 +129,8 @@ class World:
     def slot(self, key):
         """Return the slot whose deadline has run out: nobody else can still come."""
         batch, step = self.batch(key), self.step(key)
+        if step == "blame":
+            return f"recomputation/{key[0]}/{key[1]}"
         if step == "share" and self.awaited - batch.roots <= self.silent:
             return f"roots/{key[0]}/{key[1]}"
         gone = self.decoder(batch) in self.silent | self.fails
@@ -148,6 +151,9 @@ class World:
         elif what == "round":
             self.absent.add(self.decoder(batch))
             batch.round += 1
+        elif what == "recomputation":  # then operators blame: the batch is drawn anew
+            self.misfits.discard((stage, int(index)))
+            self.batches[stage, int(index)] = Batch(attempt=batch.attempt + 1)
         else:
             self.absent |= self.awaited - batch.answers
 
@@ -177,9 +183,10 @@ class World:
         if step == "settled":
             self.settled.add(key)
         close = "" if step == "settled" else self.slot(key)
-        facts = (step, batch.round, sorted(self.awaited), close)
+        facts = (step, batch.attempt, batch.round, sorted(self.awaited), close)
         return BatchView(
             version=hash(repr(facts)) & 0x7FFFFFFF,
+            name=f"{key[0]}-{key[1]}.a{batch.attempt}",
             state="open",
             step=step,
             round=batch.round,

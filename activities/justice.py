@@ -1,0 +1,281 @@
+"""What an operator does when answers contradict one another (PROTOCOL.md, "Blame").
+
+It computes its own part again and says so if it was wrong; blames when the time for that is over;
+posts its batch keys of what a blame burnt, and nothing else; recomputes what everybody should have
+answered, and confirms against whoever answered otherwise. Whatever it acts on lies under a
+co-signed checkpoint, and doing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from activities.work import work_of
+from mpc_core.protocol.context import BatchContext
+from mpc_core.protocol.entries import Answer, Blame, Confirmation, Correction, Reveal
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.justice import RECOMPUTED, streams_of
+from mpc_core.sharing.challenge import challenge
+from mpc_core.sharing.prss import StreamKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from activities.batches import Batches
+    from activities.operator import Operator
+    from activities.work import BatchWork
+    from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.justice import BatchKeys, Burn, Revealed
+    from mpc_core.protocol.opening import Opening
+    from mpc_core.protocol.state import CeremonyState
+    from mpc_core.ring.galois import RingArray
+
+__all__ = ["Judge"]
+
+_KEY_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """One operator's part in finding out who lied."""
+
+    operator: Operator
+    batches: Batches
+    _rechecked: set[bytes] = field(default_factory=set)
+    _judged: set[bytes] = field(default_factory=set)
+
+    def is_needed(self, state: CeremonyState) -> bool:
+        """Tell whether there is something to do now."""
+        return bool(
+            self._to_recheck(state)
+            or _to_blame(state)
+            or self._to_reveal(state)
+            or self._to_judge(state)
+        )
+
+    def act(self) -> None:
+        """Do whatever is due: correct, blame, reveal, confirm."""
+        with self.operator.lock("justice"):
+            log = self.operator.log
+            for opening in log.read(self._to_recheck):
+                self._recheck(opening)
+            for opening in log.read(_to_blame):
+                self._blame(opening)
+            for burn, revealed in log.read(self._to_reveal):
+                self._reveal(revealed, _context_of(burn, revealed))
+            for burn in log.read(self._to_judge):
+                self._judge(burn)
+
+    # -- the own part, again ------------------------------------------------------------------
+
+    def _to_recheck(self, state: CeremonyState) -> list[Opening]:
+        index = self.operator.index
+        return [
+            opening
+            for opening in state.contradictions
+            if opening.context not in self._rechecked and index in opening.roots
+        ]
+
+    def _recheck(self, opening: Opening) -> None:
+        """Compute the own vector and answers again; post a correction if they were wrong.
+
+        Security: nothing of the second computation is ever published. Two vectors under one mask
+            would show their difference.
+        """
+        key = opening.rule.key
+        with self.operator.lock(f"{key}"):
+            context = self.operator.log.read(lambda state: state.context(key))
+            if context is None or context.name != opening.name:
+                return
+            work = work_of(self.operator, self.operator.batch(key), context, self.batches)
+            right = self._is_right(opening, work)
+        self._rechecked.add(opening.context)
+        if not right:
+            self.operator.log.post(Correction(opening.name, opening.context))
+
+    def _is_right(self, opening: Opening, work: BatchWork) -> bool:
+        vector = self.operator.blobs.stage(work.share_pieces())
+        try:
+            posted = opening.roots[self.operator.index]
+            return vector.root == posted and not list(
+                _wrong_answers(self.operator, opening, work, vector.read())
+            )
+        finally:
+            vector.discard()
+
+    # -- blame --------------------------------------------------------------------------------
+
+    def _blame(self, opening: Opening) -> None:
+        number = opening.misfit
+        assert number is not None
+        answers = self.operator.log.read(lambda state: _answers_of(state, opening, number))
+        self.operator.log.post(Blame(opening.name, opening.context, number, answers))
+
+    # -- keys of dead batches -----------------------------------------------------------------
+
+    def _to_reveal(self, state: CeremonyState) -> list[tuple[Burn, Revealed]]:
+        """Return the burnt contexts of which this operator has not posted its keys.
+
+        After the seal nobody reveals anything any more.
+        """
+        index = self.operator.index
+        if state.sealed is not None or index in state.members.excluded:
+            return []
+        return [
+            (burn, revealed)
+            for burn in state.justice.burns
+            for revealed in burn.revealed
+            if index not in revealed.posted
+        ]
+
+    def _reveal(self, revealed: Revealed, context: BatchContext) -> None:
+        """Post the batch keys of a dead context.
+
+        Security: the keys of one dead batch; HKDF does not lead from them to any other secret.
+        """
+        opening = revealed.opening
+        stage_keys = self.operator.stage_keys(opening.rule.stage)
+        encoded = context.encode(self.operator.plan.hash)
+        keys = [
+            key.key + key.nonce
+            for stream in streams_of(opening.rule.stage)
+            for key in stage_keys.batch_keys(encoded, stream, opening.rule.word_bits).values()
+        ]
+        self.operator.log.post(Reveal(opening.name, opening.context, b"".join(keys)))
+
+    # -- judgement ----------------------------------------------------------------------------
+
+    def _to_judge(self, state: CeremonyState) -> list[Burn]:
+        if state.sealed is not None or self.operator.index in state.members.excluded:
+            return []
+        return [
+            burn
+            for burn in state.justice.burns
+            if burn.opening.context not in self._judged
+            and all(revealed.right is not None for revealed in burn.revealed)
+        ]
+
+    def _judge(self, burn: Burn) -> None:
+        """Recompute every suspect's answers; confirm against whoever answered otherwise."""
+        confirmed = self.operator.log.read(lambda state: _confirmed(state, self.operator.index))
+        for suspect in sorted(burn.suspects - {self.operator.index}):
+            for number in self._lies_of(burn, suspect):
+                entry = Confirmation(
+                    suspect, RECOMPUTED, burn.opening.name, burn.opening.context, number
+                )
+                if entry not in confirmed:
+                    self.operator.log.post(entry)
+        self._judged.add(burn.opening.context)
+
+    def _lies_of(self, burn: Burn, suspect: int) -> list[int]:
+        seat = replace(self.operator, index=suspect)
+        work = _Recomputation(seat, self.batches, burn).work()
+        vector = self.operator.blobs.stage(work.share_pieces())
+        try:
+            return list(_wrong_answers(seat, burn.opening, work, vector.read()))
+        finally:
+            vector.discard()
+
+
+@dataclass(frozen=True, slots=True)
+class _Recomputation:
+    """A burnt batch as another operator should have computed it, from the keys that were posted."""
+
+    seat: Operator
+    batches: Batches
+    burn: Burn
+
+    def work(self) -> BatchWork:
+        """Return the work of the burnt batch for that operator."""
+        burnt, *consumed = self.burn.revealed
+        return self._work(burnt, _Consumed(self, {r.opening.rule.key: r for r in consumed}))
+
+    def bits(self, revealed: Revealed) -> RingArray:
+        """Return that operator's shares of a batch of key bits that the burnt one consumed."""
+        opening = revealed.opening
+        v = self.batches.opening_of(opening)
+        shares = self._work(revealed, _Consumed(self, {})).shares(v)
+        assert shares is not None, "key bits leave shares"
+        return shares
+
+    def _work(self, revealed: Revealed, earlier: _Consumed) -> BatchWork:
+        opening = revealed.opening
+        keys = revealed.right
+        assert keys is not None, "all keys are posted"
+        work = work_of(
+            self.seat, self.seat.batch(opening.rule.key), BatchContext(opening.name), earlier
+        )
+        work.revealed = _streams(keys, self.seat.index)
+        return work
+
+
+class _Consumed:
+    """What a burnt batch was made from, as another operator held it."""
+
+    def __init__(self, recomputation: _Recomputation, bits: dict[BatchKey, Revealed]) -> None:
+        self._bits = bits
+        self.shares = cache(lambda key: recomputation.bits(self._bits[key]))
+
+    def opening(self, key: BatchKey) -> memoryview:
+        """Nothing before the seal is made from an opened value itself."""
+        raise CeremonyError("RF-BATCH-012", f"batch {key} is not part of what was burnt")
+
+
+def _streams(keys: BatchKeys, index: int) -> Callable[[str], dict[tuple[int, ...], StreamKey]]:
+    """Return the posted keys of one operator's sets, by stream, as `BatchWork.keys` has them."""
+    return lambda stream: {
+        members: StreamKey(key[:_KEY_BYTES], key[_KEY_BYTES:])
+        for (name, members), key in sorted(keys.items())
+        if name == stream and index in members
+    }
+
+
+def _wrong_answers(
+    operator: Operator, opening: Opening, work: BatchWork, vector: memoryview
+) -> Iterator[int]:
+    """Yield the rounds in which this operator posted an answer that the vector does not give."""
+    for turn in opening.rounds:
+        posted = turn.answers.get(operator.index)
+        if posted is not None:
+            drawn = challenge(operator.plan.hash, opening.context, turn.number, turn.log_root)
+            if work.answer(drawn, vector) != posted:
+                yield turn.number
+
+
+def _to_blame(state: CeremonyState) -> list[Opening]:
+    """Return the first batch that may be blamed now: one at a time, and none after the seal."""
+    if state.sealed is not None or state.justice.unsettled is not None:
+        return []
+    ripe = [each for each in state.contradictions if each.misfit in each.recomputed]
+    return ripe[:1]
+
+
+def _answers_of(state: CeremonyState, opening: Opening, number: int) -> tuple[int, ...]:
+    """Return the log positions of the answers of a round that count."""
+    turn = opening.rounds[number]
+    return tuple(
+        log.position
+        for log in state.log
+        if isinstance(log.entry, Answer)
+        and log.entry.context == opening.context
+        and log.entry.round == number
+        and log.author not in state.members.excluded
+        and turn.answers.get(log.author) == log.entry.values
+    )
+
+
+def _confirmed(state: CeremonyState, index: int) -> set[Confirmation]:
+    return {
+        log.entry
+        for log in state.log
+        if isinstance(log.entry, Confirmation) and log.signers == (index,)
+    }
+
+
+def _context_of(burn: Burn, revealed: Revealed) -> BatchContext:
+    """Return the whole context of a dead batch: its name and the values it was made from."""
+    burnt, *consumed = burn.revealed
+    roots = tuple(each.opening.held_root for each in consumed) if revealed is burnt else ()
+    return BatchContext(revealed.opening.name, roots)

@@ -1,0 +1,74 @@
+"""Who answers wrongly is excluded, what it spoiled is drawn anew, and the ceremony ends."""
+
+from dataclasses import replace
+
+import pytest
+
+from mpc_core.protocol.entries import Answer, Correction
+from mpc_core.protocol.errors import CeremonyError
+from tests.support.key_check import key_of, same_key
+from tests.support.simulation import Ceremony
+
+LIAR = 2
+
+
+def lying(entry):
+    """Return an answer with one wrong bit, and everything else as it is; admit nothing."""
+    if isinstance(entry, Correction):
+        raise CeremonyError("RF-TEST-001", "a liar corrects nothing")
+    if not isinstance(entry, Answer):
+        return entry
+    return replace(entry, values=bytes([entry.values[0] ^ 1]) + entry.values[1:])
+
+
+def start_lying(ceremony, index):
+    ceremony.party(index).log.tamper = lying
+
+
+@pytest.mark.parametrize("batch", [("N", 5), ("S", 0), ("M", 1)])
+def test_a_false_answer_burns_the_batch_and_excludes_the_liar(batch):
+    ceremony = Ceremony()
+    ceremony.at[f"{batch[0]}-{batch[1]}"] = lambda: start_lying(ceremony, LIAR)
+    ceremony.run()
+    state = ceremony.log.state
+    assert state.members.excluded == {LIAR}
+    assert [burn.opening.rule.key for burn in state.justice.burns] == [batch]
+    assert not state.members.written_off
+    name = state.status(batch).name
+    assert (name.generation, name.attempt) == ((0, 1) if batch[0] == "N" else (1, 0))
+    assert same_key(key_of(ceremony, (1, 3)), key_of(ceremony, (3, 4)))
+
+
+@pytest.mark.parametrize("batch", [("N", 5), ("S", 0), ("M", 1)])
+def test_who_corrects_its_false_answer_is_not_excluded(batch):
+    ceremony = Ceremony()
+    party = ceremony.party(LIAR)
+    wrong = []
+
+    def wrong_once(entry):
+        if wrong or not isinstance(entry, Answer):
+            return entry
+        wrong.append(entry)
+        return lying(entry)
+
+    def start():
+        party.log.tamper = wrong_once
+
+    ceremony.at[f"{batch[0]}-{batch[1]}"] = start
+    ceremony.run()
+    state = ceremony.log.state
+    assert state.members.excluded == set()
+    assert not state.justice.burns
+    assert state.justice.corrections == {LIAR: 1}
+    name = state.status(batch).name
+    assert (name.generation, name.attempt) == ((0, 1) if batch[0] == "N" else (1, 0))
+    assert same_key(key_of(ceremony, (1, 2)), key_of(ceremony, (3, 4)))
+
+
+def test_a_replay_of_a_log_with_a_burn_ends_in_the_same_state():
+    ceremony = Ceremony()
+    ceremony.at["M-1"] = lambda: start_lying(ceremony, LIAR)
+    ceremony.at["secure"] = lambda: (ceremony.lose(3), ceremony.restart(3))
+    digest = ceremony.run()
+    assert ceremony.party(3).log.state.members.excluded == {LIAR}
+    assert ceremony.party(3).steps.acceptance.digest() == digest
