@@ -5,7 +5,7 @@ ceremonies/<id>/
   plan.toml plan.sig          the signed plan
   keyset/ transcript/         the public result
   operators/<name>/           an operator's home: plan.toml plan.sig vault/ work/
-  coordinator/                the coordinator's home, the same
+  coordinator/                the coordinator's home, the same; deputies' homes stand beside it
   shared-openings/            opened values, of which the homes hold links
   report.json report.md
 ```
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from infra.files import disk_errors, make_directory, sync_directory
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.plan import COORDINATOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,11 +79,6 @@ class Home:
     def witness_file(self) -> Path:
         """Where an operator remembers what it signed of the log."""
         return self.vault / "witness"
-
-    @property
-    def host_file(self) -> Path:
-        """Where an operator remembers who hosts the log now, and where."""
-        return self.vault / "host"
 
     @property
     def board(self) -> str:
@@ -194,12 +190,16 @@ class CeremonyFolder:
     @property
     def coordinator(self) -> Home:
         """The coordinator's home."""
-        return Home(self.root / "coordinator")
+        return self.host(COORDINATOR)
 
     @property
     def temporal(self) -> Path:
         """Where the sandbox's Temporal server keeps its histories and its log."""
         return self.coordinator.work / "temporal"
+
+    def host(self, name: str) -> Home:
+        """Return the home of a party that may host the log: the coordinator or a deputy."""
+        return Home(self.root / name)
 
     def operator(self, name: str) -> Home:
         """Return the home of the operator with this name."""
@@ -215,11 +215,14 @@ class CeremonyFolder:
             raise _nothing_there(self.root, "the folder of a ceremony, with plan.toml in it")
 
     @contextmanager
-    def being_made(self, operators: Iterable[str]) -> Iterator[CeremonyFolder]:
+    def being_made(
+        self, operators: Iterable[str], hosts: Iterable[str] = (COORDINATOR,)
+    ) -> Iterator[CeremonyFolder]:
         """Make the ceremony under a passing name and give it its own at the end, or not at all.
 
         Args:
             operators: names of those who get a home.
+            hosts: names of those who may host the log, and get a home too.
 
         Yields:
             The folder under its passing name, with empty homes.
@@ -236,7 +239,8 @@ class CeremonyFolder:
         try:
             made = CeremonyFolder(passing)
             make_directory(passing, OPEN_DIRECTORY)
-            made.coordinator.make()
+            for name in hosts:
+                made.host(name).make()
             for name in operators:
                 made.operator(name).make()
             yield made

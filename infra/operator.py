@@ -26,20 +26,22 @@ from activities.operator import Operator
 from activities.orders import OperatorActivities
 from activities.steps import Steps
 from infra.board import wire
-from infra.board.client import HttpTransport, WitnessLoop
+from infra.board.client import WitnessLoop
 from infra.board.copy import LogFile
 from infra.board.replica import Replica
 from infra.board.vault import FileVault
 from infra.board.witness import Witness
 from infra.homes import Home
 from infra.party.clock import party_clock
+from infra.party.host import HostLine
 from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
+from infra.party.neighbour import Neighbour
 from infra.party.peers import OWED_PATH, PeerBook, owed_answer
 from infra.party.presence import Presence
 from infra.party.queues import operator_queues
 from infra.party.rules import layout_of, party_state
-from infra.plan import COORDINATOR, load_identity, load_setup_seed, load_signed_plan
+from infra.plan import load_identity, load_setup_seed, load_signed_plan
 from infra.report.metrics import MetricsRecorder
 from infra.shared import SharedOpenings
 from infra.stores import BlobStore, FileStore
@@ -73,7 +75,7 @@ _log = structlog.get_logger()
 def run_operator(
     home: Path,
     temporal: str,
-    board: str,
+    board: str | None,
     reach: Reach,
     *,
     shared_openings: Path | None = None,
@@ -84,7 +86,7 @@ def run_operator(
     Args:
         home: its folder, with the signed plan, vault/ and work/.
         temporal: address of the Temporal server.
-        board: address of the coordinator's log, host:port.
+        board: address of the log, host:port; None to wait for a host that takes it over.
         reach: how the operator and the others reach each other.
         shared_openings: where parties on this machine keep opened values once.
         insecure_clock_offset: file with the seconds by which a drill moves this party's clock.
@@ -96,7 +98,8 @@ def run_operator(
     place.check()
     configure_logging(place.name)
     with place.locked():
-        asyncio.run(_serve_operator(place, temporal, _address(board), reach))
+        told = None if board is None else _address(board)
+        asyncio.run(_serve_operator(place, temporal, told, reach))
     return 0
 
 
@@ -158,7 +161,7 @@ class _Seat:
 class _Assembly:
     """The parts of an operator's process, wired together."""
 
-    def __init__(self, home: Home, seat: _Seat, board: tuple[str, int], ranges: int) -> None:
+    def __init__(self, home: Home, seat: _Seat, board: tuple[str, int] | None, ranges: int) -> None:
         plan = seat.plan
         load_kernels(degree_for(plan.count))
         vault = FileStore(home.vault)
@@ -177,17 +180,22 @@ class _Assembly:
         work = FileStore(home.work / "steps")
         known = KnownValues(plan.hash, work)
         self.replica = Replica(plan, LogFile(home.work / "log"))
-        host = self.client.peer(COORDINATOR, *board)
-        self.transport = HttpTransport(host, plan.limits.entry_bytes)
+        self.witness = Witness(self.replica, seat.index, seat.key, FileVault(home.witness_file))
+        self.line = HostLine(
+            self.client, plan.limits.entry_bytes, board, lambda: self.witness.state.host
+        )
+        clock = party_clock(plan, home.insecure_clock_offset)
         self.log = PartyLog(
             plan,
             self.replica,
             party_state(plan, layout, known),
-            submit=lambda envelope: host.run(self.transport.submit(envelope), _heartbeat),
+            submit=lambda envelope: self.client.loop.run(self.line.submit(envelope), _heartbeat),
             tick=_heartbeat,
             signer=(seat.index, seat.key),
-            clock=party_clock(plan, home.insecure_clock_offset),
+            clock=clock,
         )
+        self.loop = WitnessLoop(self.replica, self.line, self.witness)
+        self.neighbour = Neighbour(self.witness, self.loop, self.line, self.log, clock)
         operator = Operator(
             plan=plan,
             index=seat.index,
@@ -197,14 +205,13 @@ class _Assembly:
             known=known,
             blobs=blobs,
             peers=PeerBook(
-                plan, self.client, blobs, self.log, board, _heartbeat, self.meter.received
+                plan, self.client, blobs, self.log, self.line.peer, _heartbeat, self.meter.received
             ),
             vault=vault,
             work=work,
             random=seat.random,
         )
         self.steps = Steps.of(operator, self.meter)
-        self.witness = Witness(self.replica, seat.index, seat.key, FileVault(home.witness_file))
 
     def _wake(self) -> None:
         self.log.wake()
@@ -213,12 +220,15 @@ class _Assembly:
         """Return the activities that its worker offers."""
         return OperatorActivities(
             steps=self.steps,
-            open_order=lambda data: wire.open_order(
-                data, self.plan.hash, self.plan.coordinator_key
-            ),
+            open_order=self._open_order,
             read_statement=wire.entry_of,
             sign=self.log.endorse,
         )
+
+    def _open_order(self, data: bytes) -> bytes:
+        """Check an order: by the coordinator, or by a deputy that has hosted an epoch."""
+        deputies = (self.plan.hosts[name] for name in self.witness.state.hosts)
+        return wire.open_order(data, self.plan.hash, self.plan.coordinator_key, *deputies)
 
     async def owed(self, request: web.Request) -> web.Response:
         """Answer a direct call for the entries that a summons lists."""
@@ -238,19 +248,20 @@ class _StageLedger(SentLedger):
         self._charge(label, count)
 
 
-async def _serve_operator(home: Home, temporal: str, board: tuple[str, int], reach: Reach) -> None:
+async def _serve_operator(
+    home: Home, temporal: str, board: tuple[str, int] | None, reach: Reach
+) -> None:
     parts = await asyncio.to_thread(_Assembly, home, _Seat.of(home), board, reach.ranges)
     loop = asyncio.get_running_loop()
     app = make_app(parts.identity, parts.outbox)
     app.router.add_post(OWED_PATH, parts.owed)
+    app.router.add_routes(parts.neighbour.routes())
     async with AsyncExitStack() as stack:
         stack.callback(parts.ledger.save)
         stack.callback(parts.client.close)
         stack.callback(parts.meter.save)
         port = await stack.enter_async_context(serve(app, parts.identity, host=reach.listen))
-        following = asyncio.create_task(
-            WitnessLoop(parts.replica, parts.transport, parts.witness).run()
-        )
+        following = asyncio.create_task(parts.loop.run())
         stack.callback(following.cancel)
         presence = Presence(
             parts.log,
@@ -259,7 +270,7 @@ async def _serve_operator(home: Home, temporal: str, board: tuple[str, int], rea
             failed=lambda: _stop_soon(loop, following),
         )
         threading.Thread(target=presence.run, name="presence", daemon=True).start()
-        print(json.dumps({"event": "ready"}), flush=True)  # noqa: T201 - the event stream
+        print(json.dumps({"event": "ready", "port": port}), flush=True)  # noqa: T201 - events
         await _work(parts, temporal, stack)
         await asyncio.wait([following])
         following.result()

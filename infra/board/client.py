@@ -145,10 +145,10 @@ class WitnessLoop:
         self._witness = witness
         self._report = report
         self.trouble: CeremonyError | None = None
-        self._observed = 0
+        self.opening: Opening | None = None
         self._waiting: asyncio.Task[SyncAnswer] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.dropped: Callable[[tuple[bytes, ...]], None] = lambda _: None
+        self.entered: Callable[[Opening, tuple[bytes, ...]], None] = lambda _, __: None
 
     async def run(self) -> None:
         """Follow the board for ever; what the host does wrong is reported and tried again."""
@@ -220,14 +220,18 @@ class WitnessLoop:
         """
         if (witness := self._signing) is not None:
             dropped = witness.open(opening)
-        elif opening.epoch > self._observed:
+        elif opening.epoch > self._observed_epoch:
             verify_opening(self._replica.plan, opening)
             base = opening.base
             dropped = self._replica.rebase(base.head if base is not None else None)
         else:
             return
-        self._observed = opening.epoch
-        self.dropped(dropped)
+        self.opening = opening
+        self.entered(opening, dropped)
+
+    @property
+    def _observed_epoch(self) -> int:
+        return self.opening.epoch if self.opening is not None else 0
 
     @property
     def _signing(self) -> Witness | None:
@@ -237,7 +241,7 @@ class WitnessLoop:
 
     def _request(self, head: Vote | None = None, certificate: Vote | None = None) -> SyncRequest:
         witness = self._signing
-        epoch = witness.epoch if witness is not None else self._observed
+        epoch = witness.epoch if witness is not None else self._observed_epoch
         replica = self._replica
         return SyncRequest(epoch, replica.held, replica.covered_size, head, certificate)
 

@@ -11,13 +11,16 @@ from typing import TypeVar
 from infra.board import strict
 
 # The types of fields are looked up when messages are read, so these are needed at run time.
-from infra.board.moves import Opening  # noqa: TC001
+from infra.board.moves import MoveStatement, Opening  # noqa: TC001
 from infra.board.notes import Checkpoint, Head  # noqa: TC001
 from mpc_core.protocol.errors import CeremonyError
 
 __all__ = [
     "ANSWER_BYTES",
     "REQUEST_BYTES",
+    "LogPage",
+    "LogRequest",
+    "MoveReply",
     "Refusal",
     "SubmitAnswer",
     "SyncAnswer",
@@ -140,6 +143,44 @@ class SyncReply:
 
     answer: SyncAnswer | None
     refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveReply:
+    """An operator's answer to a move request.
+
+    Attributes:
+        epoch: the newest epoch that it agreed to, after this request.
+        statement: its statement, or why there is none.
+    """
+
+    epoch: int
+    statement: MoveStatement | None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRequest:
+    """A member wants entries of the log from this position on."""
+
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Entries that an operator holds: who signed a head serves what is below it.
+
+    Attributes:
+        first: position of the first entry.
+        entries: as many as one answer takes.
+        counted: the newest checkpoint that counts.
+        opening: what opened the newest epoch, if the operator has it.
+    """
+
+    first: int
+    entries: tuple[bytes, ...]
+    counted: Checkpoint | None
+    opening: Opening | None
 
 
 def read_message(shape: type[Message], data: bytes) -> Message:

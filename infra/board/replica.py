@@ -71,6 +71,11 @@ class Replica:
         with self._changed:
             return tuple(self._entries[first : self.covered_size])
 
+    def held_entries(self, first: int = 0, size: int | None = None) -> tuple[LogEntry, ...]:
+        """Return entries held from `first` on, covered or not: nothing may follow from them."""
+        with self._changed:
+            return tuple(self._entries[first:size])
+
     def envelopes(self, first: int, limit: int) -> tuple[bytes, ...]:
         """Return the bytes of held entries: who signed a head serves its entries."""
         with self._changed:

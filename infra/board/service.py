@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from infra.board.notes import Checkpoint
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["ENTRIES_PATH", "SYNC_PATH", "Board", "routes"]
+__all__ = ["ENTRIES_PATH", "SYNC_PATH", "Board", "read_body", "routes"]
 
 ENTRIES_PATH = "/board/entries"
 SYNC_PATH = "/board/sync"
@@ -132,7 +132,7 @@ def routes(board: Board) -> list[web.RouteDef]:
     """Return the handlers of a board, for an application that authenticates its callers."""
 
     async def submit(request: web.Request) -> web.Response:
-        envelope = await _body(request, board.plan.limits.entry_bytes)
+        envelope = await read_body(request, board.plan.limits.entry_bytes)
         try:
             answer = SubmitAnswer(await board.submit(envelope))
         except CeremonyError as error:
@@ -141,7 +141,7 @@ def routes(board: Board) -> list[web.RouteDef]:
 
     async def sync(request: web.Request) -> web.Response:
         try:
-            message = read_message(SyncRequest, await _body(request, REQUEST_BYTES))
+            message = read_message(SyncRequest, await read_body(request, REQUEST_BYTES))
             reply = SyncReply(await board.sync(request[CALLER], message))
         except CeremonyError as error:
             reply = SyncReply(None, Refusal.of(error))
@@ -150,7 +150,7 @@ def routes(board: Board) -> list[web.RouteDef]:
     return [web.post(ENTRIES_PATH, submit), web.post(SYNC_PATH, sync)]
 
 
-async def _body(request: web.Request, limit: int) -> bytes:
+async def read_body(request: web.Request, limit: int) -> bytes:
     """Read a request, not far beyond `limit` bytes; one that is longer is refused as what it is."""
     body = bytearray()
     async for piece in request.content.iter_any():

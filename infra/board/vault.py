@@ -10,6 +10,7 @@ import structlog
 from infra.board import strict
 
 # The types of fields are looked up when the state is read, so these are needed at run time.
+from infra.board.moves import MoveRequest  # noqa: TC001
 from infra.board.notes import Checkpoint, Head  # noqa: TC001
 from infra.files import SECRET_FILE, disk_errors, write_atomic
 
@@ -34,19 +35,22 @@ class WitnessState:
 
     Attributes:
         epoch: the newest epoch that it signed a move statement for, or that it entered.
-        host: who hosts that epoch; "" for the coordinator in epoch 0.
+        host: the move request that it answered, which says who hosts that epoch and where; None in
+            epoch 0.
         signed: the last head that it signed in that epoch.
         certified: the highest certificate that it holds, of any epoch.
         start: with what that epoch began; None while n-t operators have not opened it.
         left: the epoch before it, in which nothing is signed any more.
+        hosts: names of the parties that have hosted an epoch of the log since epoch 0.
     """
 
     epoch: int = 0
-    host: str = ""
+    host: MoveRequest | None = None
     signed: Head | None = None
     certified: Checkpoint | None = None
     start: Start | None = Start()
     left: int = 0
+    hosts: tuple[str, ...] = ()
 
 
 class WitnessVault(Protocol):

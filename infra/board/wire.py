@@ -24,7 +24,7 @@ from mpc_core.protocol.entries import STATEMENTS, Entry
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -46,6 +46,7 @@ __all__ = [
     "open_order",
     "sign_entry",
     "sign_order",
+    "statement",
     "verify_signature",
 ]
 
@@ -146,6 +147,12 @@ def assemble(body: bytes, endorsements: Iterable[Endorsement]) -> bytes:
     return strict.encode(_Envelope(VERSION, body, tuple(sorted(set(endorsements)))))
 
 
+def statement(entry: Entry, signatures: Mapping[int, bytes]) -> bytes:
+    """Return the envelope of a statement under these operators' signatures."""
+    parts = (Endorsement(signer, ED25519, part) for signer, part in signatures.items())
+    return assemble(body_of(entry), parts)
+
+
 def sign_entry(entry: Entry, plan: Plan, signer: int, key: Ed25519PrivateKey) -> bytes:
     """Return the envelope of a message of operator `signer`."""
     body = body_of(entry)
@@ -213,11 +220,16 @@ def sign_order(body: bytes, plan_hash: bytes, key: Ed25519PrivateKey) -> bytes:
     return assemble(body, [endorse(body, plan_hash, COORDINATOR, key, ORDER_DOMAIN)])
 
 
-def open_order(data: bytes, plan_hash: bytes, coordinator_key: bytes) -> bytes:
+def open_order(data: bytes, plan_hash: bytes, *host_keys: bytes) -> bytes:
     """Verify an order and return its body.
 
+    Args:
+        data: the envelope.
+        plan_hash: hash of the plan under which it must be signed.
+        host_keys: keys of the coordinator, and of deputies that have hosted the board.
+
     Raises:
-        CeremonyError: RF-ORDER-001 if the coordinator of this plan did not sign it.
+        CeremonyError: RF-ORDER-001 if none of them signed it.
     """
     try:
         envelope = _open(data, 1) if len(data) <= ORDER_BYTES else None
@@ -226,10 +238,11 @@ def open_order(data: bytes, plan_hash: bytes, coordinator_key: bytes) -> bytes:
     if (
         envelope is None
         or [part.signer for part in envelope.signatures] != [COORDINATOR]
-        or not verify_signature(
-            coordinator_key,
-            ORDER_DOMAIN + plan_hash + envelope.body,
-            envelope.signatures[0].signature,
+        or not any(
+            verify_signature(
+                key, ORDER_DOMAIN + plan_hash + envelope.body, envelope.signatures[0].signature
+            )
+            for key in host_keys
         )
     ):
         raise CeremonyError(

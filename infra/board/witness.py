@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Witness"]
 
-FURTHEST_EPOCH = 1024
+FURTHEST_EPOCH = 1 << 20
 """How far ahead of the current epoch the next one may be, so that the numbers never run out."""
 
 
@@ -91,22 +91,16 @@ class Witness:
         with self._lock:
             state = self._known()
             again = request.epoch == state.epoch and state.start is None
+            if again and state.host is not None and state.host.host != request.host:
+                raise _wrong_epoch(state.epoch, request.epoch)
             if not again and not state.epoch < request.epoch <= state.epoch + FURTHEST_EPOCH:
                 raise _wrong_epoch(state.epoch, request.epoch)
-            if again and state.host != request.host:
-                raise _wrong_epoch(state.epoch, request.epoch)
-            if not again:
-                left = self.epoch
-                self._save(
-                    replace(
-                        state,
-                        epoch=request.epoch,
-                        host=request.host,
-                        signed=None,
-                        start=None,
-                        left=left,
-                    )
+            left = self.epoch
+            self._save(
+                replace(
+                    state, epoch=request.epoch, host=request, signed=None, start=None, left=left
                 )
+            )
             return sign_statement(plan, request, self.state.certified, self.index, self._key)
 
     def open(self, opening: Opening) -> tuple[bytes, ...]:
@@ -128,10 +122,11 @@ class Witness:
             self._save(
                 WitnessState(
                     epoch=opening.epoch,
-                    host=opening.host,
+                    host=opening.request.request,
                     certified=_higher(base, state.certified),
                     start=Start(base.head if base is not None else None),
                     left=self.epoch,
+                    hosts=tuple(dict.fromkeys((*state.hosts, opening.host))),
                 )
             )
             return dropped

@@ -107,6 +107,16 @@ def sandbox(
         bool, typer.Option("--restart-operators", help="Start operators again when they die.")
     ] = False,
     keep_openings: KeepOpenings = False,
+    deputies: Annotated[
+        int | None,
+        typer.Option(max=8, help="Parties that may host the log in the coordinator's place."),
+    ] = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="With --resume: the log's host is lost; move it.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(help="With --resume: who hosts the log, as deputy-1.")
+    ] = "coordinator",
     insecure_setup_seed: Annotated[
         str | None,
         typer.Option(metavar="HEX", help="INSECURE: derive every secret from this seed."),
@@ -131,6 +141,9 @@ def sandbox(
         restart_operators=restart_operators,
         network=network,
         keep_openings=keep_openings,
+        deputies=deputies,
+        take_over=take_over,
+        host=host,
     )
     with ending(as_json=as_json):
         emit = print_json if as_json else _say_nothing
@@ -152,6 +165,13 @@ def coordinator_run(
     keep_openings: KeepOpenings = False,
     shared_openings: SharedOpenings = None,
     insecure_clock_offset: InsecureClockOffset = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Have the operators move the log to this home.")
+    ] = False,
+    operators: Annotated[
+        list[str] | None,
+        typer.Option("--operator", metavar="NAME=HOST:PORT", help="Where an operator is."),
+    ] = None,
     ciphertext: Annotated[
         bytes | None,
         typer.Option(
@@ -176,6 +196,7 @@ def coordinator_run(
                 keep_openings=keep_openings,
                 shared_openings=shared_openings,
                 insecure_clock_offset=insecure_clock_offset,
+                take_over=_addresses(operators or []) if take_over else None,
             )
         )
 
@@ -185,7 +206,9 @@ def operator_run(
     home: Home,
     temporal: Temporal,
     *,
-    board: Annotated[str, typer.Option("--board", help="Address of the coordinator's log.")],
+    board: Annotated[
+        str | None, typer.Option("--board", help="Address of the log; else wait to be told.")
+    ] = None,
     listen: Listen = LOOPBACK,
     ranges: Ranges = 1,
     shared_openings: SharedOpenings = None,
@@ -332,6 +355,18 @@ def _parsed(text: str | None, parse: Callable[[str], float], option: str) -> flo
         return None if text is None else parse(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from error
+
+
+def _addresses(texts: list[str]) -> dict[str, tuple[str, int]]:
+    """Return addresses by name, from NAME=HOST:PORT."""
+    found = {}
+    for text in texts:
+        name, _, address = text.partition("=")
+        host, _, port = address.rpartition(":")
+        if not name or not host or not port.isdecimal():
+            raise typer.BadParameter(f"{text!r} is not NAME=HOST:PORT", param_hint="--operator")
+        found[name] = (host, int(port))
+    return found
 
 
 def _say_nothing(_: object) -> None:

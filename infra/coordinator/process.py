@@ -30,9 +30,13 @@ from infra.board.log import BoardLog
 from infra.board.replica import Replica
 from infra.board.service import Board, routes
 from infra.coordinator.activities import CoordinatorActivities
+from infra.coordinator.attendance import Attendance
 from infra.coordinator.keyset import KeySetBuilder, keeps_from_now_on
 from infra.coordinator.openings import Openings
 from infra.coordinator.progress import Progress, say
+from infra.coordinator.take_over import seat_of
+from infra.coordinator.take_over import take_over as take_over_log
+from infra.coordinator.troubles import Troubles
 from infra.homes import Home
 from infra.party.clock import party_clock
 from infra.party.kernels import load_kernels
@@ -40,12 +44,12 @@ from infra.party.log import PartyLog
 from infra.party.peers import PeerBook
 from infra.party.queues import coordinator_queue, operator_queues
 from infra.party.rules import batch_counts, layout_of, party_state
-from infra.plan import COORDINATOR, load_identity, load_signed_plan
+from infra.plan import load_signed_plan
 from infra.report.metrics import MetricsRecorder
 from infra.shared import SharedOpenings
 from infra.stores import BlobStore, FileStore
 from infra.telemetry import configure_logging
-from infra.temporal.client import connect
+from infra.temporal.client import connect, patiently
 from infra.temporal.version import make_current, pinned, require_same_version
 from infra.transport.client import Patience, PeerClient
 from infra.transport.ledger import SentLedger
@@ -63,6 +67,7 @@ from workflows.seal import SealWorkflow
 from workflows.stage import StageWorkflow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from temporalio.client import Client
@@ -96,6 +101,7 @@ def run_coordinator(
     keep_openings: bool = False,
     shared_openings: Path | None = None,
     insecure_clock_offset: Path | None = None,
+    take_over: Mapping[str, tuple[str, int]] | None = None,
 ) -> int:
     """Run the coordinator of this home until the key set is announced and published.
 
@@ -107,15 +113,20 @@ def run_coordinator(
         keep_openings: whether the transcript keeps every opened value; said once, it holds.
         shared_openings: where parties on this machine keep opened values once.
         insecure_clock_offset: file with the seconds by which a drill moves this party's clock.
+        take_over: addresses of operators by name, to have the log moved here first.
 
     Raises:
         CeremonyError: when the home or the plan cannot be used, or the ceremony stopped.
     """
     place = Home(home.resolve(), shared_openings, insecure_clock_offset)
+    if take_over is not None and place.vault.is_dir():
+        place.make()
     place.check()
     configure_logging(place.name)
     with place.locked():
         keeps = keeps_from_now_on(place, all_of_them=keep_openings)
+        if take_over is not None:
+            reach = asyncio.run(take_over_log(place, reach, take_over))
         asyncio.run(_conduct(place, temporal, reach, ciphertext, keeps))
     return 0
 
@@ -161,6 +172,7 @@ class Coordinator:
     openings: Openings
     activities: CoordinatorActivities
     progress: Progress
+    attendance: Attendance
     meter: MetricsRecorder
     reach: Reach
 
@@ -169,21 +181,21 @@ class Coordinator:
         """Wire the coordinator of a home, to create a key set or to decrypt this list."""
         signed = load_signed_plan(home.path)
         plan = signed.plan
-        key = load_identity(home.vault, plan.coordinator_key, COORDINATOR)
+        name, key = seat_of(home, plan)
         load_kernels(degree_for(plan.count))
         layout = layout_of(plan)
         board_log = BoardLog.open(home.board, plan)
         board = Board(board_log, plan)
-        meter = MetricsRecorder(home.metrics_file, COORDINATOR)
+        meter = MetricsRecorder(home.metrics_file, name)
         ledger = SentLedger(home.sent_file)
-        identity = Identity(COORDINATOR, key, Members.of_plan(plan))
+        identity = Identity(name, key, Members.of_plan(plan))
         client = PeerClient(identity, patience=Patience(ranges=reach.ranges), ledger=ledger)
         outbox = Outbox(home.outbox, ledger)
         blobs = BlobStore(outbox, plan.layout.leaf_bytes, shared=SharedOpenings.of(home))
         blobs.sweep()
         known = KnownValues(plan.hash, FileStore(home.work / "steps"))
         replica = Replica(plan, MemoryCopy())
-        transport = LocalTransport(board, COORDINATOR)
+        transport = LocalTransport(board, name)
         loop = asyncio.get_running_loop()
         log = PartyLog(
             plan,
@@ -195,7 +207,8 @@ class Coordinator:
             tick=_heartbeat,
             clock=party_clock(plan, home.insecure_clock_offset),
         )
-        peers = PeerBook(plan, client, blobs, log, (reach.listen, 0), _heartbeat, meter.received)
+        itself = client.peer(name, reach.listen, reach.port)
+        peers = PeerBook(plan, client, blobs, log, lambda: itself, _heartbeat, meter.received)
         openings = Openings(log, known, blobs, peers, layout)
         builder = KeySetBuilder(home.path.parent, signed, key, layout, replica, openings, keeps)
         activities = CoordinatorActivities(
@@ -205,7 +218,8 @@ class Coordinator:
             key_set=builder,
             fetch_unknown=openings.fetch_unknown,
         )
-        progress = Progress(log, layout, plan.name_of, ciphertext)
+        attendance = Attendance(operator.name for operator in plan.operators)
+        progress = Progress(log, layout, plan.name_of, ciphertext, away=attendance.away)
         return cls(
             plan,
             board,
@@ -221,6 +235,7 @@ class Coordinator:
             openings,
             activities,
             progress,
+            attendance,
             meter,
             reach,
         )
@@ -232,6 +247,7 @@ class Coordinator:
         stack.callback(self.client.close)
         stack.callback(self.meter.save)
         app = make_app(self.identity, self.outbox)
+        app.middlewares.append(self.attendance.middleware())
         app.router.add_routes(routes(self.board))
         port = await stack.enter_async_context(
             serve(app, self.identity, host=self.reach.listen, port=self.reach.port)
@@ -248,7 +264,8 @@ class Coordinator:
         offered = self.activities
         version = pinned(self.plan.ceremony_id)
         threads = 2 * self.plan.layout.batches_in_flight + _OTHER_ACTIVITIES
-        await require_same_version(client, _ceremony_workflow(self.plan), version)
+        begun = _ceremony_workflow(self.plan)
+        await patiently(lambda: require_same_version(client, begun, version))
         worker = Worker(
             client,
             task_queue=coordinator_queue(self.plan),
@@ -271,6 +288,10 @@ class Coordinator:
         )
         await stack.enter_async_context(worker)
         await make_current(client, version)
+        troubles = Troubles(client, self.plan.ceremony_id)
+        self.progress.troubles = lambda: troubles.found
+        watching = asyncio.create_task(troubles.watch())
+        stack.callback(watching.cancel)
 
 
 async def _conduct(
@@ -280,14 +301,14 @@ async def _conduct(
     async with AsyncExitStack() as stack:
         port = await coordinator.serve(stack)
         say("ready", board_port=port)
-        client = await connect(temporal, identity=COORDINATOR)
+        client = await connect(temporal, identity=coordinator.identity.name)
         await coordinator.work(client, stack)
         try:
             if ciphertext:
-                await _decrypt(coordinator, client, ciphertext)
+                await patiently(lambda: _decrypt(coordinator, client, ciphertext))
                 finished = {"digest": ciphertext.hex()}
             else:
-                digest = await _create(coordinator, client)
+                digest = await patiently(lambda: _create(coordinator, client))
                 finished = {"digest": digest, "keyset": str(home.path.parent / "keyset")}
         except WorkflowFailureError as error:
             raise stopped(error) from error

@@ -10,7 +10,7 @@ from infra.board import wire
 from mpc_core.protocol.entries import Acknowledgement, Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -53,13 +53,14 @@ class PartyLog:
             signer: index and identity key; None for a party that only looks.
             clock: this party's own clock, in seconds.
         """
-        self._plan = plan
+        self.plan = plan
         self._replica = replica
         self._state = state
         self._submit = submit
         self._tick = tick
         self._signer = signer
         self._clock = clock
+        self._began = clock()
         self._covered_at: list[float] = []
         self._heard_at: dict[int, float] = {}
         self._posted: dict[Entry, bytes] = {}
@@ -119,7 +120,7 @@ class PartyLog:
         """
         assert self._signer is not None, "a party without a seat posts no entries"
         index, key = self._signer
-        envelope = wire.sign_entry(entry, self._plan, index, key)
+        envelope = wire.sign_entry(entry, self.plan, index, key)
         if isinstance(entry, (Answer, Acknowledgement)):
             with self._posting:
                 self._posted[entry] = envelope
@@ -129,16 +130,20 @@ class PartyLog:
         """Hand over an entry that somebody else signed."""
         self._submit(envelope)
 
+    def post_statement(self, entry: Entry, signatures: Mapping[int, bytes]) -> None:
+        """Hand over a statement that n-t operators signed."""
+        self._submit(wire.statement(entry, signatures))
+
     def opened(self, envelope: bytes) -> tuple[Entry, tuple[int, ...]]:
         """Return the entry and its signers, each of whose signatures is valid."""
-        signed = wire.decode(envelope, self._plan)
+        signed = wire.decode(envelope, self.plan)
         return signed.entry, signed.signers
 
     def endorse(self, body: bytes) -> bytes:
         """Return this operator's signature under the canonical body of a statement."""
         assert self._signer is not None, "a party without a seat endorses nothing"
         index, key = self._signer
-        return wire.endorse(body, self._plan.hash, index, key).signature
+        return wire.endorse(body, self.plan.hash, index, key).signature
 
     def posted(self) -> dict[Entry, bytes]:
         """Return the answers and acknowledgements of this process, with their envelopes."""
@@ -148,6 +153,10 @@ class PartyLog:
     def seconds_since_covered(self, position: int) -> float:
         """Return how long this party has held a co-signed checkpoint over this position."""
         return self._clock() - self._covered_at[position]
+
+    def seconds_since_progress(self) -> float:
+        """Return how long ago the log grew, or how long it has not since this process began."""
+        return self._clock() - max(self._covered_at[-1:], default=self._began)
 
     def seconds_since_heard(self, operator: int) -> float:
         """Return how long ago the last signed message of an operator arrived here."""

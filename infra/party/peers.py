@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra.board import strict
-from infra.plan.keys import COORDINATOR
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.owed import slot_of
 
@@ -81,7 +80,7 @@ class PeerBook:
     client: PeerClient
     blobs: BlobStore
     log: PartyLog
-    coordinator: tuple[str, int]
+    host: Callable[[], Peer]
     tick: Callable[[], None]
     received: Callable[[str, int], None]
     direct_seconds: float = _DIRECT_SECONDS
@@ -121,7 +120,7 @@ class PeerBook:
 
     def _peer(self, operator: int) -> Peer:
         if not operator:
-            return self.client.peer(COORDINATOR, *self.coordinator)
+            return self.host()
         address = self.log.read(lambda state: state.addresses.get(operator))
         if address is None:
             raise CeremonyError(

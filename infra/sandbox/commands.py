@@ -7,8 +7,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mpc_core.protocol.plan import COORDINATOR
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from infra.network.places import Reach
@@ -26,11 +28,15 @@ class Errand:
         ciphertext: Merkle root, in hex, of a list to decrypt; "" to create the key set.
         again: how a person goes on after a stop.
         keep_openings: whether the transcript keeps every opened value.
+        host: the party that hosts the log.
+        take_over: whether the log is moved to that party first.
     """
 
     ciphertext: str = ""
     again: str = "give the same command with --resume"
     keep_openings: bool = False
+    host: str = COORDINATOR
+    take_over: bool = False
 
 
 def party_command(
@@ -44,6 +50,7 @@ def party_command(
     keep_openings: bool = False,
     shared_openings: Path | None = None,
     insecure_clock_offset: Path | None = None,
+    take_over: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Return the command that runs a party.
 
@@ -57,6 +64,7 @@ def party_command(
         keep_openings: whether a coordinator is to keep every opened value in the transcript.
         shared_openings: where the parties on this machine keep opened values once.
         insecure_clock_offset: file with the seconds by which a drill moves the party's clock.
+        take_over: addresses of operators, for a coordinator to which the log is moved.
     """
     command = [*INTERPRETER, role, "run", "--home", str(home.absolute()), "--temporal", temporal]
     command += ["--listen", reach.listen, "--ranges", str(reach.ranges)]
@@ -67,6 +75,10 @@ def party_command(
         command += ["--shared-openings", str(shared_openings.absolute())]
     if insecure_clock_offset is not None:
         command += ["--insecure-clock-offset", str(insecure_clock_offset.absolute())]
+    if take_over is not None:
+        command.append("--take-over")
+        for name, address in take_over.items():
+            command += ["--operator", f"{name}={address}"]
     return [*command, "--decrypt", ciphertext] if ciphertext else command
 
 

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-__all__ = ["Event", "Failed", "Finished", "Progressed", "Ready", "StageChanged", "parse_event"]
+__all__ = [
+    "Event",
+    "Failed",
+    "Finished",
+    "Progressed",
+    "Ready",
+    "StageChanged",
+    "Troubled",
+    "parse_event",
+]
 
 
 class _Event(BaseModel):
@@ -14,10 +23,22 @@ class _Event(BaseModel):
 
 
 class Ready(_Event):
-    """The process works; the coordinator says where its board is."""
+    """The process works; the coordinator says where its board is, an operator where it is."""
 
     event: Literal["ready"]
+    port: int | None = Field(default=None, ge=1, le=65_535)
     board_port: int | None = Field(default=None, ge=1, le=65_535)
+
+
+class Troubled(BaseModel):
+    """A party whose steps fail again and again."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    party: str = Field(max_length=64)
+    code: str = Field(max_length=32)
+    since: str = ""
+    times: int = Field(default=0, ge=0)
 
 
 class Progressed(_Event):
@@ -33,6 +54,7 @@ class Progressed(_Event):
     percent: int | None = Field(default=None, ge=0, le=100)
     seconds_left: float | None = Field(default=None, ge=0)
     note: str = ""
+    troubles: tuple[Troubled, ...] = ()
 
 
 class StageChanged(_Event):

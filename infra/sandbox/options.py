@@ -12,6 +12,7 @@ from infra.plan.keys import SetupSeed, write_identity, write_setup_seed
 from infra.plan.sandbox import sandbox_plan
 from infra.plan.signing import load_signed_plan, write_signed_plan
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.plan import COORDINATOR
 from mpc_core.tfhe.parameters import scaled_name
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class SandboxOptions:
         restart_operators: whether to start a dead operator again.
         network: file that describes lines between the parties.
         keep_openings: whether the transcript keeps every opened value.
+        deputies: how many parties besides the coordinator may host the log.
+        take_over: whether the log is moved to the host first, because the old one is lost.
+        host: the party that hosts the log: the coordinator or a deputy.
     """
 
     directory: Path
@@ -59,6 +63,9 @@ class SandboxOptions:
     restart_operators: bool = False
     network: Path | None = None
     keep_openings: bool = False
+    deputies: int | None = None
+    take_over: bool = False
+    host: str = COORDINATOR
 
     @property
     def parameter_set(self) -> str | None:
@@ -89,12 +96,15 @@ def _made(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
         parameters=_given(options.parameter_set, DEFAULT_PARAMETERS),
         waiting_seconds=_given(options.waiting_seconds, DEFAULT_WAITING_SECONDS),
         seed=SetupSeed.parse(options.setup_seed) if options.setup_seed is not None else None,
+        deputies=_given(options.deputies, 0),
     )
     plan = parties.signed.plan
     _check_room(plan, options.directory)
     names = [operator.name for operator in plan.operators]
-    with folder.being_made(names) as making:
-        for home in (making.coordinator, *(making.operator(name) for name in names)):
+    hosts = tuple(plan.hosts)
+    with folder.being_made(names, hosts) as making:
+        homes = (*(making.host(name) for name in hosts), *(making.operator(name) for name in names))
+        for home in homes:
             write_identity(home.vault, parties.identities[home.name])
             if home.name in parties.seeds:
                 write_setup_seed(home.vault, parties.seeds[home.name])
@@ -121,10 +131,13 @@ def _resumed(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
     plan = load_signed_plan(folder.root).plan
     if not plan.sandbox:
         raise _another("the plan of a sandbox", "a plan that is not one")
+    if options.host not in plan.hosts:
+        raise _another("--host " + " or ".join(plan.hosts), f"--host {options.host}")
     seed = SetupSeed.parse(options.setup_seed) if options.setup_seed is not None else None
     facts = {
         "--operators": (options.operators, plan.count),
         "--threshold": (options.threshold, plan.threshold),
+        "--deputies": (options.deputies, len(plan.deputies)),
         "--parameters": (options.parameter_set, plan.parameters),
         "--waiting-time": (options.waiting_seconds, plan.deadlines.waiting_seconds),
         "the ceremony id of the seed": (seed and seed.ceremony_id(), plan.ceremony_id),

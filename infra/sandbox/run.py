@@ -61,6 +61,8 @@ def run_sandbox(
         with signals_as_interrupt():
             network = _network(options, display)
             folder, plan = open_ceremony(options)
+            if options.take_over:
+                folder.coordinator.make()
             with folder.locked():
                 if not folder.report_json.exists():
                     _run(folder, plan, options, network=network, display=display, emit=emit)
@@ -116,7 +118,11 @@ def _run(
             plan,
             display=display,
             emit=note,
-            errand=Errand(keep_openings=options.keep_openings),
+            errand=Errand(
+                keep_openings=options.keep_openings,
+                host=options.host,
+                take_over=options.take_over,
+            ),
             restart_operators=options.restart_operators,
             places=network,
         )

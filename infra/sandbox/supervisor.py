@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,7 @@ class _Place:
 
     temporal: str
     board_port: int = 0
+    ports: dict[str, int] = field(default_factory=dict)
 
 
 class Supervisor:
@@ -123,14 +124,22 @@ class Supervisor:
 
     def _conduct(self, children: Children, server: TemporalServer) -> events.Finished:
         place = _Place(server.address)
+        if self._errand.take_over:
+            self._start_operators(children, place)
+            while len(place.ports) < self._plan.quorum:
+                self._step(children, server, place)
         self._start(children, COORDINATOR, self._coordinator_command(place))
         while not place.board_port:
             self._step(children, server, place)
-        for operator in self._plan.operators:
-            self._start(children, operator.name, self._operator_command(operator.name, place))
+        if not self._errand.take_over:
+            self._start_operators(children, place)
         while self._finished is None:
             self._step(children, server, place)
         return self._finished
+
+    def _start_operators(self, children: Children, place: _Place) -> None:
+        for operator in self._plan.operators:
+            self._start(children, operator.name, self._operator_command(operator.name, place))
 
     def _step(self, children: Children, server: TemporalServer, place: _Place) -> None:
         """Deal with the next message, or with the time that passed without one."""
@@ -159,6 +168,7 @@ class Supervisor:
                 self._failures[line.name] = event
             case events.Ready() if line.name != COORDINATOR:
                 self._status.came(line.name)
+                place.ports[line.name] = event.port or 0
             case events.Ready():
                 place.board_port = event.board_port or 0
             case events.Progressed():
@@ -173,7 +183,7 @@ class Supervisor:
         again = self._errand.again
         self._emit({"event": "process", "process": name, "state": message.reason})
         if name == COORDINATOR:
-            log = self._folder.coordinator.log_file
+            log = self._home(COORDINATOR).log_file
             raise ended_with(failure, again) if failure else coordinator_ended(message, log, again)
         self._status.went(name)
         command = self._operator_command(name, place)
@@ -218,18 +228,24 @@ class Supervisor:
 
     def _home(self, name: str) -> Home:
         folder = self._folder
-        return folder.coordinator if name == COORDINATOR else folder.operator(name)
+        return folder.host(self._errand.host) if name == COORDINATOR else folder.operator(name)
 
     def _coordinator_command(self, place: _Place) -> list[str]:
         return party_command(
             "coordinator",
-            self._folder.coordinator.path,
+            self._home(COORDINATOR).path,
             place.temporal,
             self._places.reach(COORDINATOR),
             ciphertext=self._errand.ciphertext,
             keep_openings=self._errand.keep_openings,
             shared_openings=self._folder.shared_openings,
+            take_over=self._operator_addresses(place) if self._errand.take_over else None,
         )
+
+    def _operator_addresses(self, place: _Place) -> dict[str, str]:
+        return {
+            name: f"{self._places.reach(name).listen}:{port}" for name, port in place.ports.items()
+        }
 
     def _operator_command(self, name: str, place: _Place) -> list[str]:
         return party_command(
@@ -237,9 +253,14 @@ class Supervisor:
             self._home(name).path,
             place.temporal,
             self._places.reach(name),
-            board=f"{self._places.reach(COORDINATOR).listen}:{place.board_port}",
+            board=self._board(place),
             shared_openings=self._folder.shared_openings,
         )
+
+    def _board(self, place: _Place) -> str:
+        """Return where the log is, "" while a host has yet to take it over."""
+        host = self._places.reach(COORDINATOR).listen
+        return f"{host}:{place.board_port}" if place.board_port else ""
 
 
 def _runs(process: int) -> bool:

@@ -45,7 +45,7 @@ def book(world, port, *, tick=lambda: None, seconds=5.0, blobs=None, received=la
             client=client,
             blobs=blobs,
             log=SimpleNamespace(read=lambda _: address, wake=lambda: None),
-            coordinator=("127.0.0.1", 0),
+            host=lambda: client.peer("coordinator", "127.0.0.1", 0),
             tick=tick,
             received=received,
             direct_seconds=seconds,
