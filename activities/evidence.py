@@ -236,7 +236,8 @@ class Prosecutor:
             for author, log in posted.items():
                 assert isinstance(log.entry, Evidence)
                 seen = (accusation, author) in self._examined
-                if not seen and log.entry.batch.stage in live:
+                lost = author == index and not self.operator.blobs.has(log.entry.root)
+                if not (seen or lost) and log.entry.batch.stage in live:
                     yield accusation, log
 
     def _examine(self, accusation: Accusation, log: LogEntry) -> None:
