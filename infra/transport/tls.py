@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -57,6 +57,15 @@ _LIFE = timedelta(days=7)
 _SKEW = timedelta(days=1)
 _ALWAYS = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC))
 _PASSPHRASE_BYTES = 32
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 _log = structlog.get_logger()
 
@@ -87,7 +96,8 @@ class Members:
         """Return which member a peer's DER certificate belongs to.
 
         Raises:
-            CeremonyError: RF-PEER-005 without a certificate, RF-PEER-001 if no member signed it,
+            CeremonyError: RF-PEER-005 without a certificate, RF-PEER-001 if it cannot be read or no member
+                signed it,
                 RF-PEER-003 if it is one of another ceremony or in another member's name.
 
         Security: the leaf's signature is checked here once more, against the key of the plan, so
@@ -95,17 +105,14 @@ class Members:
         """
         if certificate is None:
             raise missing_certificate()
-        leaf = x509.load_der_x509_certificate(certificate)
-        name = _common_name(leaf.issuer)
+        leaf, name, found_names = _read(certificate)
         if name not in self.anchors:
             raise foreign_certificate("RF-PEER-001", name, found="an issuer the plan does not name")
         try:
             leaf.verify_directly_issued_by(self.anchors[name])
-        except (InvalidSignature, ValueError, TypeError) as error:
+        except (InvalidSignature, *_UNREADABLE) as error:
             found = "a certificate signed by another key"
             raise foreign_certificate("RF-PEER-001", name, found=found) from error
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        found_names = names.get_values_for_type(x509.DNSName)
         if found_names != [self.host_name(name)]:
             raise foreign_certificate("RF-PEER-003", name, found=", ".join(found_names))
         return name
@@ -330,6 +337,21 @@ class PinnedSocket(ssl.SSLSocket):
         except OSError as error:
             self.trouble = error
             return 0
+
+
+def _read(certificate: bytes) -> tuple[x509.Certificate, str, list[str]]:
+    """Return a DER certificate with its issuer's name and the host names that it is for.
+
+    Raises:
+        CeremonyError: RF-PEER-001 if it cannot be read: OpenSSL takes some that we do not.
+    """
+    try:
+        leaf = x509.load_der_x509_certificate(certificate)
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return leaf, _common_name(leaf.issuer), names.get_values_for_type(x509.DNSName)
+    except _UNREADABLE as error:
+        found = "a certificate that cannot be read"
+        raise foreign_certificate("RF-PEER-001", "", found=found) from error
 
 
 def _anchor(name: str, key: bytes) -> x509.Certificate:
