@@ -9,15 +9,18 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from infra.party.memory import keep_freed_memory, settle_objects
 from mpc_core import kernels
 
 __all__ = ["load_kernels"]
 
 
 def load_kernels(degree: int) -> None:
-    """Load every kernel that a party needs for rings GR(2^K, degree)."""
+    """Load every kernel that a party needs for rings GR(2^K, degree), and keep the memory it frees."""
+    keep_freed_memory()
     for module in pkgutil.iter_modules(kernels.__path__):
         importlib.import_module(f"{kernels.__name__}.{module.name}")
     from mpc_core.kernels.tiles import load_tiles  # noqa: PLC0415 kernels compile when imported
 
     load_tiles(degree)
+    settle_objects()

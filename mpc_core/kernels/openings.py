@@ -20,8 +20,10 @@ import numpy as np
 from numba import int64, njit, uint32, uint64, void
 from numba.misc.special import literally
 
+from mpc_core.kernels.memory import ask_for, keep
 from mpc_core.kernels.scalars import load_word, narrow, store_word
-from mpc_core.kernels.u128 import from_words, full_product, high, multiply_word, widen
+from mpc_core.kernels.u128 import from_words, full_product, high, intrinsic, multiply_word, widen
+from mpc_core.kernels.vectors import INDEX, load, store, vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,9 +174,24 @@ def bit_adder(degree: int, bits: int) -> Callable[..., None]:
     return add
 
 
-@njit([void(uint64, int64, uint64, uint64[::1])], nogil=True, cache=True)
-def scan(v: np.uint64, count: int, width: np.uint64, seen: NDArray[np.uint64]) -> None:
-    """Add the halves of coefficients to `seen` bit by bit (or); arguments as in `bit_adder`."""
+@intrinsic
+def _join(typing_context, target, source):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001
+    """Add the `STRIP` bytes at an address bit by bit (or) to those at another."""
+    kind = vector(INDEX, STRIP // WORD_BYTES)
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+        target, source = arguments
+        ask_for(builder, source)
+        joined = builder.or_(load(builder, target, 0, kind), load(builder, source, 0, kind))
+        store(builder, joined, target, 0)
+        return context.get_dummy_value()
+
+    return void(uint64, uint64), generate
+
+
+@njit(nogil=True)
+def _scan_each(v, count, width, seen):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Do what `scan` says, one coefficient after the other."""
     words, byte = uint64(WORD_BYTES), uint64(BYTE_BITS)
     low = upper = uint64(0)
     if width > words:
@@ -191,3 +208,21 @@ def scan(v: np.uint64, count: int, width: np.uint64, seen: NDArray[np.uint64]) -
         low = low << cut >> cut
     seen[0] |= low
     seen[1] |= upper
+
+
+@njit([void(uint64, int64, uint64, uint64[::1])], nogil=True, cache=True)
+def scan(v: np.uint64, count: int, width: np.uint64, seen: NDArray[np.uint64]) -> None:
+    """Add the halves of coefficients to `seen` bit by bit (or); arguments as in `bit_adder`.
+
+    Coefficients a strip apart begin at the same byte of a vector, so strips are joined first.
+    """
+    strip = uint64(STRIP)
+    joined = np.zeros(STRIP * (2 * WORD_BYTES) + 2 * WORD_BYTES, np.uint8)
+    joined_at = uint64(joined.ctypes.data)
+    for _ in range(count // STRIP):
+        for at in range(width):
+            _join(joined_at + at * strip, v + at * strip)
+        v += width * strip
+    _scan_each(joined_at, STRIP, width, seen)
+    _scan_each(v, count % STRIP, width, seen)
+    keep(joined)
