@@ -37,7 +37,7 @@ from infra.party.host import HostLine
 from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
 from infra.party.neighbour import Neighbour
-from infra.party.peers import OWED_PATH, PeerBook, owed_answer
+from infra.party.peers import OWED_BYTES, OWED_PATH, PeerBook, owed_answer
 from infra.party.presence import Presence
 from infra.party.queues import operator_queues
 from infra.party.rules import layout_of, party_state
@@ -48,6 +48,7 @@ from infra.stores import BlobStore, FileStore
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
 from infra.temporal.version import activities_only
+from infra.transport.bodies import read_body
 from infra.transport.client import Patience, PeerClient
 from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox, make_app, serve
@@ -232,7 +233,9 @@ class _Assembly:
 
     async def owed(self, request: web.Request) -> web.Response:
         """Answer a direct call for the entries that a summons lists."""
-        return web.Response(body=owed_answer(await request.read(), self.log.posted()))
+        return web.Response(
+            body=owed_answer(await read_body(request, OWED_BYTES), self.log.posted())
+        )
 
 
 class _StageLedger(SentLedger):

@@ -18,6 +18,7 @@ from infra.board.messages import (
     SyncRequest,
     read_message,
 )
+from infra.transport.bodies import read_body
 from infra.transport.outbox import CALLER
 from mpc_core.protocol.errors import CeremonyError
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from infra.board.notes import Checkpoint
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["ENTRIES_PATH", "SYNC_PATH", "Board", "read_body", "routes"]
+__all__ = ["ENTRIES_PATH", "SYNC_PATH", "Board", "routes"]
 
 ENTRIES_PATH = "/board/entries"
 SYNC_PATH = "/board/sync"
@@ -148,13 +149,3 @@ def routes(board: Board) -> list[web.RouteDef]:
         return web.Response(body=strict.encode(reply))
 
     return [web.post(ENTRIES_PATH, submit), web.post(SYNC_PATH, sync)]
-
-
-async def read_body(request: web.Request, limit: int) -> bytes:
-    """Read a request, not far beyond `limit` bytes; one that is longer is refused as what it is."""
-    body = bytearray()
-    async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > limit:
-            break
-    return bytes(body)

@@ -26,7 +26,7 @@ from infra.board.messages import (
     read_message,
 )
 from infra.board.moves import SignedRequest, check_request
-from infra.board.service import read_body
+from infra.transport.bodies import read_body
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from mpc_core.protocol.entries import Entry
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["OWED_PATH", "PeerBook", "owed_answer"]
+__all__ = ["OWED_BYTES", "OWED_PATH", "PeerBook", "owed_answer"]
 
 OWED_PATH = "/owed"
-_OWED_BYTES = 1 << 20
+OWED_BYTES = 1 << 20
+"""Most bytes of a direct call, and of its answer."""
+
 _DIRECT_SECONDS = 10.0
 
 
@@ -52,7 +54,7 @@ def owed_answer(request: bytes, posted: Mapping[Entry, bytes]) -> bytes:
         CeremonyError: RF-PEER-017, when the call cannot be read.
     """
     try:
-        wanted = set(strict.decode(_OwedRequest, request[:_OWED_BYTES]).slots) - {""}
+        wanted = set(strict.decode(_OwedRequest, request[:OWED_BYTES]).slots) - {""}
     except strict.Malformed as error:
         raise CeremonyError(
             "RF-PEER-017",
@@ -64,7 +66,7 @@ def owed_answer(request: bytes, posted: Mapping[Entry, bytes]) -> bytes:
             runbook="peer-sends-garbage",
         ) from error
     found: list[bytes] = []
-    room = _OWED_BYTES // 2
+    room = OWED_BYTES // 2
     for entry, envelope in posted.items():
         if slot_of(entry) in wanted and len(envelope) <= room:
             found.append(envelope)
@@ -100,7 +102,7 @@ class PeerBook:
             "POST",
             OWED_PATH,
             strict.encode(_OwedRequest(slots)),
-            limit=_OWED_BYTES,
+            limit=OWED_BYTES,
             seconds=self.direct_seconds,
             tick=self.tick,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
+import socket
 import stat
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,6 +18,7 @@ import structlog
 from aiohttp import web
 
 from infra.files import make_directory, mapped
+from infra.transport.gate import Gate, Room
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -37,7 +39,10 @@ _BLOB_NAME = re.compile(r"[0-9a-f]{64}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
 _PIECE = 256 * 1024
 _PIECE_SECONDS = 60.0
-_LARGEST_BODY = 64 * 1024 * 1024
+_LARGEST_BODY = 1024 * 1024
+_READ_BYTES = 64 * 1024
+_BACKLOG = 128
+_ROOM = Room()
 
 _log = structlog.get_logger()
 
@@ -143,9 +148,21 @@ def make_app(
 
 @asynccontextmanager
 async def serve(
-    app: web.Application, identity: Identity, *, host: str = "127.0.0.1", port: int = 0
+    app: web.Application,
+    identity: Identity,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    room: Room = _ROOM,
 ) -> AsyncIterator[int]:
     """Serve an application to members while the context is open.
+
+    Args:
+        app: what is served.
+        identity: who serves.
+        host: address of this machine.
+        port: of that address; 0 for any that is free.
+        room: how many connections there may be.
 
     Yields:
         The port that is served; the one asked for, unless that was 0.
@@ -153,15 +170,19 @@ async def serve(
     Raises:
         CeremonyError: RF-RUN-002 if the address cannot be had.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        site = web.TCPSite(runner, host, port, ssl_context=identity.server_context())
-        try:
-            await site.start()
-        except OSError as error:
-            raise _address_error(host, port, error) from error
-        yield int(runner.addresses[0][1])
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise _address_error(host, port, error) from error
+    found = int(listening.getsockname()[1])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, read_bufsize=_READ_BYTES)
+    await runner.setup()
+    server = runner.server
+    assert server is not None
+    try:
+        async with Gate(identity, server, room).open(listening):
+            yield found
     finally:
         await runner.cleanup()
 

@@ -8,15 +8,48 @@ Nobody was refused: -007 the connection got lost, -013 the peer is too slow.
 from __future__ import annotations
 
 import ssl
+import time
+from typing import TYPE_CHECKING
+
+import structlog
 
 from mpc_core.protocol.errors import CeremonyError
 
-__all__ = ["foreign_certificate", "lost", "missing_certificate", "refusal"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["SparingLog", "foreign_certificate", "lost", "missing_certificate", "refusal"]
 
 _SIGNATURE_FAILURE = 7
 _NOT_YET_VALID = 9
 _EXPIRED = 10
 _HOST_NAME_MISMATCH = 62
+_MOST_PER_PERIOD, _PERIOD_SECONDS = 30, 60.0
+
+_log = structlog.get_logger()
+
+
+class SparingLog:
+    """Logs refusals, a limited number a minute: strangers can call as often as they like."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start with nothing told."""
+        self._clock = clock
+        self._since = clock()
+        self._told = self._withheld = 0
+
+    def tell(self, error: CeremonyError) -> None:
+        """Log a refusal with how many were not logged before it, or do not log it."""
+        now = self._clock()
+        if now - self._since >= _PERIOD_SECONDS:
+            self._since, self._told = now, 0
+        if self._told == _MOST_PER_PERIOD:
+            self._withheld += 1
+            return
+        self._told += 1
+        facts = {key: text for key, text in error.as_dict().items() if text}
+        _log.warning("peer refused", **facts, not_logged_before=self._withheld)
+        self._withheld = 0
 
 
 def foreign_certificate(code: str, peer: str, *, found: str) -> CeremonyError:

@@ -25,7 +25,6 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import structlog
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -38,7 +37,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from infra.transport.refusal import foreign_certificate, missing_certificate, refusal
+from infra.transport.refusal import SparingLog, foreign_certificate, missing_certificate, refusal
 from mpc_core.protocol.plan import COORDINATOR
 
 if TYPE_CHECKING:
@@ -67,8 +66,6 @@ _UNREADABLE = (
     x509.UnsupportedGeneralNameType,
 )
 
-_log = structlog.get_logger()
-
 
 @dataclass(frozen=True, slots=True)
 class Members:
@@ -96,9 +93,9 @@ class Members:
         """Return which member a peer's DER certificate belongs to.
 
         Raises:
-            CeremonyError: RF-PEER-005 without a certificate, RF-PEER-001 if it cannot be read or no member
-                signed it,
-                RF-PEER-003 if it is one of another ceremony or in another member's name.
+            CeremonyError: RF-PEER-005 without a certificate, RF-PEER-001 if it cannot be read or
+                no member signed it, RF-PEER-003 if it is one of another ceremony or in another
+                member's name.
 
         Security: the leaf's signature is checked here once more, against the key of the plan, so
             the name cannot come from anything but a certificate which that key signed.
@@ -144,6 +141,7 @@ class Identity:
         self._key = key
         self._clock = clock
         self._refused = refused
+        self._sparing = SparingLog()
         self._identify = lru_cache(maxsize=4 * len(members.keys))(members.identify)
 
     def server_context(self) -> ssl.SSLContext:
@@ -189,7 +187,7 @@ class Identity:
 
     def report(self, error: CeremonyError) -> None:
         """Log why a peer was refused: it sees only a closed connection."""
-        _log.warning("peer refused", **{k: v for k, v in error.as_dict().items() if v})
+        self._sparing.tell(error)
         if self._refused is not None:
             self._refused(error)
 
