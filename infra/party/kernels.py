@@ -16,7 +16,7 @@ __all__ = ["load_kernels"]
 
 
 def load_kernels(degree: int) -> None:
-    """Load every kernel that a party needs for rings GR(2^K, degree), and keep the memory it frees."""
+    """Load every kernel that a party needs for GR(2^K, degree), and keep the memory it frees."""
     keep_freed_memory()
     for module in pkgutil.iter_modules(kernels.__path__):
         importlib.import_module(f"{kernels.__name__}.{module.name}")
