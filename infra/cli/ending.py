@@ -21,7 +21,7 @@ __all__ = ["FAILED", "UNVERIFIED", "WAITING", "ending", "exit_code", "print_json
 
 FAILED, WAITING, UNVERIFIED = 1, 3, 4
 
-STOPPED_CODES = frozenset({"RF-RUN-009"})
+STOPPED_CODES = frozenset({"RF-RUN-007", "RF-RUN-009"})
 """Errors after which the ceremony only waits to be resumed."""
 
 

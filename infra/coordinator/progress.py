@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,8 +17,9 @@ from mpc_core.protocol.quorum import Quorum
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
+    from infra.coordinator.troubles import Trouble
     from infra.estimate.progress import Agenda
     from infra.party.log import PartyLog
     from mpc_core.preprocessing.layout import CeremonyLayout
@@ -51,6 +52,8 @@ class Progress:
         names: returns an operator's name.
         ciphertext: Merkle root of a list that is decrypted; of nothing else is told then.
         clock: seconds that never go back.
+        away: returns who does not call, and since when.
+        troubles: returns whose steps fail again and again.
     """
 
     log: PartyLog
@@ -58,6 +61,8 @@ class Progress:
     names: Callable[[int], str]
     ciphertext: bytes = b""
     clock: Callable[[], float] = time.monotonic
+    away: Callable[[], Mapping[str, str]] = dict
+    troubles: Callable[[], Sequence[Trouble]] = tuple
     _pace: Pace = field(default_factory=Pace)
     _said: dict[str, dict[str, object]] = field(default_factory=dict)
     _states: dict[str, str] = field(default_factory=dict)
@@ -81,7 +86,10 @@ class Progress:
 
         Percent and time left are those of the whole ceremony; the first unfinished stage has them.
         """
-        seen = self.log.read(lambda state: (state.size, state.awaiting_v))
+        away, troubles = self.away(), [asdict(trouble) for trouble in self.troubles()]
+        seen = self.log.read(
+            lambda state: (state.size, state.awaiting_v, sorted(away), str(troubles))
+        )
         if seen != self._seen:
             self._seen, self._quiet_since = seen, self.clock()
         elif self.clock() - self._quiet_since < _QUIET_SECONDS:
@@ -89,7 +97,9 @@ class Progress:
         else:
             self._quiet_since = self.clock()
             self._said.pop(self._leading, None)  # its time left is another one by now
-        waiting, agenda = self._waiting_for(), self._agenda
+        pause = self._pause(away)
+        waiting = pause or self._waiting_for()
+        note, agenda = self._what_next(pause), self._agenda
         facts, done = self.log.read(lambda state: (self._facts(state), done_of(agenda, state)))
         self._pace.note(done, self.clock())
         untold = not self.ciphertext
@@ -106,6 +116,7 @@ class Progress:
             }
             if self._states[stage] == "started":
                 said |= {"waiting_for": list(waiting[0]), "waiting_since": waiting[1]}
+                said |= {"note": note, "troubles": troubles}
                 if untold:
                     said["percent"] = done.percent
                     self._leading, untold = stage, False
@@ -163,6 +174,25 @@ class Progress:
         decrypted = request is not None and state.status(key).state in _SETTLED
         facts[_DECRYPTION] = (int(decrypted), 1, 0)
         return facts
+
+    def _pause(self, away: Mapping[str, str]) -> tuple[tuple[str, ...], str] | None:
+        """Return who is away and since when they are too many, or None while n-t are here."""
+        plan = self.log.read(lambda state: state.plan)
+        if len(away) <= plan.threshold:
+            return None
+        return tuple(sorted(away)), sorted(away.values())[plan.threshold]
+
+    def _what_next(self, pause: tuple[tuple[str, ...], str] | None) -> str:
+        """Return what happens next to a ceremony that stands still."""
+        if pause is None:
+            return ""
+        plan = self.log.read(lambda state: state.plan)
+        needed = len(pause[0]) - plan.threshold
+        return (
+            f"paused: {len(pause[0])} of {plan.count} operators are away and "
+            f"{plan.threshold} may be; goes on by itself when {needed} of them "
+            f"{'is' if needed == 1 else 'are'} back"
+        )
 
     def _waiting_for(self) -> tuple[tuple[str, ...], str]:
         """Return whom the ceremony waits for, and since when it is just these."""

@@ -14,6 +14,7 @@ from infra.estimate.words import seconds_text
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from infra.sandbox.events import Troubled
     from infra.sandbox.status import View
 
 __all__ = ["Display", "LineDisplay", "LiveDisplay", "choose_display", "one_line"]
@@ -55,6 +56,7 @@ def one_line(view: View) -> str:
         parts.append(f"waits for {_awaited(view)}")
     if view.note:
         parts.append(view.note)
+    parts += [_trouble(trouble) for trouble in view.troubles]
     if view.rate:
         parts.append(f"{view.rate:.1f} {view.unit}/s")
     if view.bit_rate:
@@ -77,14 +79,24 @@ def _how_far(view: View) -> str:
 
 
 def _awaited(view: View) -> str:
-    """Return whom the stage waits for, and since when by the clock on this person's wall."""
+    """Return whom the stage waits for, and since when."""
     everybody = len(view.waiting_for) == view.operators
     names = "all operators" if everybody else ", ".join(view.waiting_for)
+    return _since(names, view.waiting_since)
+
+
+def _trouble(trouble: Troubled) -> str:
+    """Return whose steps fail, why and since when."""
+    return _since(f"{trouble.party} fails again and again with {trouble.code}", trouble.since)
+
+
+def _since(what: str, moment: str) -> str:
+    """Say since when, by the clock on this person's wall."""
     try:
-        since = datetime.fromisoformat(view.waiting_since).astimezone().strftime("%H:%M:%S")
+        since = datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S")
     except ValueError:
-        since = view.waiting_since
-    return f"{names} since {since}" if since else names
+        since = moment
+    return f"{what} since {since}" if since else what
 
 
 class LineDisplay:
@@ -165,4 +177,6 @@ def _picture(view: View) -> RenderableType:
         grid.add_row("down", Text(", ".join(view.down), style="red"))
     if view.note:
         grid.add_row("note", Text(view.note))
+    for trouble in view.troubles:
+        grid.add_row("trouble", Text(_trouble(trouble), style="red"))
     return grid

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from infra.sandbox.events import Progressed, StageChanged
+from infra.sandbox.events import Progressed, StageChanged, Troubled
 
 if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
@@ -35,6 +35,7 @@ class View:
         waiting_for: operators that the stage waits for.
         waiting_since: since when, as ISO time.
         note: what else there is to say.
+        troubles: whose steps fail again and again, with which code and since when.
         health: Optimal, Healthy, Degraded or Unhealthy.
         up: operators whose process runs.
         operators: all operators.
@@ -58,6 +59,7 @@ class View:
     operators: int
     starting: tuple[str, ...]
     down: tuple[str, ...]
+    troubles: tuple[Troubled, ...] = ()
     rate: float = 0.0
     bit_rate: float = 0.0
     percent: int | None = None
@@ -72,6 +74,7 @@ class View:
             self.batches,
             self.waiting_for,
             self.note,
+            tuple((trouble.party, trouble.code) for trouble in self.troubles),
             self.up,
             self.down,
         )
@@ -166,6 +169,7 @@ class Status:
             operators=len(names),
             starting=starting,
             down=down,
+            troubles=event.troubles,
             rate=rate,
             bit_rate=_rate(event.bits_done - start.bits, now - start.time),
             percent=self._percent,

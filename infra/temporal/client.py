@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+import structlog
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError, RPCStatusCode
 
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from temporalio.envconfig import ClientConnectConfig
 
-__all__ = ["NAMESPACE", "connect", "external_settings"]
+__all__ = ["NAMESPACE", "connect", "external_settings", "patiently"]
 
 NAMESPACE = "default"
 
 _PAUSE_SECONDS = 0.2
+_AWAY_SECONDS = 1.0
+_AWAY = frozenset(
+    {
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.INTERNAL,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.UNKNOWN,
+    }
+)
+"""What a call ends with when the server is away, starts or stops, and not for what was asked."""
+
+_T = TypeVar("_T")
+_log = structlog.get_logger()
 
 
 def external_settings(
@@ -63,6 +81,22 @@ async def connect(
                 await asyncio.sleep(_PAUSE_SECONDS)
     except TimeoutError as error:
         raise _unreachable(settings["target_host"], failure) from error
+
+
+async def patiently(call: Callable[[], Awaitable[_T]]) -> _T:
+    """Return what a call returns; it is repeated for as long as the server is away.
+
+    Args:
+        call: may be repeated without harm, also when its answer was lost.
+    """
+    while True:
+        try:
+            return await call()
+        except RPCError as error:
+            if error.status not in _AWAY:
+                raise
+            _log.warning("the Temporal server is away", reason=error.message)
+        await asyncio.sleep(_AWAY_SECONDS)
 
 
 def _unreachable(address: str, found: str) -> CeremonyError:

@@ -1,11 +1,13 @@
 """What the coordinator says while it waits, on the log of a small ceremony."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
 from infra.coordinator import progress
 from infra.coordinator.progress import Progress
+from infra.coordinator.troubles import Trouble
 from infra.estimate.progress import Agenda, BatchWork
 from tests.support.ledger import RULES, Ledger
 
@@ -122,3 +124,36 @@ def test_the_seal_is_a_stage_between_the_preprocessing_and_the_assembly(told):
     events = look(20.0)
     assert {"event": "stage", "stage": "seal", "state": "done"} in events
     assert {"event": "stage", "stage": "O", "state": "started"} in events
+
+
+AWAY = {"op-02": "2027-01-01T12:00:05+00:00", "op-04": "2027-01-01T12:00:00+00:00"}
+
+
+def test_with_more_than_t_away_it_says_who_since_when_and_what_happens_next(told):
+    ledger, look, watched = told
+    ledger.set_up()
+    ledger.share(N0)
+    assert _of(look(0.0), "N")[-1]["note"] == ""
+    watched.away = lambda: {"op-04": AWAY["op-04"]}
+    assert not any(event["note"] for event in look(1.0) if event["event"] == "progress")
+    watched.away = lambda: AWAY
+    [said] = _of(look(2.0), "N")
+    assert (said["waiting_for"], said["waiting_since"]) == (["op-02", "op-04"], AWAY["op-02"])
+    assert said["note"] == (
+        "paused: 2 of 4 operators are away and 1 may be; goes on by itself when 1 of them is back"
+    )
+    watched.away = dict
+    assert _of(look(3.0), "N")[-1]["note"] == ""
+
+
+def test_whose_steps_fail_again_and_again_is_said_although_the_log_stands_still(told):
+    ledger, look, watched = told
+    ledger.set_up()
+    ledger.share(N0)
+    look(0.0)
+    trouble = Trouble("op-02", "RF-DISK-001", AWAY["op-02"], 3)
+    watched.troubles = lambda: (trouble,)
+    assert _of(look(1.0), "N")[-1]["troubles"] == [asdict(trouble)]
+    assert look(2.0) == []
+    watched.troubles = tuple
+    assert _of(look(3.0), "N")[-1]["troubles"] == []
