@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.cli.enclave import attestation
 from infra.cli.ending import ending, print_json
 from infra.network.places import LOOPBACK, Reach
 
@@ -33,6 +34,7 @@ drill = typer.Typer(help="Ceremonies that go wrong on purpose.")
 app.add_typer(drill, name="drill", no_args_is_help=True)
 app.add_typer(coordinator, name="coordinator", no_args_is_help=True)
 app.add_typer(operator, name="operator", no_args_is_help=True)
+app.add_typer(attestation, name="attestation", no_args_is_help=True)
 
 Home = Annotated[
     Path, typer.Option("--home", help="Folder with vault/, work/ and the signed plan.")
@@ -297,6 +299,9 @@ def estimate(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Measure overheads by two small ceremonies first.")
     ] = False,
+    compare: Annotated[
+        Path | None, typer.Option(help="Folder of a finished ceremony: its figures beside these.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict time, bytes, memory and disk of a ceremony from measurements on this machine."""
@@ -319,6 +324,7 @@ def estimate(
             operators_per_machine=operators_per_machine,
             sandbox=sandbox,
             calibrate=calibrate,
+            compare=compare,
         )
         raise typer.Exit(estimate_command(options, as_json=as_json))
 

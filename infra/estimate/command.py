@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra.estimate.calibration import calibrate, known_overheads
+from infra.estimate.comparison import compare, comparison_table, machine_of, read_report
 from infra.estimate.costs import Machine
 from infra.estimate.kernels import measure_costs
 from infra.estimate.model import estimate
 from infra.estimate.table import as_values, render
 from infra.party.rules import layout_of
+from infra.plan import load_signed_plan
 from infra.plan.document import parse_plan
 from infra.plan.sandbox import sandbox_plan
 from infra.sandbox.warm import cache_folder, warm_kernels
@@ -52,6 +54,7 @@ class EstimateOptions:
         operators_per_machine: how many share one.
         sandbox: whether everything is on this machine.
         calibrate: whether to run ceremonies that measure the table of overheads first.
+        compare: folder of a finished sandbox ceremony, instead of a plan and a machine.
     """
 
     plan: Path | None
@@ -64,6 +67,7 @@ class EstimateOptions:
     operators_per_machine: int | None
     sandbox: bool
     calibrate: bool
+    compare: Path | None = None
 
 
 def parse_bandwidth(text: str) -> float:
@@ -94,24 +98,32 @@ def estimate_command(options: EstimateOptions, *, as_json: bool) -> int:
         CeremonyError: RF-PLAN-* if there can be no such plan; what a ceremony of `--calibrate`
             raises.
     """
+    report = None if options.compare is None else read_report(options.compare)
     plan = _plan(options)
-    layout, machine = layout_of(plan), _machine(options, plan)
+    layout = layout_of(plan)
+    machine = _machine(options, plan) if report is None else machine_of(report)
     folder = cache_folder()
     warm_kernels(folder, _say)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     if options.calibrate:
         calibrate(_say)
     found = estimate(plan, layout, measure_costs(plan, layout, _say), known_overheads(), machine)
-    text = (
-        json.dumps(as_values(plan, machine, found), indent=2)
-        if as_json
-        else render(plan, machine, found)
-    )
+    rows = () if report is None else compare(plan, found, report)
+    if as_json:
+        measured = {
+            row.name: {"predicted": row.predicted, "measured": row.measured} for row in rows
+        }
+        values = as_values(plan, machine, found) | ({"compared": measured} if rows else {})
+        text = json.dumps(values, indent=2)
+    else:
+        text = comparison_table(rows) if rows else render(plan, machine, found)
     sys.stdout.write(text + "\n")
     return 0
 
 
 def _plan(options: EstimateOptions) -> Plan:
+    if options.compare is not None:
+        return load_signed_plan(options.compare).plan
     if options.plan is None:
         count = options.operators
         threshold = (count - 1) // 3 if options.threshold is None else options.threshold

@@ -40,6 +40,8 @@ def build_report(
     timeline: Timeline,
     digest: str,
     network: NetworkReport | None = None,
+    *,
+    peak_disk_bytes: int = 0,
 ) -> Report:
     """Join what all parties of a ceremony accounted for.
 
@@ -49,6 +51,7 @@ def build_report(
         timeline: seconds that each stage took, seen by the sandbox.
         digest: digest of the announced key set, in hex.
         network: the emulated lines, if there were any.
+        peak_disk_bytes: most that the folder was seen to take.
     """
     homes = [folder.operator(operator.name) for operator in plan.operators]
     operators = tuple(_party(read_metrics(home.metrics_file, home.name)) for home in homes)
@@ -64,6 +67,7 @@ def build_report(
         operators=operators,
         coordinator=coordinator,
         network=network,
+        peak_disk_bytes=peak_disk_bytes,
     )
 
 

@@ -125,6 +125,7 @@ def _phase_rows(
     phases = (offline, online)
     peak = _bytes(max((party.peak_memory_bytes for party in report.operators), default=0))
     total = _bytes(max((party.sent_bytes for party in report.operators), default=0))
+    disk = _bytes(report.peak_disk_bytes)
 
     def row(title: str, values: Iterable[str]) -> tuple[str, str, str]:
         first, second = values
@@ -140,6 +141,7 @@ def _phase_rows(
         row("bandwidth", (_rate(phase.bandwidth_bits_per_second) for phase in phases)),
         row("memory per party (both phases)", (peak, peak)),
         row("total sent per party (both phases)", (total, total)),
+        row("disk of all parties (both phases)", (disk, disk)),
     ]
 
 

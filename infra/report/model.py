@@ -130,7 +130,11 @@ class NetworkReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a ceremony cost."""
+    """What a ceremony cost.
+
+    Attributes:
+        peak_disk_bytes: most that its folder was seen to take since its last start.
+    """
 
     version: int
     ceremony: CeremonyFacts
@@ -142,3 +146,4 @@ class Report:
     operators: tuple[PartyReport, ...]
     coordinator: PartyReport
     network: NetworkReport | None
+    peak_disk_bytes: int = 0

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from infra.report.disk import PeakDisk
 from infra.report.timeline import Timeline
 from infra.sandbox.commands import Errand
 from infra.sandbox.faults import stopped
@@ -102,6 +103,7 @@ def _run(
     if lookup(plan.parameters).scaled:
         display.say(f"parameter set {plan.parameters} is scaled: insecure, and unknown to tfhe-rs")
     timeline = Timeline(folder.coordinator.work / "timeline.json")
+    disk = PeakDisk(folder.root)
     with ExitStack() as stack:
         account = _joined(stack, network, folder, plan) if network else None
         if network:
@@ -109,6 +111,7 @@ def _run(
 
         def note(event: dict[str, object]) -> None:
             timeline.note(event)
+            disk.look()
             if account:
                 account.note(event)
             emit(event)
@@ -133,7 +136,8 @@ def _run(
             if account:
                 account.save()
         lines = account.report() if account else None
-    write_report(folder, build_report(folder, plan, timeline, finished.digest, lines))
+    report = build_report(folder, plan, timeline, finished.digest, lines, peak_disk_bytes=disk.size)
+    write_report(folder, report)
 
 
 def _joined(
