@@ -30,6 +30,7 @@ from mpc_core.protocol.statements import Due, due_statement
 if TYPE_CHECKING:
     from activities.acceptance import Acceptance
     from activities.operator import Operator
+    from activities.rejoin import Seat
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Endorser"]
@@ -44,6 +45,7 @@ class Endorser:
 
     operator: Operator
     acceptance: Acceptance
+    seat: Seat
 
     def objection(self, entry: Entry) -> str:
         """Return why this operator does not sign now, "" if it does."""
@@ -68,6 +70,8 @@ class Endorser:
     def _content_objection(self, entry: Entry) -> str:
         if isinstance(entry, KeySet) and self.acceptance.digest() != entry.digest:
             return "this operator has not rebuilt the key set with this digest"
+        if isinstance(entry, Rejoin):
+            return self.seat.objection(entry)
         if isinstance(entry, Announcement):
             return self.acceptance.objection()
         if isinstance(entry, DecryptionRequest):

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
-    from mpc_core.protocol.entries import Entry
+    from mpc_core.protocol.entries import Entry, Rejoin
     from mpc_core.protocol.state import CeremonyState
     from mpc_core.sharing.opening import Buffer
+    from mpc_core.sharing.recovery import Question
 
 __all__ = ["Blobs", "Log", "Meter", "Peers", "StagedBlob", "Store"]
 
@@ -41,6 +42,14 @@ class Log(Protocol):
 
     def post_signed(self, envelope: bytes) -> None:
         """Hand over an entry that somebody else signed: whoever holds one may post it."""
+        ...
+
+    def post_statement(self, entry: Entry, signatures: Mapping[int, bytes]) -> None:
+        """Hand over a statement that n-t operators signed.
+
+        Raises:
+            CeremonyError: RF-LOG-004 or RF-LOG-005, when too few of the signatures are valid.
+        """
         ...
 
     def opened(self, envelope: bytes) -> tuple[Entry, tuple[int, ...]]:
@@ -131,6 +140,22 @@ class Peers(Protocol):
 
         Raises:
             CeremonyError: RF-PEER-*, when the peer is away or serves something else.
+        """
+        ...
+
+    def ask(self, operator: int, question: Question) -> bytes:
+        """Ask an operator directly, under this one's signature, for secrets that this one lost.
+
+        Raises:
+            CeremonyError: RF-PEER-*, when the peer does not answer; its refusal.
+        """
+        ...
+
+    def admission(self, operator: int, entry: Rejoin) -> bytes:
+        """Ask an operator directly to let this one in again; return its valid signature.
+
+        Raises:
+            CeremonyError: RF-PEER-*, when the peer does not answer; its refusal.
         """
         ...
 

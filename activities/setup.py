@@ -7,10 +7,12 @@ stored at all. Every step looks at the log first and can be repeated.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from activities.operator import stage_key_name
-from mpc_core.protocol.context import STAGES
+from activities.children import Children
+from activities.recovery import Recovery
+from activities.rejoin import REJOIN_SEED
+from activities.strings import Strings
 from mpc_core.protocol.entries import (
     Acknowledgement,
     Complaint,
@@ -18,30 +20,17 @@ from mpc_core.protocol.entries import (
     Examined,
     KemKey,
 )
-from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.key_setup import SetupPhase
-from mpc_core.sharing.sealing import KEM_SEED_BYTES, kem_public_key
-from mpc_core.sharing.setup import (
-    STRING_BYTES,
-    Rejected,
-    SealedContribution,
-    contribute,
-    open_contribution,
-    references,
-    set_key,
-    stage_keys,
-)
+from mpc_core.sharing.setup import contribute, references
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from activities.operator import Operator
     from mpc_core.protocol.key_setup import KeySetup
-    from mpc_core.protocol.quorum import AccessSet
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["KeySteps"]
-
-_KEM_SEED = "setup/kem-seed"
-_STRINGS = "setup/strings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +38,22 @@ class KeySteps:
     """The steps of the key setup at one operator."""
 
     operator: Operator
+    strings: Strings
+    children: Children
+
+    @classmethod
+    def of(cls, operator: Operator) -> Self:
+        """Return the steps of an operator."""
+        recovery = Recovery(operator)
+        strings = Strings(operator, recovery)
+        return cls(operator, strings, Children(operator, strings, recovery))
 
     def announce_kem_key(self) -> None:
         """Make a KEM key for this ceremony alone and put its public half on the log."""
         with self.operator.lock("setup"):
-            if self.operator.index in self._setup().kem_keys:
-                return
-            self.operator.log.post(KemKey(kem_public_key(self._kem_seed())))
+            setup = self._setup()
+            if setup.phase is SetupPhase.KEM_KEYS and self.operator.index not in setup.kem_keys:
+                self.operator.log.post(KemKey(self.strings.public_key()))
 
     def contribute(self) -> None:
         """Contribute a random string to every set that the open round asks this operator for."""
@@ -67,180 +65,108 @@ class KeySteps:
             if not setup.owes_contribution(index):
                 return
             number = setup.closed
-            sealed = contribute(
-                self.operator.plan.hash,
-                index,
-                self._strings(number, setup.sets_asked(index, number)),
-                setup.kem_keys,
-            )
+            drawn = self.strings.drawn(number, setup.sets_asked(index, number))
+            sealed = contribute(self.operator.plan.hash, index, drawn, setup.kem_keys)
             self.operator.log.post(Contribution(number, sealed.commitments, sealed.ciphertexts))
 
     def examine(self) -> None:
-        """Open what others contributed; complain about what does not fit, then say so."""
+        """Open what others contributed, complain about what does not fit, get what is missing.
+
+        Only then is it said to be examined: whoever says so can give every string that counts to
+        others, and n-t operators that can are what the close of the complaints rests on.
+
+        Raises:
+            CeremonyError: RF-SETUP-002, when strings can be had from nobody now.
+        """
         with self.operator.lock("setup"):
             setup = self.operator.log.wait_for(_past_contributions)
             index = self.operator.index
             if setup.phase is not SetupPhase.COMPLAINTS or index in setup.examined:
                 return
-            for contributor, number in sorted(setup.contributions):
-                if (index, contributor) in setup.complaints or contributor == index:
-                    continue
-                if isinstance(self._open(setup, contributor, number), Rejected):
-                    self.operator.log.post(Complaint(contributor))
-            self.operator.log.post(Examined())
+            self._complain(setup)
+            if setup.phase is SetupPhase.COMPLAINTS:
+                self.strings.complete(setup)
+                self.operator.log.post(Examined())
 
     def acknowledge(self) -> None:
-        """Derive the stage keys, keep them in the vault, and list their references."""
+        """Derive the stage keys, keep them in the vault, and list their references.
+
+        Raises:
+            CeremonyError: RF-SETUP-002, when strings can be had from nobody now.
+        """
         with self.operator.lock("setup"):
             setup = self.operator.log.wait_for(_past_complaints)
             if setup.phase is SetupPhase.SEALED or self.operator.index in setup.acknowledgements:
                 return
             position = setup.complaint_close
             assert position is not None
-            self.operator.log.post(Acknowledgement(position, self._keep_stage_keys(setup)))
+            children = self.children.derive(setup, self.strings.complete(setup))
+            self.children.keep(children)
+            listed = references(self.operator.plan.hash, children)
+            self.operator.log.post(Acknowledgement(position, listed))
 
     def settle(self) -> None:
-        """Once the setup is sealed, check the kept keys and forget what they were made of.
+        """Once the setup is sealed, have the right keys and forget what they were made of.
 
-        Who was written off before it acknowledged derives its keys only now. What counts is what
-        the vault holds, not what was acknowledged: that is what share vectors will be made of.
+        What counts is what the vault holds, not what was acknowledged: that is what share vectors
+        will be made of. Who was written off before it acknowledged derives its keys only now; who
+        lost keys gets them back.
 
         Raises:
-            CeremonyError: RF-SETUP-003, when a stage key is not the reference value.
+            CeremonyError: RF-RECOVER-001, when keys can be had from nobody now.
         """
         with self.operator.lock("setup"):
-            if self.operator.vault.read(_KEM_SEED) is None:
+            if self.is_settled():
                 return
             setup = self.operator.log.wait_for(
                 lambda state: state.setup if state.setup.phase is SetupPhase.SEALED else None
             )
-            if len(self.operator.vault.names("stage-keys")) < len(STAGES):
-                self._keep_stage_keys(setup)
-            if self._kept_references() != self._references(setup):
-                raise CeremonyError(
-                    "RF-SETUP-003",
-                    "a stage key in this operator's vault is not the one that the others hold",
-                    operator=self.operator.name,
-                    stage="keys",
-                    expected="the reference value on the log",
-                    found="another value",
-                    effect="this operator takes no part; the others go on without it",
-                    next_step="check the memory of this machine",
-                    runbook="setup-stuck",
-                )
-            for name in reversed(self.operator.vault.names("setup")):
-                self.operator.vault.remove(name)  # the KEM key, named first, goes last
+            self.children.settle(setup)
+            vault = self.operator.vault
+            for name in (*vault.names("setup"), REJOIN_SEED):
+                vault.remove(name)
+
+    def is_settled(self) -> bool:
+        """Return whether nothing is left of the setup, and no key is missing."""
+        vault = self.operator.vault
+        rejoining = vault.read(REJOIN_SEED) is not None
+        return not rejoining and not vault.names("setup") and not self.children.missing()
+
+    def needs_settling(self) -> bool:
+        """Tell whether the setup is sealed and this operator lacks keys, or has let go of none."""
+        sealed = self._setup().phase is SetupPhase.SEALED
+        return sealed and (
+            self.operator.vault.read(REJOIN_SEED) is not None or bool(self.children.missing())
+        )
 
     # -- inside -----------------------------------------------------------------------------------
 
-    def _keep_stage_keys(self, setup: KeySetup) -> tuple[bytes, ...]:
-        """Derive the stage keys into the vault; return their references."""
-        children = self._derive(setup)
-        for stage in STAGES:
-            keys = b"".join(children[members][stage] for members in sorted(children))
-            self.operator.vault.write(stage_key_name(stage), keys)
-        return references(self.operator.plan.hash, children)
+    def _complain(self, setup: KeySetup) -> None:
+        """Complain about what does not fit; whose own key is gone says that instead.
 
-    def _kept_references(self) -> tuple[bytes, ...]:
-        """Return the references of the stage keys that the vault holds."""
-        children: dict[AccessSet, dict[str, bytes]] = {
-            members: {} for members in self.operator.own_sets()
-        }
-        for stage in STAGES:
-            keys = self.operator.stage_keys(stage)
-            for members, child in zip(keys.sets, keys.children, strict=True):
-                children[members][stage] = child
-        return references(self.operator.plan.hash, children)
+        The word "examined" must not overtake a complaint, whatever the host does: the complaints
+        are waited for.
+        """
+        index = self.operator.index
+        if not self.strings.can_open(setup):
+            if setup.can_open(index):
+                self.operator.log.post(KemKey(self.strings.public_key()))
+                self._await(lambda now: not now.can_open(index))
+            return
+        rejected = self.strings.rejected(setup)
+        for contributor in rejected:
+            if (index, contributor) not in setup.complaints:
+                self.operator.log.post(Complaint(contributor))
+        self._await(lambda now: now.complaints.issuperset((index, about) for about in rejected))
 
-    def _references(self, setup: KeySetup) -> tuple[bytes, ...]:
-        """Return what the log says this operator's stage keys are."""
-        table = setup.references
-        assert table is not None, "the setup is sealed"
-        return tuple(
-            table[members, stage] for members in self.operator.own_sets() for stage in STAGES
+    def _await(self, ready: Callable[[KeySetup], bool]) -> None:
+        """Wait until the log says so, or until it is too late for it."""
+        self.operator.log.wait_for(
+            lambda state: ready(state.setup) or state.setup.complaint_close is not None or None
         )
 
     def _setup(self) -> KeySetup:
         return self.operator.log.read(lambda state: state.setup)
-
-    def _kem_seed(self) -> bytes:
-        return self._kept(_KEM_SEED, KEM_SEED_BYTES)
-
-    def _kept(self, name: str, length: int) -> bytes:
-        """Return random bytes that are drawn once and kept until the setup is sealed."""
-        kept = self.operator.vault.read(name)
-        if kept is None:
-            kept = self.operator.random(name, length)
-            self.operator.vault.write(name, kept)
-        return kept
-
-    def _strings(self, number: int, sets: tuple[AccessSet, ...]) -> dict[AccessSet, bytes]:
-        drawn = self._kept(f"{_STRINGS}-{number}", STRING_BYTES * len(sets))
-        return {
-            members: drawn[STRING_BYTES * place : STRING_BYTES * (place + 1)]
-            for place, members in enumerate(sets)
-        }
-
-    def _open(
-        self, setup: KeySetup, contributor: int, number: int
-    ) -> dict[AccessSet, bytes] | Rejected:
-        sets = setup.sets_asked(contributor, number)
-        if not any(self.operator.index in members for members in sets):
-            return {}
-        entry = setup.contributions[contributor, number]
-        return open_contribution(
-            self.operator.plan.hash,
-            contributor,
-            self.operator.index,
-            sets=sets,
-            sealed=SealedContribution(entry.commitments, entry.ciphertexts),
-            seed=self._kem_seed(),
-        )
-
-    def _derive(self, setup: KeySetup) -> dict[AccessSet, dict[str, bytes]]:
-        """Return the children of every set key of this operator."""
-        index, plan_hash = self.operator.index, self.operator.plan.hash
-        opened = {
-            place: (
-                self._strings(place[1], setup.sets_asked(*place))
-                if place[0] == index
-                else self._open(setup, *place)
-            )
-            for place in sorted(setup.contributions)
-        }
-        children = {}
-        for members in self.operator.own_sets():
-            strings = [
-                None
-                if source.zeroed
-                else self._string(opened, source.operator, source.round, members)
-                for source in setup.sources(members)
-            ]
-            children[members] = stage_keys(plan_hash, members, set_key(plan_hash, members, strings))
-        return children
-
-    def _string(
-        self,
-        opened: dict[tuple[int, int], dict[AccessSet, bytes] | Rejected],
-        contributor: int,
-        number: int,
-        members: AccessSet,
-    ) -> bytes:
-        strings = opened[contributor, number]
-        if isinstance(strings, Rejected):
-            raise CeremonyError(
-                "RF-SETUP-002",
-                f"what {self.operator.plan.name_of(contributor)} sent cannot be used, "
-                "and the complaint is void",
-                operator=self.operator.name,
-                stage="keys",
-                expected="strings that match their commitments",
-                found=strings.reason,
-                effect="this operator cannot acknowledge its keys; it will be written off",
-                next_step="check the vault of this operator: its KEM key is the likely cause",
-                runbook="setup-stuck",
-            )
-        return strings[members]
 
 
 def _past_contributions(state: CeremonyState) -> KeySetup | None:

@@ -14,7 +14,9 @@ from activities.batches import Batches
 from activities.catch_up import CatchUp, is_redone
 from activities.endorse import Endorser
 from activities.evidence import Prosecutor
+from activities.giving import Giving
 from activities.justice import Judge
+from activities.rejoin import Seat, out_of_seat
 from activities.seal import Destruction
 from activities.setup import KeySteps
 
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
     from activities.operator import Operator
     from activities.ports import Meter
     from mpc_core.protocol.batch import BatchKey
-    from mpc_core.protocol.entries import Entry
+    from mpc_core.protocol.entries import Entry, Rejoin
     from mpc_core.protocol.state import CeremonyState
+    from mpc_core.sharing.recovery import Question
 
 __all__ = ["Steps"]
 
@@ -40,7 +43,9 @@ class Steps:
 
     operator: Operator
     meter: Meter
+    seat: Seat
     keys: KeySteps
+    giving: Giving
     batches: Batches
     acceptance: Acceptance
     endorser: Endorser
@@ -53,13 +58,16 @@ class Steps:
         """Return the steps of an operator."""
         batches = Batches(operator)
         acceptance = Acceptance(operator, batches)
+        keys, seat = KeySteps.of(operator), Seat(operator)
         return cls(
             operator=operator,
             meter=meter,
-            keys=KeySteps(operator),
+            seat=seat,
+            keys=keys,
+            giving=Giving(operator, keys.strings),
             batches=batches,
             acceptance=acceptance,
-            endorser=Endorser(operator, acceptance),
+            endorser=Endorser(operator, acceptance, seat),
             destruction=Destruction(operator, batches),
             judge=Judge(operator, batches),
             prosecutor=Prosecutor(operator),
@@ -67,12 +75,14 @@ class Steps:
 
     def step(self, name: str) -> None:
         """Run a step outside the batches."""
+        self.seat.require()
         stage, act = self._steps()[name]
         with self.meter.stage(stage):
             act()
 
     def share(self, key: BatchKey) -> None:
         """Compute a share vector and post its root."""
+        self.seat.require()
         with self.meter.stage(key[0]):
             self.keys.settle()
             if key[0] == _ASSEMBLY:
@@ -81,12 +91,16 @@ class Steps:
 
     def decode(self, key: BatchKey, number: int) -> None:
         """Open a batch, if this operator is the decoder of that round."""
+        self.seat.require()
         with self.meter.stage(key[0]):
+            self.keys.settle()
             self.batches.decode(key, number)
 
     def answer(self, key: BatchKey, number: int) -> None:
         """Vouch for the opening of a batch and answer its challenges up to that round."""
+        self.seat.require()
         with self.meter.stage(key[0]):
+            self.keys.settle()
             self.batches.answer(key, number)
 
     def duties(self) -> tuple[str, ...]:
@@ -107,7 +121,27 @@ class Steps:
 
     def objection(self, entry: Entry) -> str:
         """Return why this operator does not sign a statement, "" if it does."""
+        if self.seat.is_out():
+            return str(out_of_seat(self.operator))
         return self.endorser.objection(entry)
+
+    def give(self, question: Question) -> bytes:
+        """Seal to another operator what it lost, if it gets that.
+
+        Raises:
+            CeremonyError: RF-RECOVER-004 without a seat; otherwise as `Giving.answer`.
+        """
+        self.seat.require()
+        return self.giving.answer(question)
+
+    def objection_to_rejoin(self, entry: Rejoin) -> str:
+        """Hear an operator that lost its state; return why it is not let in now, "" if it is.
+
+        Raises:
+            CeremonyError: RF-RECOVER-004 without a seat.
+        """
+        self.seat.hear(entry)
+        return self.objection(entry)
 
     def catch_up(self) -> None:
         """Post whatever this operator owes, as far as it can be given now."""

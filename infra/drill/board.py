@@ -13,7 +13,7 @@ from infra.board.admission import Admission
 from mpc_core.protocol.entries import Acknowledgement, Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -154,6 +154,10 @@ class MemoryLog:
     def post_signed(self, envelope: bytes) -> None:
         """Hand over an entry that somebody has signed."""
         self.board.submit(envelope)
+
+    def post_statement(self, entry: Entry, signatures: Mapping[int, bytes]) -> None:
+        """Hand over a statement with these signatures."""
+        self.post_signed(wire.statement(entry, signatures))
 
     def opened(self, envelope: bytes) -> tuple[Entry, tuple[int, ...]]:
         """Return the entry and its signers, each of whose signatures is valid."""

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, cast
 
 from activities.arithmetic import KnownValues
 from activities.operator import Operator
+from activities.rejoin import approval_name
 from activities.steps import Steps
+from infra.board import wire
 from infra.drill.board import MemoryLog
-from infra.drill.peers import MemoryPeers
+from infra.drill.peers import MemoryPeers, refused
 from infra.drill.stores import CpuMeter, MemoryBlobs, MemoryStore
 from infra.party.presence import Presence
 from infra.party.rules import party_state
 from mpc_core.protocol.owed import slot_of
+from mpc_core.sharing.sealing import KEM_SEED_BYTES
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
     from infra.drill.site import Site
     from infra.party.log import PartyLog
+    from mpc_core.protocol.entries import Rejoin
+    from mpc_core.sharing.recovery import Question
 
 __all__ = ["Party"]
 
@@ -44,35 +49,34 @@ class Party:
         self.steps: Steps
         self.presence: Presence
         self.running = False
+        self._seed = site.seeds[self.name]
 
     def start(self) -> None:
         """Start the operator's process."""
-        site, plan = self.site, self.site.plan
         assert not self.running
-        known = KnownValues(plan.hash, self.work)
+        known = KnownValues(self.site.plan.hash, self.work)
         self.log = self._follow(known)
-        self.steps = self.alter(
-            Steps.of(
-                Operator(
-                    plan=plan,
-                    index=self.index,
-                    parameters=lookup(plan.parameters),
-                    layout=site.layout,
-                    log=self.log,
-                    known=known,
-                    blobs=self.blobs,
-                    peers=self._peers(),
-                    vault=self.vault,
-                    work=self.work,
-                    random=site.seeds[self.name].derive,
-                ),
-                self.meter,
-            )
-        )
+        self.steps = self.alter(Steps.of(self._operator(known), self.meter))
         self.presence = Presence(
             cast("PartyLog", self.log), self.steps, ("127.0.0.1", self.index), lambda: None
         )
         self.running = True
+
+    def _operator(self, known: KnownValues) -> Operator:
+        plan = self.site.plan
+        return Operator(
+            plan=plan,
+            index=self.index,
+            parameters=lookup(plan.parameters),
+            layout=self.site.layout,
+            log=self.log,
+            known=known,
+            blobs=self.blobs,
+            peers=self._peers(),
+            vault=self.vault,
+            work=self.work,
+            random=self._seed.derive,
+        )
 
     def _follow(self, known: KnownValues) -> MemoryLog:
         site = self.site
@@ -105,6 +109,30 @@ class Party:
         assert not self.running
         self.work.kept.clear()
         self.blobs.kept.clear()
+
+    def lose_vault(self) -> None:
+        """Lose everything but the identity key; what is drawn from now on is something else."""
+        self.lose_work()
+        self.vault.kept.clear()
+        self._seed = self._seed.party("after a loss")
+
+    def give_up(self) -> None:
+        """Start anew as who lost its state; the operator runs."""
+        self.steps.seat.give_up(self._seed.derive("rejoin", KEM_SEED_BYTES))
+
+    def approve(self, index: int, key: bytes) -> None:
+        """Let this operator's people approve another one's return."""
+        self.vault.write(approval_name(index), key)
+
+    def give(self, question: Question) -> bytes:
+        """Answer a direct call for secrets that another operator lost."""
+        return self.steps.give(question)
+
+    def admit(self, entry: Rejoin) -> bytes:
+        """Answer a direct call of an operator that lost its state with a signature."""
+        if objection := self.steps.objection_to_rejoin(entry):
+            raise refused("RF-PEER-094", self.index, "an approval", objection)
+        return self.log.endorse(wire.body_of(entry))
 
     def come_back(self) -> None:
         """Let the operator do what it does unasked, until it has nothing more to say."""

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from infra.drill.stores import MemoryBlobs
+    from mpc_core.protocol.entries import Rejoin
+    from mpc_core.sharing.recovery import Question
 
-__all__ = ["MemoryPeers", "Reachable"]
+__all__ = ["MemoryPeers", "Reachable", "refused", "unreachable"]
 
 
 class Reachable(Protocol):
@@ -22,6 +24,14 @@ class Reachable(Protocol):
 
     def owed_entries(self, slots: tuple[str, ...]) -> tuple[bytes, ...]:
         """Return the signed entries of these slots."""
+        ...
+
+    def give(self, question: Question) -> bytes:
+        """Return sealed secrets that the asker lost."""
+        ...
+
+    def admit(self, entry: Rejoin) -> bytes:
+        """Return a signature that lets the asker in again."""
         ...
 
 
@@ -40,27 +50,41 @@ class MemoryPeers:
         peer = self._peer(operator)
         data = peer.blobs.read_if_here(root)
         if data is None:
-            raise _refused("RF-PEER-091", operator, "a copy of the blob", "none")
+            raise refused("RF-PEER-091", operator, "a copy of the blob", "none")
         if len(data) != size:
-            raise _refused("RF-PEER-092", operator, f"{size} bytes", f"{len(data)} bytes")
+            raise refused("RF-PEER-092", operator, f"{size} bytes", f"{len(data)} bytes")
         peer.blobs.sent[label] += size
         fetched = self.blobs.stage([data])
         if fetched.root != root:
-            raise _refused("RF-PEER-093", operator, "the bytes that the root names", "others")
+            raise refused("RF-PEER-093", operator, "the bytes that the root names", "others")
         fetched.keep(label)
 
     def owed_entries(self, operator: int, slots: tuple[str, ...]) -> tuple[bytes, ...]:
         """Ask an operator directly for its signed entries of the slots of a summons."""
         return self._peer(operator).owed_entries(slots)
 
+    def ask(self, operator: int, question: Question) -> bytes:
+        """Ask an operator directly for secrets that this one lost."""
+        return self._peer(operator).give(question)
+
+    def admission(self, operator: int, entry: Rejoin) -> bytes:
+        """Ask an operator directly to let this one in again."""
+        return self._peer(operator).admit(entry)
+
     def _peer(self, operator: int) -> Reachable:
         peer = self.reach(operator)
         if peer is None:
-            raise _refused("RF-PEER-090", operator, "an answer", "none")
+            raise unreachable(operator)
         return peer
 
 
-def _refused(code: str, operator: int, expected: str, found: str) -> CeremonyError:
+def unreachable(operator: int) -> CeremonyError:
+    """Return the error of who gets no answer from a party; 0 is the host of the board."""
+    return refused("RF-PEER-090", operator, "an answer", "none")
+
+
+def refused(code: str, operator: int, expected: str, found: str) -> CeremonyError:
+    """Return the error of who does not get what it asked a party for."""
     return CeremonyError(
         code,
         f"operator {operator} of a drill does not serve what it is asked for",

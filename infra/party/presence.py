@@ -66,6 +66,10 @@ class Presence:
         Raises:
             CeremonyError: the first refusal, after everything else was tried.
         """
+        if self.steps.seat.is_out():
+            self.steps.seat.ask()
+            self._wait(lambda state: self.steps.operator.index in state.members.rejoins)
+            return
         refusals: list[CeremonyError] = []
         acted = False
         for is_due, act in self._tasks():
@@ -86,6 +90,7 @@ class Presence:
         read, steps = self.log.read, self.steps
         return (
             (lambda: self.log.read(self._known_address) != self.address, self._say_where),
+            (steps.keys.needs_settling, steps.keys.settle),
             (steps.prosecutes, steps.prosecutor.act),
             (steps.judges, steps.judge.act),
             (lambda: read(self._is_given_up), self._come_back),
@@ -97,7 +102,10 @@ class Presence:
 
     def _has_work(self, state: CeremonyState) -> bool:
         return (
-            self._is_given_up(state) or _is_in_the_dark(state) or self.steps.judge.is_needed(state)
+            self._is_given_up(state)
+            or _is_in_the_dark(state)
+            or self.steps.judge.is_needed(state)
+            or self.steps.prosecutor.is_needed(state)
         )
 
     def _is_excluded(self) -> bool:

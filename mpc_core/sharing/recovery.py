@@ -90,7 +90,7 @@ def seal_answer(
     Security: opens for the asker's key only, and for this plan, pair, purpose and list of sets.
         Every set of the list contains the asker, which is to know these secrets anyway.
     """
-    plaintext = b"".join(held.get(members, MISSING) for members in sets)
+    plaintext = b"".join(held.get(members) or MISSING for members in sets)
     return seal(question.public_key, plaintext, _info(plan_hash, question, sets))
 
 

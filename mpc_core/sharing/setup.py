@@ -82,17 +82,19 @@ def contribute(
         plan_hash: hash of the signed plan.
         contributor: the operator i.
         strings: a fresh random string for every set the contributor was asked for.
-        public_keys: KEM key of every operator.
+        public_keys: KEM key of every operator that has one.
 
     Returns:
-        Commitments in canonical order of the sets, and a ciphertext for every other member.
+        Commitments in canonical order of the sets, and a ciphertext for every other member that
+        has a KEM key.
 
     Security: a ciphertext opens only for its receiver, plan, contributor and list of sets. A peer
         whose KEM key is unusable gets an empty ciphertext: it cannot hold up the others, and has
         to ask members of its sets for the strings.
     """
     sets = sorted(strings)
-    peers = sorted({member for members in sets for member in members} - {contributor})
+    members_of_sets = {member for members in sets for member in members}
+    peers = sorted((members_of_sets & public_keys.keys()) - {contributor})
     return SealedContribution(
         tuple(commitment(plan_hash, members, contributor, strings[members]) for members in sets),
         tuple(
