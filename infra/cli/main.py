@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli.enclave import attestation
 from infra.cli.ending import ending, print_json
 from infra.network.places import LOOPBACK, Reach
 
@@ -34,7 +33,6 @@ drill = typer.Typer(help="Ceremonies that go wrong on purpose.")
 app.add_typer(drill, name="drill", no_args_is_help=True)
 app.add_typer(coordinator, name="coordinator", no_args_is_help=True)
 app.add_typer(operator, name="operator", no_args_is_help=True)
-app.add_typer(attestation, name="attestation", no_args_is_help=True)
 
 Home = Annotated[
     Path, typer.Option("--home", help="Folder with vault/, work/ and the signed plan.")
