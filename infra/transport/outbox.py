@@ -41,6 +41,7 @@ _PIECE = 256 * 1024
 _PIECE_SECONDS = 60.0
 _LARGEST_BODY = 1024 * 1024
 _READ_BYTES = 64 * 1024
+_LINGERING_SECONDS = 1.0
 _BACKLOG = 128
 _ROOM = Room()
 
@@ -176,7 +177,13 @@ async def serve(
     except OSError as error:
         raise _address_error(host, port, error) from error
     found = int(listening.getsockname()[1])
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, read_bufsize=_READ_BYTES)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=1.0,
+        read_bufsize=_READ_BYTES,
+        lingering_time=_LINGERING_SECONDS,
+    )
     await runner.setup()
     server = runner.server
     assert server is not None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from infra.transport.gate import Room
     from mpc_core.protocol.errors import CeremonyError
 
 CEREMONY = "00112233445566778899aabbccddeeff"
@@ -56,12 +57,14 @@ class World:
 
 
 @contextmanager
-def serving(app: web.Application, identity: Identity, port: int = 0) -> Iterator[int]:
+def serving(
+    app: web.Application, identity: Identity, port: int = 0, **options: Room
+) -> Iterator[int]:
     """Serve an application on a loop of its own; yield the port."""
     loop, stack = BackgroundLoop("test-server"), AsyncExitStack()
 
     async def start() -> int:
-        return await stack.enter_async_context(serve(app, identity, port=port))
+        return await stack.enter_async_context(serve(app, identity, port=port, **options))
 
     try:
         yield loop.run(start())
