@@ -35,14 +35,15 @@ def fold(rules: Rules, log: Log, openings: Openings) -> tuple[CeremonyState, str
     )
     for entry in log:
         state.apply(entry)
-    if calls := state.needs_blame_support:
-        keys = [key for key in state.batches if state.status(key).state is BatchState.MISFIT]
+    if unsettled := state.contradictions:
+        keys = [opening.rule.key for opening in unsettled]
         where = ", ".join(map(str, _answers(log, keys)))
+        named = f"answers in batch {BatchName(*keys[0])} contradict one another"
         raise invalid(
             "RF-VERIFY-030",
-            calls[0] + (f", entries {where} of the log" if where else ""),
-            expected="answers that agree",
-            found=f"{len(calls)} reasons for blame",
+            named + (f", entries {where} of the log" if where else ""),
+            expected="answers that agree, or a blame entry",
+            found=f"{len(keys)} batches whose answers do not",
         )
     voids = state.voids
     void = "none is void" if not voids else f"void: {', '.join(str(v.position) for v in voids)}"
