@@ -40,7 +40,9 @@ from infra.party.neighbour import Neighbour
 from infra.party.peers import OWED_BYTES, OWED_PATH, PeerBook, owed_answer
 from infra.party.presence import Presence
 from infra.party.queues import operator_queues
+from infra.party.recovery import Helper
 from infra.party.rules import layout_of, party_state
+from infra.party.seat import readmit, take_seat
 from infra.plan import load_identity, load_setup_seed, load_signed_plan
 from infra.report.metrics import MetricsRecorder
 from infra.shared import SharedOpenings
@@ -81,6 +83,7 @@ def run_operator(
     *,
     shared_openings: Path | None = None,
     insecure_clock_offset: Path | None = None,
+    rejoin: bool = False,
 ) -> int:
     """Run the operator of this home until it is stopped.
 
@@ -91,16 +94,18 @@ def run_operator(
         reach: how the operator and the others reach each other.
         shared_openings: where parties on this machine keep opened values once.
         insecure_clock_offset: file with the seconds by which a drill moves this party's clock.
+        rejoin: whether its people say that it lost its vault, but for the identity key.
 
     Raises:
-        CeremonyError: when the home, the plan or an address cannot be used.
+        CeremonyError: when the home, the plan or an address cannot be used; RF-RECOVER-009 when
+            the vault is not whole and `rejoin` is not said.
     """
     place = Home(home.resolve(), shared_openings, insecure_clock_offset)
     place.check()
     configure_logging(place.name)
     with place.locked():
         told = None if board is None else _address(board)
-        asyncio.run(_serve_operator(place, temporal, told, reach))
+        asyncio.run(_serve_operator(place, temporal, told, reach, rejoin=rejoin))
     return 0
 
 
@@ -252,13 +257,15 @@ class _StageLedger(SentLedger):
 
 
 async def _serve_operator(
-    home: Home, temporal: str, board: tuple[str, int] | None, reach: Reach
+    home: Home, temporal: str, board: tuple[str, int] | None, reach: Reach, *, rejoin: bool
 ) -> None:
     parts = await asyncio.to_thread(_Assembly, home, _Seat.of(home), board, reach.ranges)
+    take_seat(parts.steps, parts.witness, rejoin=rejoin)
     loop = asyncio.get_running_loop()
     app = make_app(parts.identity, parts.outbox)
     app.router.add_post(OWED_PATH, parts.owed)
     app.router.add_routes(parts.neighbour.routes())
+    app.router.add_routes(Helper(parts.plan, parts.steps, parts.log).routes())
     async with AsyncExitStack() as stack:
         stack.callback(parts.ledger.save)
         stack.callback(parts.client.close)
@@ -271,6 +278,7 @@ async def _serve_operator(
             parts.steps,
             (reach.listen, port),
             failed=lambda: _stop_soon(loop, following),
+            readmit=lambda: readmit(parts.witness, parts.plan),
         )
         threading.Thread(target=presence.run, name="presence", daemon=True).start()
         print(json.dumps({"event": "ready", "port": port}), flush=True)  # noqa: T201 - events

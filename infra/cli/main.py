@@ -213,6 +213,9 @@ def operator_run(
     ranges: Ranges = 1,
     shared_openings: SharedOpenings = None,
     insecure_clock_offset: InsecureClockOffset = None,
+    rejoin: Annotated[
+        bool, typer.Option("--rejoin", help="The vault is lost, but for the identity key.")
+    ] = False,
 ) -> None:
     """Take part in the ceremony of this home; a second start goes on where the first ended."""
     with ending(as_json=True):
@@ -227,8 +230,31 @@ def operator_run(
                 Reach(listen, ranges),
                 shared_openings=shared_openings,
                 insecure_clock_offset=insecure_clock_offset,
+                rejoin=rejoin,
             )
         )
+
+
+@operator.command("admit")
+def operator_admit(
+    home: Home,
+    *,
+    name: Annotated[str, typer.Option("--operator", help="Who lost its vault.")],
+    key: Annotated[
+        str, typer.Option("--key", help="The key that its people read to you, in hex.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Approve that an operator that lost its vault gets its seat back, with all its keys."""
+    with ending(as_json=as_json):
+        from infra.party.admit import admit
+
+        approval = admit(home, name, key)
+        if as_json:
+            print_json(approval.as_dict())
+        else:
+            typer.echo(approval.text)
+        raise typer.Exit(0 if approval.given else 3)
 
 
 @app.command()

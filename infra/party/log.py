@@ -145,6 +145,12 @@ class PartyLog:
         index, key = self._signer
         return wire.endorse(body, self.plan.hash, index, key).signature
 
+    def sign(self, domain: bytes, body: bytes) -> bytes:
+        """Return this operator's signature under a message that is no entry."""
+        assert self._signer is not None, "a party without a seat signs nothing"
+        index, key = self._signer
+        return wire.endorse(body, self.plan.hash, index, key, domain).signature
+
     def posted(self) -> dict[Entry, bytes]:
         """Return the answers and acknowledgements of this process, with their envelopes."""
         with self._posting:

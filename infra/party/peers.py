@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infra.board import strict
+from infra.board import strict, wire
+from infra.party import recovery
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.owed import slot_of
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from infra.party.log import PartyLog
     from infra.stores import BlobStore
     from infra.transport.client import Peer, PeerClient
-    from mpc_core.protocol.entries import Entry
+    from mpc_core.protocol.entries import Entry, Rejoin
     from mpc_core.protocol.plan import Plan
+    from mpc_core.sharing.recovery import Question
 
 __all__ = ["OWED_BYTES", "OWED_PATH", "PeerBook", "owed_answer"]
 
@@ -119,6 +121,19 @@ class PeerBook:
                 next_step="run the version of ringforge that the plan names on both sides",
                 runbook="peer-sends-garbage",
             ) from error
+
+    def ask(self, operator: int, question: Question) -> bytes:
+        """Ask an operator directly, once, for secrets that this one lost."""
+        peer = self._peer(operator)
+        return recovery.ask(peer, self.log, question, self.direct_seconds, self.tick)
+
+    def admission(self, operator: int, entry: Rejoin) -> bytes:
+        """Ask an operator directly, once, to let this one in again; return its signature."""
+        peer = self._peer(operator)
+        signature = recovery.ask_admission(peer, self.log, entry, self.direct_seconds, self.tick)
+        part = wire.Endorsement(operator, wire.ED25519, signature)
+        wire.check_endorsement(wire.body_of(entry), self.plan, part)
+        return signature
 
     def _peer(self, operator: int) -> Peer:
         if not operator:

@@ -36,12 +36,14 @@ class Presence:
         steps: what it can do.
         address: where its outbox is served.
         failed: called when it cannot go on for a reason that is no CeremonyError.
+        readmit: lets it sign heads again, if it was let in again and does not do so yet.
     """
 
     log: PartyLog
     steps: Steps
     address: tuple[str, int]
     failed: Callable[[], None]
+    readmit: Callable[[], None] = lambda: None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -70,6 +72,7 @@ class Presence:
             self.steps.seat.ask()
             self._wait(lambda state: self.steps.operator.index in state.members.rejoins)
             return
+        self.readmit()
         refusals: list[CeremonyError] = []
         acted = False
         for is_due, act in self._tasks():
