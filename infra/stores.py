@@ -25,10 +25,9 @@ from infra.files import (
     write_atomic,
 )
 from infra.guarded import read_guarded, write_guarded, write_unguarded
-from infra.leaves import LeafHasher
+from infra.leaves import LeafHasher, leaf_root
 from infra.transport.fetch import fetch_blob
 from mpc_core.protocol.errors import CeremonyError
-from mpc_core.protocol.merkle import chunk_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -227,7 +226,7 @@ class BlobStore:
         except FileNotFoundError:
             return None
         if self._verified.get(root) != state:
-            if chunk_root(data, self._leaf_bytes) != root:
+            if leaf_root(data, self._leaf_bytes) != root:
                 self.remove(root)
                 return None
             self._verified[root] = state

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from infra.leaves import hash_in_pairs
 from infra.party.memory import keep_freed_memory, settle_objects
 from mpc_core import kernels
 
@@ -23,4 +24,5 @@ def load_kernels(degree: int) -> None:
     from mpc_core.kernels.tiles import load_tiles  # noqa: PLC0415 kernels compile when imported
 
     load_tiles(degree)
+    hash_in_pairs()
     settle_objects()

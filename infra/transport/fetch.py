@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from infra.files import append, disk_errors, make_directory, mapped, move
+from infra.leaves import leaf_root
 from infra.transport.client import RefusedRequestError, too_long
 from infra.transport.parts import Part
 from mpc_core.protocol import merkle
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["fetch_blob", "is_blob"]
 
 _SHORT_ANSWER = 4096
-_PIECE = 256 * 1024
 _TICK_SECONDS = 1.0
 _OK, _PARTIAL, _NOT_FOUND = 200, 206, 404
 _WRONG_ANSWERS = frozenset({"RF-PEER-010", "RF-PEER-011", "RF-PEER-014"})
@@ -82,7 +82,7 @@ def is_blob(path: Path, root: bytes, size: int, leaf_bytes: int) -> bool:
     """Tell whether the file is there and is the blob with this root."""
     if not path.is_file() or path.stat().st_size != size:
         return False
-    return merkle.chunk_root(mapped(path), leaf_bytes) == root
+    return leaf_root(mapped(path), leaf_bytes) == root
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class _Download:
             raise too_long(self.peer, self.path, self.size)
         if declared is not None and declared < missing:
             raise self._truncated(f"{part.present + declared} bytes")
-        buffer = memoryview(bytearray(_PIECE))
+        buffer = memoryview(bytearray(2 * self.leaf_bytes))  # what is hashed at once
         while count := response.readinto(buffer[: missing + 1]):
             missing -= count
             if missing < 0:

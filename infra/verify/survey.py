@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from infra.leaves import leaf_root
 from infra.party.kernels import load_kernels
 from infra.publish.files import opening_path
 from infra.publish.manifest import FileRecord, is_opening, record_of
 from infra.verify.evidence import unreadable
 from infra.verify.opened import claims_of, objection_to, sum_of
 from mpc_core.protocol.errors import CeremonyError
-from mpc_core.protocol.merkle import chunk_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -145,7 +145,7 @@ class _Look:
             return unreadable(name, error)
 
     def _opening(self, name: str, data: memoryview) -> Measured:
-        record = FileRecord(name, len(data), chunk_root(data, self.leaf_bytes))
+        record = FileRecord(name, len(data), leaf_root(data, self.leaf_bytes))
         if self.rules is None:
             return Measured(record)
         sums = {}

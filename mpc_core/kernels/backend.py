@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 from mpc_core.protocol.errors import CeremonyError
 
-__all__ = ["SETTING", "Mode", "available_modes", "kernel_mode"]
+__all__ = ["SETTING", "Mode", "available_modes", "hashes_in_pairs", "kernel_mode"]
 
 Mode = Literal["portable", "avx512"]
 
@@ -48,6 +48,18 @@ def available_modes() -> tuple[Mode, ...]:
     """Return the modes that this CPU can run, the fastest one last."""
     features = listed_features() & compiled_features()
     return tuple(mode for mode, needed in NEEDED.items() if needed <= features)
+
+
+def hashes_in_pairs() -> bool:
+    """Tell whether this process may hash with the instructions made for SHA-256.
+
+    Raises:
+        CeremonyError: RF-KERNEL-002 if they give other hashes than the library.
+    """
+    if kernel_mode() == "portable" or not _has_sha256():
+        return False
+    _check_hashes()
+    return True
 
 
 def listed_features() -> frozenset[str]:
@@ -96,15 +108,34 @@ def _chosen(wanted: str) -> Mode:
     return mode
 
 
+@lru_cache
+def _has_sha256() -> bool:
+    """The compiler and /proc/cpuinfo have different names for these instructions."""
+    return "sha_ni" in listed_features() and "sha" in compiled_features()
+
+
+@lru_cache
+def _check_hashes() -> None:
+    from mpc_core.kernels.selftest import hashes_agree  # noqa: PLC0415 compiles them
+
+    if not hashes_agree():
+        raise _wrong("kernels that hash in pairs", "the hashes of the library")
+
+
 def _check_results(mode: Mode) -> None:
     from mpc_core.kernels.selftest import fused_kernels_agree  # noqa: PLC0415 compiles them
 
     if not fused_kernels_agree():
-        raise CeremonyError(
-            "RF-KERNEL-002",
-            f"the {mode} kernels compute wrong results on this machine",
-            expected="the key streams of `cryptography` and the sums of the portable kernels",
-            found="other bytes",
-            effect="nothing was started",
-            next_step=f"{SETTING}=portable does without them; have the machine checked",
-        )
+        expected = "the key streams of `cryptography` and the sums of the portable kernels"
+        raise _wrong(f"the {mode} kernels", expected)
+
+
+def _wrong(what: str, expected: str) -> CeremonyError:
+    return CeremonyError(
+        "RF-KERNEL-002",
+        f"{what} compute wrong results on this machine",
+        expected=expected,
+        found="other bytes",
+        effect="nothing was started",
+        next_step=f"{SETTING}=portable does without them; have the machine checked",
+    )

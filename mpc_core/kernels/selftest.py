@@ -1,12 +1,13 @@
 """Whether kernels that name instructions compute what they should, checked before their first use.
 
 A CPU, an emulator or a compiler that gets an instruction wrong would make wrong shares, which the
-others could only take for a lie. So key streams are compared with those of `cryptography`, and
-sums over streams with those of the portable kernels, on fixed inputs.
+others could only take for a lie. So key streams are compared with those of `cryptography`, sums
+over streams with those of the portable kernels, and hashes with the library's, on fixed inputs.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from mpc_core.kernels import aes, prss, prss_fused
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["fused_kernels_agree"]
+__all__ = ["fused_kernels_agree", "hashes_agree"]
 
 STREAMS, DEGREE, BITS = 4, 3, 128
+LEAF_BLOCKS = 3
 BLOCKS = 2 * prss_fused.GROUP_BLOCKS
 FIRST_BLOCK = 2**32 - 5
 """The counters of the streams carry into their upper half."""
@@ -38,6 +40,16 @@ def fused_kernels_agree() -> bool:
         (_expanded(keys) == streams).all()
         and (_fused_sums(keys, factors) == _portable_sums(streams, factors)).all()
     )
+
+
+def hashes_agree() -> bool:
+    """Tell whether two leaves hashed at once have the hashes that the library gives them."""
+    from mpc_core.kernels.sha256 import BLOCK_BYTES, hash_two_leaves  # noqa: PLC0415 compiles it
+
+    numbers = np.arange(2 * LEAF_BLOCKS * BLOCK_BYTES, dtype=np.uint32) * np.uint32(2654435761)
+    leaves = (numbers >> np.uint32(24)).astype(np.uint8).reshape(2, -1)
+    expected = tuple(hashlib.sha256(b"\0" + leaf.tobytes()).digest() for leaf in leaves)
+    return hash_two_leaves(leaves) == expected
 
 
 def _stream(key: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mpc_core.kernels import bits, openings, prss, prss_fused, quartet, quartet_fused, quartet_tiles
-from mpc_core.kernels.backend import available_modes, kernel_mode
+from mpc_core.kernels.backend import available_modes, hashes_in_pairs, kernel_mode
 from mpc_core.kernels.selftest import fused_kernels_agree
 
 __all__ = ["compile_tiles", "load_tiles"]
@@ -19,6 +19,7 @@ def compile_tiles() -> None:
         _make(degree, portable=True, fused="avx512" in modes)
     if "avx512" in modes:
         fused_kernels_agree()
+    hashes_in_pairs()
 
 
 def load_tiles(degree: int) -> None:

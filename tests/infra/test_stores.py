@@ -45,7 +45,7 @@ def checks(monkeypatch):
         counted.append(len(data))
         return chunk_root(data, leaf_bytes)
 
-    monkeypatch.setattr(infra.stores, "chunk_root", seen)
+    monkeypatch.setattr(infra.stores, "leaf_root", seen)
     return counted
 
 
