@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.cli.enclave import attestation
 from infra.cli.ending import ending, print_json
 from infra.network.places import LOOPBACK, Reach
+from infra.secrecy import forbid_core_dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +35,7 @@ drill = typer.Typer(help="Ceremonies that go wrong on purpose.")
 app.add_typer(drill, name="drill", no_args_is_help=True)
 app.add_typer(coordinator, name="coordinator", no_args_is_help=True)
 app.add_typer(operator, name="operator", no_args_is_help=True)
+app.add_typer(attestation, name="attestation", no_args_is_help=True)
 
 Home = Annotated[
     Path, typer.Option("--home", help="Folder with vault/, work/ and the signed plan.")
@@ -376,6 +379,7 @@ def drill_chaos(
 
 def main() -> None:
     """Run the command line of this process."""
+    forbid_core_dumps()
     app(prog_name="ringforge")
 
 

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
     from mpc_core.protocol.errors import CeremonyError
 
-__all__ = ["NAMED", "Measurement", "check_measurement", "check_production", "read_measurement"]
+__all__ = [
+    "MOST_PLAN_BYTES",
+    "NAMED",
+    "Measurement",
+    "check_measurement",
+    "check_production",
+    "read_measurement",
+]
 
 NAMED = (0, 1, 2, 8)
 """Registers that a plan may name."""
@@ -28,7 +35,7 @@ ALWAYS = (0, 1, 2)
 """Registers that every image fills; a policy without one of them would allow other software."""
 
 ZERO = bytes(DIGEST_BYTES)
-MOST_BYTES = 65_536
+MOST_PLAN_BYTES = 65_536
 
 Hex48 = Annotated[str, Field(pattern="^[0-9a-f]{96}$")]
 
@@ -63,7 +70,7 @@ def read_measurement(toml: bytes) -> Measurement:
     Raises:
         CeremonyError: RF-ATTEST-009 if there is none, or one that leaves open which software runs.
     """
-    if len(toml) > MOST_BYTES:
+    if len(toml) > MOST_PLAN_BYTES:
         raise _open(f"a file of {len(toml)} bytes")
     try:
         table = _Plan.model_validate(tomllib.loads(toml.decode())).measurement

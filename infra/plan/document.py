@@ -34,7 +34,7 @@ MOST_DEPUTIES = 8
 
 Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Shortcut = Literal["setup-seed", "drill-parameters"]
+Shortcut = Literal["setup-seed", "drill-parameters", "software-enclave"]
 Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
