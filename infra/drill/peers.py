@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from infra.drill.stores import MemoryBlobs
     from mpc_core.protocol.entries import Rejoin
+    from mpc_core.sharing.opening import Buffer
     from mpc_core.sharing.recovery import Question
 
 __all__ = ["MemoryPeers", "Reachable", "refused", "unreachable"]
@@ -48,7 +49,7 @@ class MemoryPeers:
         """Fetch a blob of exactly this size into the own blobs."""
         del shared
         peer = self._peer(operator)
-        data = peer.blobs.read_if_here(root)
+        data = self._served(peer, root)
         if data is None:
             raise refused("RF-PEER-091", operator, "a copy of the blob", "none")
         if len(data) != size:
@@ -58,6 +59,9 @@ class MemoryPeers:
         if fetched.root != root:
             raise refused("RF-PEER-093", operator, "the bytes that the root names", "others")
         fetched.keep(label)
+
+    def _served(self, peer: Reachable, root: bytes) -> Buffer | None:
+        return peer.blobs.read_if_here(root)
 
     def owed_entries(self, operator: int, slots: tuple[str, ...]) -> tuple[bytes, ...]:
         """Ask an operator directly for its signed entries of the slots of a summons."""

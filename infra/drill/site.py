@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-from infra.party.rules import layout_of
+from infra.drill.arithmetic import MemoisedArithmetic
+from infra.party.rules import batch_rules, layout_of
 from infra.plan import SetupSeed
 from infra.plan.sandbox import sandbox_plan
+from mpc_core.protocol.state import CeremonyState
 from mpc_core.tfhe.parameters import DRILL_SET
 
 if TYPE_CHECKING:
@@ -16,13 +18,15 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from activities.arithmetic import KnownValues
+    from infra.drill.arithmetic import SharedArithmetic
     from infra.drill.board import MemoryBoard
     from infra.drill.clock import Clock
     from infra.drill.peers import Reachable
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["SEED", "Parties", "Site", "parties_of"]
+__all__ = ["SEED", "Parties", "Site", "drill_state", "parties_of"]
 
 SEED = "00112233445566778899aabbccddeeff"
 """From which the keys and the contributions of all drills follow."""
@@ -35,8 +39,16 @@ class Site(Protocol):
     layout: CeremonyLayout
     identities: Mapping[str, Ed25519PrivateKey]
     seeds: Mapping[str, SetupSeed]
-    board: MemoryBoard
-    clock: Clock
+
+    @property
+    def board(self) -> MemoryBoard:
+        """The log."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        ...
 
     def reach(self, index: int) -> Reachable | None:
         """Return a party that is up; 0 is the coordinator."""
@@ -84,3 +96,15 @@ def parties_of(
     plan = made.signed.plan
     plan = replace(plan, layout=replace(plan.layout, **dict(layout)))
     return Parties(plan, layout_of(plan), made.identities, made.seeds)
+
+
+def drill_state(
+    plan: Plan, layout: CeremonyLayout, known: KnownValues, shared: SharedArithmetic
+) -> CeremonyState:
+    """Return the state of an empty log at a party that shares its arithmetic with others."""
+    return CeremonyState(
+        plan,
+        batch_rules(layout),
+        MemoisedArithmetic(known, shared),
+        acceptance_floods=len(plan.tests.plaintexts),
+    )

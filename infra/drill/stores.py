@@ -89,6 +89,7 @@ class MemoryStagedBlob:
     blobs: MemoryBlobs
     data: bytes
     root: bytes
+    mask: bytes | None = None
 
     def read(self) -> memoryview:
         """Return its bytes."""
@@ -99,7 +100,7 @@ class MemoryStagedBlob:
         del shared
         self.blobs.touched(f"keep {label}")
         self.blobs.kept[self.root] = self.data
-        self.blobs.served(self.root, label)
+        self.blobs.served(self, label)
 
     def discard(self) -> None:
         """Drop it."""
@@ -111,7 +112,7 @@ class MemoryStagedBlob:
         return self.blobs.stage([bytes([first]), self.data[1:]])
 
 
-def _unwatched(_: bytes, __: str) -> None:
+def _unwatched(_: MemoryStagedBlob, __: str) -> None:
     """Let a blob be served."""
 
 
@@ -120,15 +121,17 @@ class MemoryBlobs:
     """Blobs by root, and the bytes that were sent of them by stage.
 
     Attributes:
-        served: told of every blob that others can fetch from now on, by root and label.
+        served: told of every blob that others can fetch from now on, with its label.
         touched: told of every change before it is made.
+        mask: what masks the next blob that is staged.
     """
 
     leaf_bytes: int
     kept: dict[bytes, bytes] = field(default_factory=dict)
     sent: Counter[str] = field(default_factory=Counter)
-    served: Callable[[bytes, str], None] = _unwatched
+    served: Callable[[MemoryStagedBlob, str], None] = _unwatched
     touched: Callable[[str], None] = nothing
+    mask: bytes | None = None
 
     def copy(self) -> MemoryBlobs:
         """Return blobs with the same content."""
@@ -148,8 +151,9 @@ class MemoryBlobs:
 
     def stage(self, pieces: Iterable[Buffer]) -> MemoryStagedBlob:
         """Take in a blob piece by piece."""
+        self.mask = None
         data = b"".join(bytes(piece) for piece in pieces)
-        return MemoryStagedBlob(self, data, chunk_root(data, self.leaf_bytes))
+        return MemoryStagedBlob(self, data, chunk_root(data, self.leaf_bytes), self.mask)
 
     def publish(self, data: bytes, label: str) -> bytes:
         """Keep and serve bytes; return their root."""

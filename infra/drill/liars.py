@@ -1,0 +1,126 @@
+"""How an operator of a drill is made to lie: its ports and steps ask its twin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from activities.batches import Batches
+from infra.board import wire
+from infra.drill.network import DrillLog
+from infra.drill.operator import DrillOperator
+from mpc_core.adversary.registry import ADVERSARIES
+from mpc_core.protocol.entries import Answer, Correction
+from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from activities.arithmetic import KnownValues
+    from activities.ports import StagedBlob
+    from activities.steps import Steps
+    from activities.work import BatchWork
+    from infra.drill.engine import Engine
+    from mpc_core.adversary.twin import Twin
+    from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.context import BatchContext
+    from mpc_core.protocol.entries import Entry
+    from mpc_core.sharing.opening import Pieces
+
+__all__ = ["LyingOperator"]
+
+_EAGERNESS = 0.2
+"""How often it says something unasked when it has a turn."""
+
+
+class LyingLog(DrillLog):
+    """A log on which a twin posts."""
+
+    liar: Twin
+
+    def post(self, entry: Entry) -> None:
+        """Post what the twin says instead; it never admits that it was wrong."""
+        if isinstance(entry, Correction):
+            return
+        for said in self.liar.posts(entry, self.state):
+            self.send(said)
+
+    def send(self, entry: Entry) -> None:
+        """Sign an entry and send it to the board."""
+        assert self.signer is not None, "a liar has a seat"
+        envelope = self.liar.envelope(wire.sign_entry(entry, self.plan, *self.signer))
+        if isinstance(entry, Answer):
+            self.posted[entry] = envelope
+        self.post_signed(envelope)
+
+
+class LyingOperator(DrillOperator):
+    """An operator whose twin speaks for it."""
+
+    kind_of_log = LyingLog
+
+    def __init__(self, site: Engine, index: int, name: str, luck: random.Random) -> None:
+        """Take a seat with an adversary of the registry."""
+        super().__init__(site, index)
+        self.liar: Twin = ADVERSARIES[name].twin(index, luck)
+        self.alter = self._with_lying_batches
+
+    def _follow(self, known: KnownValues) -> DrillLog:
+        log = super()._follow(known)
+        assert isinstance(log, LyingLog)
+        log.liar = self.liar
+        return log
+
+    def _with_lying_batches(self, steps: Steps) -> Steps:
+        return replace(steps, batches=_LyingBatches(steps.operator, liar=self.liar))
+
+    def run(self, luck: random.Random) -> bool:
+        """Do what an operator does, and say more than that."""
+        progress = super().run(luck)
+        if self.running and self.liar.luck.random() < _EAGERNESS:
+            for entry in self.liar.unasked(self.log.state):
+                self._say(entry)
+        return progress
+
+    def _say(self, entry: Entry) -> None:
+        log = self.log
+        assert isinstance(log, LyingLog)
+        try:
+            log.send(entry)
+        except CeremonyError as refusal:
+            self.unheard = str(refusal)
+
+    def serve(self, asker: int, root: bytes) -> bytes | None:
+        """Answer a call for a blob."""
+        data = super().serve(asker, root)
+        return data if data is None or not asker else self.liar.serves(asker, data)
+
+    def objection(self, entry: Entry) -> str:
+        """Return why it does not sign a statement."""
+        objection = super().objection(entry)
+        return "" if self.liar.endorses(honest=not objection) else objection or "it does not"
+
+
+@dataclass(frozen=True, slots=True)
+class _LyingBatches(Batches):
+    """Work on batches whose vectors and openings a twin changes."""
+
+    liar: Twin = field(kw_only=True)
+
+    def _work(self, key: BatchKey, context: BatchContext) -> BatchWork:
+        work = Batches._work(self, key, context)  # noqa: SLF001 - slots have no super()
+        work.share_pieces = self._spoilt(key, work.share_pieces)  # type: ignore[method-assign]
+        return work
+
+    def _spoilt(self, key: BatchKey, pieces: Callable[[], Pieces]) -> Callable[[], Pieces]:
+        def spoilt() -> Pieces:
+            data = b"".join(bytes(piece) for piece in pieces())
+            yield self.liar.vector(key[0], data)
+
+        return spoilt
+
+    def _open(self, key: BatchKey, work: BatchWork) -> tuple[dict[int, bytes], StagedBlob]:
+        points, opening = Batches._open(self, key, work)  # noqa: SLF001 - as above
+        data = bytes(opening.read())
+        return points, self.operator.blobs.stage([self.liar.opening(key[0], data)])

@@ -1,0 +1,129 @@
+"""The network of a drill: messages are lost, late, repeated, or not confirmed; parties are cut off.
+
+Every sender draws its own luck, so that leaving out one disturbance leaves the others what they
+are.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, cast
+
+from infra.drill.board import MemoryLog
+from infra.drill.peers import MemoryPeers, unreachable
+from infra.drill.schedule import Noise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from infra.drill.clock import SkewedClock
+    from infra.drill.peers import Reachable
+    from mpc_core.protocol.entries import Entry
+    from mpc_core.sharing.opening import Buffer
+
+__all__ = ["DrillLog", "DrillPeers", "Network"]
+
+HOST = 0
+
+
+@dataclass
+class Network:
+    """Who reaches whom.
+
+    Attributes:
+        seed: of everybody's luck.
+        noise: what happens to messages now.
+        cut: parties that reach nobody; 0 is the host of the board.
+        late: envelopes on their way.
+    """
+
+    seed: int
+    noise: Noise = field(default_factory=Noise)
+    cut: set[int] = field(default_factory=set)
+    late: list[bytes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin everybody's luck."""
+        self._luck: defaultdict[int, random.Random] = defaultdict(random.Random)
+
+    def luck(self, sender: int) -> random.Random:
+        """Return what decides a sender's messages."""
+        if sender not in self._luck:
+            self._luck[sender] = random.Random(f"network {self.seed} {sender}")  # noqa: S311
+        return self._luck[sender]
+
+    def connects(self, one: int, other: int) -> bool:
+        """Tell whether a message gets through this time."""
+        if {one, other} & self.cut:
+            return False
+        return self.luck(one).random() >= self.noise.loss
+
+    def post(self, sender: int, envelope: bytes, submit: Callable[[bytes], None]) -> None:
+        """Bring an envelope to the board, or not.
+
+        Raises:
+            CeremonyError: RF-PEER-090 when the sender must believe that it did not arrive, else
+                the board's refusal.
+        """
+        if not self.connects(sender, HOST):
+            raise unreachable(HOST)
+        luck = self.luck(sender)
+        if luck.random() < self.noise.late:
+            self.late.append(envelope)
+            raise unreachable(HOST)
+        submit(envelope)
+        if luck.random() < self.noise.twice:
+            submit(envelope)
+        if luck.random() < self.noise.unheard:
+            raise unreachable(HOST)
+
+
+class DrillLog(MemoryLog):
+    """The log of a party that reaches the board over the network and has a clock of its own."""
+
+    network: Network
+    touched: Callable[[str], None]
+    signing: Callable[[Entry], None]
+
+    def now(self) -> float:
+        """Return the time on this party's own clock."""
+        clock: SkewedClock = self.clock  # type: ignore[assignment]
+        return clock.look()
+
+    def post(self, entry: Entry) -> None:
+        """Sign an entry and hand it to the board."""
+        self.signing(entry)
+        super().post(entry)
+
+    def post_signed(self, envelope: bytes) -> None:
+        """Hand over an entry; it may be the last thing this process does."""
+        self.touched("post")
+        sender = self.signer[0] if self.signer else HOST
+        self.network.post(sender, envelope, self.board.submit)
+        self.touched("posted")
+
+
+class Server(Protocol):
+    """A party that sees who asks for a blob."""
+
+    def serve(self, asker: int, root: bytes) -> bytes | None:
+        """Answer a call for a blob."""
+        ...
+
+
+@dataclass
+class DrillPeers(MemoryPeers):
+    """The other parties over the network."""
+
+    network: Network = field(default_factory=lambda: Network(0))
+    index: int = 0
+
+    def _served(self, peer: Reachable, root: bytes) -> Buffer | None:
+        return cast("Server", peer).serve(self.index, root)
+
+    def _peer(self, operator: int) -> Reachable:
+        if not self.network.connects(self.index, operator):
+            raise unreachable(operator)
+        return super()._peer(operator)

@@ -1,0 +1,124 @@
+"""What must never happen in a drill, whoever lies and whatever is lost.
+
+Every vector that an honest operator serves is noted with the key of its mask, the first batch key
+of its zero masks; so is every root that it signs. Two different ones under one key would show the
+difference of two secrets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from activities.operator import Operator, StageKeys
+from mpc_core.protocol.entries import Answer, Decoded, Have, Reveal, Root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from infra.drill.operator import DrillOperator
+    from infra.drill.stores import MemoryStagedBlob
+    from mpc_core.protocol.entries import Entry
+    from mpc_core.protocol.plan import Plan
+    from mpc_core.protocol.state import CeremonyState
+    from mpc_core.sharing.prss import StreamKey
+
+__all__ = ["BrokenError", "Watch", "WatchedOperator"]
+
+_ABOUT_BATCHES = (Root, Decoded, Have, Answer)
+_ONLINE = "O"
+
+
+class BrokenError(Exception):
+    """A rule of the protocol was broken."""
+
+
+@dataclass
+class Watch:
+    """The eyes of a drill.
+
+    Attributes:
+        liars: who may be excluded.
+        masks: root of the vector that was served under a mask, by operator and key.
+        roots: root that an operator signed for a context.
+        revealed: contexts of which batch keys were posted.
+    """
+
+    liars: frozenset[int]
+    masks: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    roots: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    revealed: set[bytes] = field(default_factory=set)
+
+    def serves(self, operator: DrillOperator, blob: MemoryStagedBlob, label: str) -> None:
+        """Check a blob that an operator serves from now on."""
+        index = operator.index
+        if index in self.liars:
+            return
+        if label == _ONLINE and operator.log.state.sealed is None:
+            raise BrokenError(f"operator {index} serves values of the assembly before the seal")
+        mask = blob.mask
+        if mask is not None and self.masks.setdefault((index, mask), blob.root) != blob.root:
+            raise BrokenError(f"operator {index} serves two vectors under one mask")
+
+    def posts(self, operator: DrillOperator, entry: Entry) -> None:
+        """Check an entry that an honest operator signs."""
+        index, state = operator.index, operator.log.state
+        if index in self.liars:
+            return
+        if isinstance(entry, _ABOUT_BATCHES) and entry.batch.stage == _ONLINE and not state.sealed:
+            raise BrokenError(f"operator {index} opens something of the assembly before the seal")
+        if isinstance(entry, Root):
+            place = (index, entry.context)
+            if self.roots.setdefault(place, entry.root) != entry.root:
+                raise BrokenError(f"operator {index} signs two roots for {entry.batch}")
+        if isinstance(entry, Reveal):
+            self._check_reveal(index, state, entry)
+
+    def _check_reveal(self, index: int, state: CeremonyState, entry: Reveal) -> None:
+        current = {opening.context for opening in state.openings if not opening.dead}
+        if state.sealed is not None or entry.context in current:
+            raise BrokenError(f"operator {index} reveals live batch keys of {entry.batch}")
+        self.revealed.add(entry.context)
+
+    def judge(self, state: CeremonyState, plan: Plan) -> None:
+        """Check what the log says of everybody."""
+        wronged = state.members.excluded - self.liars
+        if wronged:
+            raise BrokenError(f"honest operators are excluded: {sorted(wronged)}")
+        lost = state.members.written_off | self.liars
+        if len(lost) > plan.threshold:
+            raise BrokenError(f"too many honest operators are written off: {sorted(lost)}")
+        if len(state.justice.burns) > plan.threshold:
+            raise BrokenError("there are more blames than liars")
+        live = {opening.context for opening in state.openings if not opening.dead}
+        if state.sealed is None and live & self.revealed:
+            raise BrokenError("a batch lives whose keys are revealed")
+
+
+@dataclass(frozen=True, slots=True)
+class _WatchedKeys(StageKeys):
+    """Stage keys that tell which mask is derived."""
+
+    tell: Callable[[bytes], None]
+
+    def batch_keys(
+        self, context: bytes, stream: str, bits: int
+    ) -> dict[tuple[int, ...], StreamKey]:
+        """Derive the batch key of every set for one stream."""
+        keys = StageKeys.batch_keys(self, context, stream, bits)
+        if stream == "zero":
+            first = keys[self.sets[0]]
+            self.tell(first.key + first.nonce)
+        return keys
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedOperator(Operator):
+    """An operator that tells which mask it derives."""
+
+    tell: Callable[[bytes], None] = field(kw_only=True)
+
+    def stage_keys(self, stage: str) -> StageKeys:
+        """Read the child keys of a stage from the vault."""
+        keys = Operator.stage_keys(self, stage)
+        return _WatchedKeys(keys.sets, keys.children, self.tell)

@@ -1,0 +1,1 @@
+"""Lying twins of honest steps, for tests and drills only."""

@@ -1,0 +1,71 @@
+"""The places where an operator's honest steps can be made to lie.
+
+A twin takes part in the same code paths as an honest operator: ports and steps hand it what the
+honest operator would say, and do what it says instead. It is pure; its luck is passed in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterable
+
+    from mpc_core.protocol.entries import Entry
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["Twin", "flipped"]
+
+
+class Twin:
+    """An operator that says what the honest one says; adversaries override one hook or a few.
+
+    Attributes:
+        index: its seat.
+        luck: what it draws from.
+    """
+
+    def __init__(self, index: int, luck: random.Random) -> None:
+        """Take a seat."""
+        self.index, self.luck = index, luck
+
+    def posts(self, entry: Entry, state: CeremonyState) -> Iterable[Entry]:
+        """Return what is posted instead of an entry."""
+        del state
+        return (entry,)
+
+    def unasked(self, state: CeremonyState) -> Iterable[Entry]:
+        """Return what is posted without any reason."""
+        del state
+        return ()
+
+    def vector(self, stage: str, data: bytes) -> bytes:
+        """Return the share vector that is committed to, instead of the right one."""
+        del stage
+        return data
+
+    def opening(self, stage: str, data: bytes) -> bytes:
+        """Return the v that is committed to as decoder, instead of the right one."""
+        del stage
+        return data
+
+    def serves(self, asker: int, data: bytes) -> bytes | None:
+        """Return what an asker of a blob gets, None for no answer."""
+        del asker
+        return data
+
+    def envelope(self, data: bytes) -> bytes:
+        """Return what goes to the board instead of a signed entry."""
+        return data
+
+    def endorses(self, *, honest: bool) -> bool:
+        """Tell whether it signs a statement, given whether an honest operator would."""
+        return honest
+
+
+def flipped(data: bytes, place: int = 0, difference: int = 2) -> bytes:
+    """Return bytes with something added to one of them."""
+    place %= len(data)
+    changed = (data[place] + difference) & 0xFF
+    return data[:place] + bytes([changed]) + data[place + 1 :]
