@@ -162,17 +162,19 @@ class Sandbox:
         state = self.directory / self.identifier / "coordinator/work/temporal/server.json"
         os.kill(json.loads(state.read_text())["pid"], signal.SIGKILL)
 
-    def start_again(self, name: str) -> subprocess.Popen[bytes]:
-        """Start a killed operator by the command that the sandbox said."""
+    def start_again(
+        self, name: str, *arguments: str, heard: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
+        """Start a killed operator by the command that the sandbox said, and more arguments."""
         command = self.until_said(
             f"start it again: ringforge operator run --home {self._home(name)}"
         )
         words = shlex.split(command.partition("ringforge ")[2])
         visitor = subprocess.Popen(
-            [*RINGFORGE, *words],
+            [*RINGFORGE, *words, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=heard,
             env=self._environment(),
         )
         self._visitors.append(visitor)
