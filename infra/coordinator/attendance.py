@@ -33,7 +33,7 @@ class Attendance:
         self._clock = clock
         self._calling: dict[str, dict[int, web.BaseRequest]] = defaultdict(dict)
         self._last = dict.fromkeys(names, clock())
-        self._seen = dict.fromkeys(names, datetime.now(UTC))
+        self._seen = dict.fromkeys(self._last, datetime.now(UTC))
 
     def middleware(self) -> Middleware:
         """Return what notes the calls of an application; it stands inside the authentication."""
