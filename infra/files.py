@@ -10,9 +10,11 @@ import errno
 import mmap
 import os
 import tempfile
+import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from mpc_core.protocol.errors import CeremonyError
 
@@ -32,6 +34,7 @@ __all__ = [
     "mapped",
     "move",
     "replace_durably",
+    "retire",
     "sync_directory",
     "write_atomic",
 ]
@@ -112,6 +115,18 @@ def move(temporary: Path, path: Path) -> None:
         temporary.replace(path)
 
 
+class _FileMap(mmap.mmap):
+    """The bytes of a file, and which file that is: device and number."""
+
+    inode: tuple[int, int]
+
+
+_maps: WeakSet[_FileMap] = WeakSet()
+"""The maps of this process that somebody still refers to."""
+
+_maps_guard = threading.Lock()
+
+
 def mapped(path: Path) -> memoryview:
     """Return the bytes of a file without reading them yet; a symbolic link is no file.
 
@@ -121,14 +136,36 @@ def mapped(path: Path) -> memoryview:
     Raises:
         OSError: if it cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        size = os.fstat(descriptor).st_size
-        if not size:
-            return memoryview(b"")
-        return memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ))
-    finally:
-        os.close(descriptor)
+    with _maps_guard:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            state = os.fstat(descriptor)
+            if not state.st_size:
+                return memoryview(b"")
+            found = _FileMap(descriptor, state.st_size, access=mmap.ACCESS_READ)
+        finally:
+            os.close(descriptor)
+        found.inode = (state.st_dev, state.st_ino)
+        _maps.add(found)
+    return memoryview(found)
+
+
+def retire(path: Path, spare: Path) -> bool:
+    """Rename a file that is to be written over; whoever looks for it does not find it any more.
+
+    Returns:
+        False, with nothing done, if it has further names or somebody in this process reads it.
+
+    Raises:
+        FileNotFoundError: if it is gone.
+    """
+    with _maps_guard:
+        state = path.stat(follow_symlinks=False)
+        inode = (state.st_dev, state.st_ino)
+        if state.st_nlink > 1 or any(each.inode == inode for each in _maps):
+            return False
+        path.rename(spare)
+        return True
 
 
 def append(descriptor: int, pieces: Sequence[Buffer]) -> None:

@@ -26,6 +26,7 @@ from infra.files import (
 )
 from infra.guarded import read_guarded, write_guarded, write_unguarded
 from infra.leaves import LeafHasher, leaf_root
+from infra.spares import SpareFiles
 from infra.transport.fetch import fetch_blob
 from mpc_core.protocol.errors import CeremonyError
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["BlobStore", "FileStore", "StagedBlob"]
 
 _STAGED = ".staged-"
+_MOST_SPARES = 8
+"""About the vectors that are made and fetched at a time."""
 
 
 class FileStore:
@@ -190,6 +193,7 @@ class BlobStore:
         self._arrived = arrived
         self._shared = shared
         self._verified: dict[bytes, _FileState] = {}
+        self._spares = SpareFiles(outbox.directory, _STAGED, _MOST_SPARES)
 
     def has(self, root: bytes) -> bool:
         """Return whether a copy is here."""
@@ -242,20 +246,29 @@ class BlobStore:
             CeremonyError: RF-DISK-001 or RF-DISK-002; whatever `pieces` raises.
         """
         hasher = LeafHasher(self._leaf_bytes)
-        with disk_errors(self._outbox.directory / "blob"):
-            descriptor, name = tempfile.mkstemp(".tmp", _STAGED, self._outbox.directory)
-        path = Path(name)
+        descriptor, path = self._open_staged()
         try:
             for piece in pieces:
                 hasher.update(piece)
                 with disk_errors(path):
                     append(descriptor, [piece])
+            with disk_errors(path):
+                os.ftruncate(descriptor, hasher.size)
         except BaseException:
             path.unlink()
             raise
         finally:
             os.close(descriptor)
         return StagedBlob(self, path, hasher.root(), hasher.size)
+
+    def _open_staged(self) -> tuple[int, Path]:
+        """Open a file to be written from its beginning; it may have old bytes."""
+        spare = self._spares.take()
+        with disk_errors(self._outbox.directory / "blob"):
+            if spare is not None:
+                return os.open(spare, os.O_WRONLY | os.O_CLOEXEC), spare
+            descriptor, name = tempfile.mkstemp(".tmp", _STAGED, self._outbox.directory)
+            return descriptor, Path(name)
 
     def publish(self, data: bytes, label: str) -> bytes:
         """Keep and serve these bytes; returns their root."""
@@ -305,8 +318,10 @@ class BlobStore:
             CeremonyError: as `fetch_blob`.
         """
         target = self._outbox.path(root, label)
-        store = self._shared if shared else None
-        fetch_blob(peer, root, size, self._leaf_bytes, target, tick=tick, shared=store)
+        store, spares = (self._shared, None) if shared else (None, self._spares)
+        fetch_blob(
+            peer, root, size, self._leaf_bytes, target, tick=tick, shared=store, spares=spares
+        )
         self._verified[root] = _FileState.of(target)
 
     def adopt(self, root: bytes, size: int, label: str) -> bool:
@@ -321,7 +336,7 @@ class BlobStore:
         self._verified.pop(root, None)
         path = self._outbox.find(root.hex())
         if path is not None:
-            path.unlink(missing_ok=True)
+            self._spares.put(path)
         if self._shared is not None:
             self._shared.tidy(root)
 

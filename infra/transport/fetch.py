@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from infra.shared import SharedOpenings
+    from infra.spares import SpareFiles
     from infra.transport.bulk import HangUp
     from infra.transport.client import Peer
 
@@ -49,6 +50,7 @@ def fetch_blob(
     *,
     tick: Callable[[], None] = lambda: None,
     shared: SharedOpenings | None = None,
+    spares: SpareFiles | None = None,
 ) -> Path:
     """Bring the blob with this root into `target`, from a thread.
 
@@ -60,6 +62,7 @@ def fetch_blob(
         target: where it is put; nothing is fetched if it is there and right.
         tick: called about every second in this thread; what it raises ends the fetch.
         shared: copies of public blobs that this machine's parties have in common, if this is one.
+        spares: files to be written over instead of making new ones.
 
     Returns:
         `target`.
@@ -74,7 +77,7 @@ def fetch_blob(
         if not is_blob(target, root, size, leaf_bytes):
             if not target.parent.is_dir():
                 make_directory(target.parent)
-            _Download(peer, root, size, leaf_bytes, target, shared).run(tick)
+            _Download(peer, root, size, leaf_bytes, target, shared, spares).run(tick)
         return target
 
 
@@ -95,6 +98,7 @@ class _Download:
     leaf_bytes: int
     target: Path
     shared: SharedOpenings | None
+    spares: SpareFiles | None
 
     @property
     def path(self) -> str:
@@ -138,8 +142,11 @@ class _Download:
             stop = min(start + step, self.size)
             kind = "part" if len(starts) == 1 else f"{number + 1}-of-{len(starts)}.part"
             piece = None if known is None else known[start:stop]
-            parts.append(Part(self._beside(kind), start, stop, self.leaf_bytes, piece))
+            parts.append(self._part(kind, start, stop, piece))
         return parts
+
+    def _part(self, kind: str, start: int, stop: int, known: memoryview | None) -> Part:
+        return Part(self._beside(kind), start, stop, self.leaf_bytes, known, spares=self.spares)
 
     def _collect(self, parts: Sequence[Part], tick: Callable[[], None]) -> None:
         """Let all bytes arrive; an answer that cannot be right takes its parts along."""

@@ -15,6 +15,8 @@ from infra.leaves import LeafHasher
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from infra.spares import SpareFiles
+
 __all__ = ["Part"]
 
 
@@ -29,7 +31,14 @@ class Part:
     """
 
     def __init__(
-        self, path: Path, start: int, stop: int, leaf_bytes: int, known: memoryview | None = None
+        self,
+        path: Path,
+        start: int,
+        stop: int,
+        leaf_bytes: int,
+        known: memoryview | None = None,
+        *,
+        spares: SpareFiles | None = None,
     ) -> None:
         """Go on from what an earlier process left in the file, which is hashed again.
 
@@ -39,10 +48,12 @@ class Part:
             stop: where it ends.
             leaf_bytes: length of the blob's leaves.
             known: what these bytes are, according to others.
+            spares: files to be written over instead of making new ones.
         """
         self.path, self.start, self.stop = path, start, stop
         self._leaf_bytes = leaf_bytes
         self._known = known
+        self._spares, self._has_old_bytes = spares, False
         self._file: int | None = None
         self._hasher = LeafHasher(leaf_bytes)
         self.resumed = False
@@ -138,10 +149,21 @@ class Part:
 
     def _write(self, piece: memoryview) -> None:
         if self._file is None:
-            self._open(os.O_TRUNC)
+            self._begin()
         assert self._file is not None
         with disk_errors(self.path):
             append(self._file, [piece])
+
+    def _begin(self) -> None:
+        """Open the file to be written from its beginning; old bytes in it go when it is closed."""
+        spare = None if self._spares is None else self._spares.take()
+        if spare is None:
+            self._open(os.O_TRUNC)
+            return
+        with disk_errors(self.path):
+            spare.replace(self.path)
+        self._open(0)
+        self._has_old_bytes = True
 
     def _open(self, how: int) -> None:
         with disk_errors(self.path):
@@ -150,5 +172,14 @@ class Part:
 
     def _close(self) -> None:
         if self._file is not None:
+            if self._has_old_bytes:
+                self._cut_off()
             os.close(self._file)
             self._file = None
+
+    def _cut_off(self) -> None:
+        """Let the file end where it was written last."""
+        assert self._file is not None
+        with disk_errors(self.path):
+            os.ftruncate(self._file, os.lseek(self._file, 0, os.SEEK_CUR))
+        self._has_old_bytes = False
