@@ -56,7 +56,11 @@ class Endorser:
             return "the log does not call for this statement"
         if isinstance(entry, WriteOff):
             return self._write_off_objection(entry, due)
-        return self._deadline_objection(due) or self._content_objection(entry)
+        return (
+            self._deadline_objection(due)
+            or self._withheld_objection(entry)
+            or self._content_objection(entry)
+        )
 
     def _deadline_objection(self, due: Due) -> str:
         if due.since < 0:
@@ -66,6 +70,11 @@ class Endorser:
         return (
             "" if waited >= allowed else f"the deadline runs for another {allowed - waited:.1f} s"
         )
+
+    def _withheld_objection(self, entry: Entry) -> str:
+        """Nothing that reached this operator in time may be left behind (the slot rule)."""
+        lacking = self.operator.log.hand_over(entry)
+        return f"{lacking} entries that it ends the time for were not on the log" if lacking else ""
 
     def _content_objection(self, entry: Entry) -> str:
         if isinstance(entry, KeySet) and self.acceptance.digest() != entry.digest:

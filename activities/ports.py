@@ -52,6 +52,17 @@ class Log(Protocol):
         """
         ...
 
+    def hand_over(self, statement: Entry) -> int:
+        """Offer the host what reached this operator and must stand on the log before a statement.
+
+        Returns:
+            How many such entries the log lacked until now.
+
+        Raises:
+            CeremonyError: RF-PEER-*, when the host is away.
+        """
+        ...
+
     def opened(self, envelope: bytes) -> tuple[Entry, tuple[int, ...]]:
         """Return the entry and its signers, each of whose signatures is valid.
 

@@ -51,6 +51,10 @@ class BackgroundLoop:
             future.cancel()
             raise
 
+    def call(self, act: Callable[[], None]) -> None:
+        """Have something called on the loop soon, and do not wait for it."""
+        self._loop.call_soon_threadsafe(act)
+
     def close(self) -> None:
         """Cancel what still runs and end the thread."""
         if self._loop.is_closed():

@@ -33,6 +33,8 @@ from infra.board.vault import FileVault
 from infra.board.witness import Witness
 from infra.homes import Home
 from infra.party.clock import party_clock
+from infra.party.gossip_pool import EntryPool
+from infra.party.gossip_wiring import gossiper_of
 from infra.party.host import HostLine
 from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
@@ -191,6 +193,7 @@ class _Assembly:
             self.client, plan.limits.entry_bytes, board, lambda: self.witness.state.host
         )
         clock = party_clock(plan, home.insecure_clock_offset)
+        pool = EntryPool(self.replica, clock)
         self.log = PartyLog(
             plan,
             self.replica,
@@ -199,9 +202,13 @@ class _Assembly:
             tick=_heartbeat,
             signer=(seat.index, seat.key),
             clock=clock,
+            pool=pool,
         )
         self.loop = WitnessLoop(self.replica, self.line, self.witness)
         self.neighbour = Neighbour(self.witness, self.loop, self.line, self.log, clock)
+        self.gossiper = gossiper_of(
+            home, self.client, self.log, loop=self.loop, witness=self.witness, pool=pool
+        )
         operator = Operator(
             plan=plan,
             index=seat.index,
@@ -265,6 +272,7 @@ async def _serve_operator(
     app = make_app(parts.identity, parts.outbox)
     app.router.add_post(OWED_PATH, parts.owed)
     app.router.add_routes(parts.neighbour.routes())
+    app.router.add_routes(parts.gossiper.routes())
     app.router.add_routes(Helper(parts.plan, parts.steps, parts.log).routes())
     async with AsyncExitStack() as stack:
         stack.callback(parts.ledger.save)
@@ -273,6 +281,8 @@ async def _serve_operator(
         port = await stack.enter_async_context(serve(app, parts.identity, host=reach.listen))
         following = asyncio.create_task(parts.loop.run())
         stack.callback(following.cancel)
+        parts.gossiper.start()
+        stack.callback(parts.gossiper.stop)
         presence = Presence(
             parts.log,
             parts.steps,

@@ -36,6 +36,10 @@ class Admission:
         """Return the place of these exact bytes, if they are an entry already."""
         return self._positions.get(leaf_hash(data))
 
+    def messages_of(self, author: int) -> int:
+        """Return how many messages of an operator were admitted."""
+        return self._messages[author]
+
     def check(self, data: bytes) -> wire.SignedEntry:
         """Verify that the bytes may follow as the next entry.
 

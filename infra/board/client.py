@@ -148,6 +148,7 @@ class WitnessLoop:
         self.opening: Opening | None = None
         self._waiting: asyncio.Task[SyncAnswer] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.contradicted: Callable[[Checkpoint], None] = lambda _: None
         self.entered: Callable[[Opening, tuple[bytes, ...]], None] = lambda _, __: None
 
     async def run(self) -> None:
@@ -198,6 +199,9 @@ class WitnessLoop:
             self.enter(answer.opening)
             return self._request()
         replica.receive(answer.first, answer.entries)
+        for checkpoint in (answer.certified, answer.counted):
+            if checkpoint is not None and replica.contradicts(checkpoint.head):
+                self.contradicted(checkpoint)
         # Entries may take several answers. An answer without any promises no more: what it asks
         # for is judged, and refused if entries are missing.
         within = replica.held if answer.entries else None
@@ -230,6 +234,12 @@ class WitnessLoop:
         self.entered(opening, dropped)
 
     @property
+    def epoch(self) -> int:
+        """The newest epoch that is open here."""
+        witness = self._signing
+        return witness.epoch if witness is not None else self._observed_epoch
+
+    @property
     def _observed_epoch(self) -> int:
         return self.opening.epoch if self.opening is not None else 0
 
@@ -240,10 +250,8 @@ class WitnessLoop:
         return None if witness is None or witness.is_lost else witness
 
     def _request(self, head: Vote | None = None, certificate: Vote | None = None) -> SyncRequest:
-        witness = self._signing
-        epoch = witness.epoch if witness is not None else self._observed_epoch
         replica = self._replica
-        return SyncRequest(epoch, replica.held, replica.covered_size, head, certificate)
+        return SyncRequest(self.epoch, replica.held, replica.covered_size, head, certificate)
 
     def _note(self, error: CeremonyError) -> None:
         if self.trouble is None or self.trouble.code != error.code:

@@ -18,6 +18,8 @@ from mpc_core.protocol.errors import CeremonyError
 __all__ = [
     "ANSWER_BYTES",
     "REQUEST_BYTES",
+    "Gossip",
+    "GossipAnswer",
     "LogPage",
     "LogRequest",
     "MoveReply",
@@ -181,6 +183,30 @@ class LogPage:
     entries: tuple[bytes, ...]
     counted: Checkpoint | None
     opening: Opening | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gossip:
+    """Signed entries that the log may not cover yet; none where an operator only shows up."""
+
+    entries: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GossipAnswer:
+    """How far an operator's own log is.
+
+    Attributes:
+        epoch: the newest epoch that is open for it.
+        covered: entries under the newest checkpoint that it knows to count.
+        signed: the last head that it signed, if any in this epoch.
+        signature: its signature under that head.
+    """
+
+    epoch: int
+    covered: int
+    signed: Head | None = None
+    signature: bytes = b""
 
 
 def read_message(shape: type[Message], data: bytes) -> Message:

@@ -32,12 +32,14 @@ __all__ = [
     "key_hash",
     "read_certificate",
     "read_checkpoint",
+    "read_head",
     "require_quorum",
     "sign_certificate",
     "sign_head",
     "signature_is_valid",
     "write_certificate",
     "write_checkpoint",
+    "write_head",
 ]
 
 NOTE_BYTES = 65536
@@ -143,6 +145,24 @@ def write_certificate(plan: Plan, checkpoint: Checkpoint) -> str:
     return _write(plan, text, checkpoint.certificate_signatures)
 
 
+def write_head(plan: Plan, head: Head, part: HeadSignature) -> str:
+    """Return the note of a head under one operator's signature."""
+    return _write(plan, head_text(plan.ceremony_id, head), (part,))
+
+
+def read_head(plan: Plan, note: str) -> tuple[Head, HeadSignature]:
+    """Read the note of a head under one operator's signature.
+
+    Raises:
+        CeremonyError: RF-LOG-015 if it is malformed, or the signature is not valid.
+    """
+    text, signatures = _read(plan, note)
+    head = _head_of(plan, text)
+    if len(signatures) != 1 or not signature_is_valid(plan, text.encode(), signatures[0]):
+        raise _malformed("another number of valid signatures than one")
+    return head, signatures[0]
+
+
 def read_checkpoint(plan: Plan, note: str) -> Checkpoint:
     """Read the signed note of a certified head; every signature line must verify.
 
@@ -150,10 +170,7 @@ def read_checkpoint(plan: Plan, note: str) -> Checkpoint:
         CeremonyError: RF-LOG-015 if it is malformed, RF-LOG-024 if it lacks n-t signatures.
     """
     text, signatures = _read(plan, note)
-    match = _HEAD.fullmatch(text)
-    if match is None or match["ceremony"] != plan.ceremony_id:
-        raise _malformed("another text than a checkpoint of this ceremony")
-    head = Head(int(match["epoch"]), int(match["size"]), _base64(match["root"]))
+    head = _head_of(plan, text)
     require_quorum(plan, head_text(plan.ceremony_id, head), signatures)
     return Checkpoint(head, signatures)
 
@@ -170,6 +187,13 @@ def read_certificate(plan: Plan, certified: Checkpoint, note: str) -> Checkpoint
         raise _malformed("the certificate of another head")
     require_quorum(plan, expected, signatures)
     return Checkpoint(certified.head, certified.head_signatures, signatures)
+
+
+def _head_of(plan: Plan, text: str) -> Head:
+    match = _HEAD.fullmatch(text)
+    if match is None or match["ceremony"] != plan.ceremony_id:
+        raise _malformed("another text than a checkpoint of this ceremony")
+    return Head(int(match["epoch"]), int(match["size"]), _base64(match["root"]))
 
 
 def _write(plan: Plan, text: bytes, signatures: tuple[HeadSignature, ...]) -> str:

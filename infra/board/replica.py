@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from infra.board.admission import Admission
 from infra.board.notes import Checkpoint, Head, certificate_text, head_text, require_quorum
 from mpc_core.protocol.errors import CeremonyError
-from mpc_core.protocol.merkle import EMPTY_ROOT
+from mpc_core.protocol.merkle import EMPTY_ROOT, Frontier, leaf_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -150,6 +150,48 @@ class Replica:
         """Return where these bytes are held, covered or not."""
         with self._changed:
             return self._admission.position_of(data)
+
+    def contradicts(self, head: Head) -> bool:
+        """Tell whether the log held here is as long as a head's, and another one."""
+        with self._changed:
+            return head.size <= self.held and self.root(head.size) != head.root
+
+    def messages_of(self, author: int) -> int:
+        """Return how many messages of an operator are held."""
+        with self._changed:
+            return self._admission.messages_of(author)
+
+    def catch_up(self, envelopes: Sequence[bytes], checkpoint: Checkpoint) -> None:
+        """Take the entries between what is covered here and a checkpoint, from whoever has them.
+
+        Entries held above what is covered make way if they are others. Nothing changes unless the
+        entries are exactly those that n-t operators signed.
+
+        Args:
+            envelopes: the entries from `covered_size` on, up to the checkpoint.
+            checkpoint: it counts.
+
+        Raises:
+            CeremonyError: RF-LOG-024 if it does not count, RF-LOG-032 if these are not its entries;
+                otherwise as `receive` and `cover`.
+        """
+        text = certificate_text(self.plan.ceremony_id, checkpoint.head)
+        require_quorum(self.plan, text, checkpoint.certificate_signatures)
+        with self._changed:
+            first, size = self.covered_size, checkpoint.head.size
+            if size <= first:
+                return
+            tree = Frontier()
+            for entry in self._entries[:first]:
+                tree.append(entry.leaf_hash)
+            for data in envelopes:
+                tree.append(leaf_hash(data))
+            if (tree.size, tree.root()) != (size, checkpoint.head.root):
+                raise _other_entries(first)
+            if list(envelopes[: self.held - first]) != self._bytes[first:size]:
+                self._keep(first)
+            self.receive(first, envelopes)
+            self.cover(checkpoint)
 
     def verify(self, checkpoint: Checkpoint) -> None:
         """Check that a checkpoint counts and is one of the log held here. Raises as `cover`."""

@@ -77,6 +77,13 @@ class Witness:
         state = self.state
         return state.epoch if state.start is not None else state.left
 
+    def last_head(self) -> tuple[Head, HeadSignature] | None:
+        """Return the last head that was signed in this epoch, with its signature."""
+        head = self.state.signed
+        if head is None:
+            return None
+        return head, sign_head(self.replica.plan, head, self.index, self._key)
+
     def move(self, signed: SignedRequest) -> MoveStatement:
         """Answer a party that wants to host the board, and leave all older epochs for good.
 

@@ -159,6 +159,10 @@ class MemoryLog:
         """Hand over a statement with these signatures."""
         self.post_signed(wire.statement(entry, signatures))
 
+    def hand_over(self, statement: Entry) -> int:  # noqa: ARG002 - the port's signature
+        """Offer nothing: here the log shows everybody everything at once."""
+        return 0
+
     def opened(self, envelope: bytes) -> tuple[Entry, tuple[int, ...]]:
         """Return the entry and its signers, each of whose signatures is valid."""
         signed = wire.decode(envelope, self.plan)

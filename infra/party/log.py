@@ -6,8 +6,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
+
 from infra.board import wire
 from mpc_core.protocol.entries import Acknowledgement, Answer
+from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from infra.board.replica import Replica
+    from infra.party.gossip_pool import EntryPool
     from mpc_core.protocol.entries import Entry, LogEntry
     from mpc_core.protocol.plan import Plan
     from mpc_core.protocol.state import CeremonyState
@@ -23,6 +27,7 @@ __all__ = ["PartyLog"]
 
 _T = TypeVar("_T")
 _TICK_SECONDS = 1.0
+_log = structlog.get_logger()
 
 
 class PartyLog:
@@ -41,6 +46,7 @@ class PartyLog:
         tick: Callable[[], None],
         signer: tuple[int, Ed25519PrivateKey] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        pool: EntryPool | None = None,
     ) -> None:
         """Fold what the replica covers, now and later.
 
@@ -52,6 +58,7 @@ class PartyLog:
             tick: called about every second while somebody waits; what it raises ends the wait.
             signer: index and identity key; None for a party that only looks.
             clock: this party's own clock, in seconds.
+            pool: keeps entries until the log covers them; None for a party that only looks.
         """
         self.plan = plan
         self._replica = replica
@@ -60,6 +67,8 @@ class PartyLog:
         self._tick = tick
         self._signer = signer
         self._clock = clock
+        self._pool = pool
+        self.spread: Callable[[bytes], None] = lambda _: None
         self._began = clock()
         self._covered_at: list[float] = []
         self._heard_at: dict[int, float] = {}
@@ -124,6 +133,7 @@ class PartyLog:
         if isinstance(entry, (Answer, Acknowledgement)):
             with self._posting:
                 self._posted[entry] = envelope
+        self.spread(envelope)
         self._submit(envelope)
 
     def post_signed(self, envelope: bytes) -> None:
@@ -139,10 +149,43 @@ class PartyLog:
         signed = wire.decode(envelope, self.plan)
         return signed.entry, signed.signers
 
+    def hand_over(self, statement: Entry) -> int:
+        """Offer the host what must stand on the log before a statement; return how much lacks.
+
+        Raises:
+            CeremonyError: RF-PEER-* when the host is away.
+        """
+        lacking = self._pool.demands(statement) if self._pool is not None else ()
+        for envelope in lacking:
+            self._offer(envelope)
+        return len(lacking)
+
+    def offer_again(self) -> None:
+        """Offer the host what came directly and has not been on the log for a while."""
+        for envelope in self._pool.due() if self._pool is not None else ():
+            try:
+                self._offer(envelope)
+            except CeremonyError as error:
+                _log.info("the host takes no entry now", reason=str(error))
+                return
+
+    def _offer(self, envelope: bytes) -> None:
+        assert self._pool is not None, "a party without a pool has nothing to offer"
+        try:
+            place = self._submit(envelope)
+        except CeremonyError as refusal:
+            self._pool.answered(envelope, None, refusal.code)
+            if not refusal.code.startswith("RF-LOG-0"):
+                raise
+        else:
+            self._pool.answered(envelope, place)
+
     def endorse(self, body: bytes) -> bytes:
         """Return this operator's signature under the canonical body of a statement."""
         assert self._signer is not None, "a party without a seat endorses nothing"
         index, key = self._signer
+        if self._pool is not None:
+            self._pool.endorsed(wire.entry_of(body))
         return wire.endorse(body, self.plan.hash, index, key).signature
 
     def sign(self, domain: bytes, body: bytes) -> bytes:

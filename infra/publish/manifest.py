@@ -193,8 +193,11 @@ def parse_manifest(data: bytes) -> Manifest:
     return manifest
 
 
-def check_signature(plan: Plan, manifest: Manifest) -> None:
-    """Check that the coordinator of this plan signed the manifest.
+def check_signature(plan: Plan, manifest: Manifest) -> str:
+    """Check that the coordinator of this plan signed the manifest, or a deputy in its place.
+
+    Returns:
+        The name of the party that signed.
 
     Raises:
         CeremonyError: RF-VERIFY-005.
@@ -204,8 +207,10 @@ def check_signature(plan: Plan, manifest: Manifest) -> None:
     if manifest.leaf_bytes != plan.layout.leaf_bytes:
         raise _invalid(f"leaves of {plan.layout.leaf_bytes} bytes", f"{manifest.leaf_bytes}")
     body = _body_of(manifest)
-    if not verify_signature(plan.coordinator_key, DOMAIN + body, manifest.signature):
-        raise _invalid("a signature of the coordinator that the plan names", "another one")
+    for name, key in plan.hosts.items():
+        if verify_signature(key, DOMAIN + body, manifest.signature):
+            return name
+    raise _invalid("a signature of the coordinator or of a deputy that the plan names", "another")
 
 
 def _body_of(manifest: Manifest) -> bytes:

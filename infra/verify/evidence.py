@@ -34,6 +34,7 @@ from infra.publish.manifest import (
 )
 from infra.verify.verdict import FILE_MISSING, FILE_TOO_SHORT, invalid
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.plan import COORDINATOR
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
@@ -186,13 +187,14 @@ def read_plan(evidence: Evidence, plan_hash: str | None) -> tuple[Rules, str]:
     kind = ", ".join(("sandbox", *plan.insecure)) if plan.sandbox else "no sandbox"
     if rules.parameters.scaled:
         kind += f"; {plan.parameters}, a scaled set that protects nothing"
-    signers = f"signed by {plan.count} operators and the coordinator"
+    hosts = "".join(f" and {name}" for name in list(plan.hosts)[1:])
+    signers = f"signed by {plan.count} operators and the coordinator{hosts}"
     return rules, f"hash {plan.hash.hex()}, {pinned}; {signers}; {kind}"
 
 
 def check_manifest(manifest: Manifest, rules: Rules) -> tuple[bool, str]:
-    """Check that the coordinator signed the manifest, and that it lists what it should."""
-    check_signature(rules.plan, manifest)
+    """Check that coordinator or deputy signed the manifest, and that it lists what it should."""
+    signer = check_signature(rules.plan, manifest)
     listed = {record.path for record in manifest.files}
     openings = {key: opening_path(key) for key in batch_keys(rules.layout)}
     known = {*fixed_paths(), *openings.values()}
@@ -217,7 +219,7 @@ def check_manifest(manifest: Manifest, rules: Rules) -> tuple[bool, str]:
             found=f"{len(required) - len(lacking)} of them",
             operator="coordinator",
         )
-    return True, "signed by the coordinator"
+    return True, f"signed by the {signer}" if signer == COORDINATOR else f"signed by {signer}"
 
 
 def check_files(

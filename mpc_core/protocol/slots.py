@@ -1,0 +1,67 @@
+"""Which entries a statement puts an end to: what comes after it comes too late.
+
+PROTOCOL.md, "Model": before it signs such a statement, or a head that covers one, an operator looks
+whether the entries that reached it in time stand before it.
+"""
+
+from __future__ import annotations
+
+from mpc_core.protocol.entries import (
+    Address,
+    Answer,
+    Close,
+    Complaint,
+    Contribution,
+    Correction,
+    Decoded,
+    Entry,
+    Examined,
+    Have,
+    KemKey,
+    Return,
+    Root,
+    Seal,
+    Served,
+    Unserved,
+)
+
+__all__ = ["comes_too_late_after", "is_deadline"]
+
+_NO_MATTER_TO_A_SEAL = (Address, Have, Return, Served, Unserved)
+_IN_SETUP: dict[str, tuple[type[Entry], ...]] = {
+    "kem-keys": (KemKey,),
+    "contributions": (Contribution,),
+    "complaints": (Complaint, Examined),
+}
+_IN_BATCH: dict[str, tuple[type[Entry], ...]] = {
+    "roots": (Root,),
+    "round": (Decoded, Have),
+    "answers": (Answer,),
+    "recomputation": (Answer, Correction),
+}
+
+
+def is_deadline(entry: Entry) -> bool:
+    """Tell whether entries may come too late for this statement."""
+    return isinstance(entry, (Close, Seal))
+
+
+def comes_too_late_after(statement: Entry, entry: Entry) -> bool:
+    """Tell whether a message changes something before this statement, and nothing after it.
+
+    Security: for a seal this is whatever may touch a batch of the preprocessing. What only says
+        where somebody is, or that it holds or serves something, is not: with it any operator could
+        put a seal off for ever.
+    """
+    if isinstance(statement, Seal):
+        return not isinstance(entry, _NO_MATTER_TO_A_SEAL)
+    if not isinstance(statement, Close):
+        return False
+    step, *rest = statement.slot.split("/")
+    if step in _IN_SETUP:
+        is_round = not isinstance(entry, Contribution) or rest == [str(entry.round)]
+        return isinstance(entry, _IN_SETUP[step]) and is_round
+    if not isinstance(entry, _IN_BATCH.get(step, ())) or not rest:
+        return False
+    is_turn = not isinstance(entry, (Answer, Decoded)) or rest[1:] == [str(entry.round)]
+    return getattr(entry, "context", b"").hex() == rest[0] and is_turn
