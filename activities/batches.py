@@ -7,15 +7,14 @@ the log prefix under a co-signed checkpoint.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from activities import looks
 from activities.arithmetic import Question
 from activities.decoding import open_vectors
-from activities.serving import decoding_load
 from activities.shares import keep_shares, stored_shares
+from activities.vectors import Vectors
 from activities.work import work_of
 from mpc_core.protocol.entries import Answer, Correction, Decoded, Have, Root
 from mpc_core.protocol.errors import CeremonyError
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.context import BatchContext
     from mpc_core.protocol.opening import Opening, Round
-    from mpc_core.protocol.state import CeremonyState
     from mpc_core.ring.galois import RingArray
     from mpc_core.sharing.opening import Buffer
 
@@ -43,8 +41,13 @@ class Batches:
     """The batches of a ceremony as one operator works on them."""
 
     operator: Operator
-    _tidied: set[BatchKey] = field(default_factory=set)
-    _decoding: Counter[int] = field(default_factory=Counter)
+    _tidied: set[bytes] = field(default_factory=set)
+    """Contexts whose share vectors were dropped."""
+
+    _others: Vectors = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_others", Vectors(self.operator))
 
     # -- the three steps of an opening --------------------------------------------------------
 
@@ -167,27 +170,30 @@ class Batches:
     def serve_again(self, key: BatchKey) -> None:
         """Have the share vector here whose root is on the log; it may be lost with `work/`."""
         with self.operator.lock(f"{key}"):
-            self._own_vector(key, self._context(key))
-            self._tidied.discard(key)
+            context = self._context(key)
+            self._own_vector(key, context)
+            self._tidied.discard(context.identifier(self.operator.plan.hash))
 
     def tidy(self) -> None:
         """Drop the share vectors that nobody needs any more: this one's could be made again."""
         index = self.operator.index
         settled = self.operator.log.read(
             lambda state: [
-                (opening.rule.key, tuple(opening.roots.values()))
+                opening
                 for opening in state.openings
-                if opening.rule.key not in self._tidied and looks.is_settled(opening, index)
+                if opening.context not in self._tidied
+                and looks.is_settled(opening, index)
+                and not looks.is_disputed(state, opening)
             ]
         )
-        for key, roots in settled:
-            with self.operator.lock(f"{key}"):
-                for root in roots:
+        for opening in settled:
+            with self.operator.lock(f"{opening.rule.key}"):
+                for root in tuple(opening.roots.values()):
                     self.operator.blobs.remove(root)
-            self._tidied.add(key)
+            self._tidied.add(opening.context)
 
     def forget_openings(self) -> None:
-        """Drop the opened values of the preprocessing: nobody needs them once all is over.
+        """Drop opened values of the preprocessing, and vectors: nobody needs them once all is over.
 
         What the log is judged by stays; without the values it could not be found out again.
         """
@@ -196,6 +202,8 @@ class Batches:
             self.operator.known.make_durable(question)
         for question in questions:
             self.operator.blobs.remove(question.v_root)
+        for root in self.operator.log.read(looks.vectors_and_evidence):
+            self.operator.blobs.remove(root)
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -239,6 +247,7 @@ class Batches:
         vectors = self._vectors(key, work, usable, refusals)
         opened = open_vectors(self.operator, work, vectors, needed)
         if opened is None:
+            refusals += self._others.try_again(key, work.context)
             raise CeremonyError(
                 "RF-BATCH-010",
                 "the share vectors that can be fetched do not open the batch",
@@ -261,37 +270,18 @@ class Batches:
         usable: dict[int, bytes],
         refusals: list[CeremonyError],
     ) -> Iterator[tuple[int, Buffer]]:
-        """Fetch vectors as they are asked for; who serves none is noted."""
-        for index in self._sources(usable):
+        """Get vectors as they are asked for; who serves none is noted, and said to the others."""
+        own = self.operator.index
+        for index in self._others.sources(usable):
             try:
-                if index == self.operator.index:
-                    vector = self._own_vector(key, work.context)
+                if index == own:
+                    vector: Buffer = self._own_vector(key, work.context)
                 else:
-                    self._fetch(index, usable[index], work.batch.opened_bytes, key[0])
-                    vector = self.operator.blobs.read(usable[index])
+                    vector = self._others.get(key, work.context, index, usable[index])
             except CeremonyError as refusal:
                 refusals.append(refusal)
             else:
                 yield index, vector
-
-    def _sources(self, roots: dict[int, bytes]) -> list[int]:
-        """Return the operators with a root: this one, then whoever has the least to serve."""
-        count, own = self.operator.plan.count, self.operator.index
-        load = self.operator.log.read(self._load)
-        return sorted(roots, key=lambda index: (index != own, load[index], (index - own) % count))
-
-    def _load(self, state: CeremonyState) -> Counter[int]:
-        """Return the bytes that each operator has to serve: as decoder, and of vectors so far."""
-        if not self._decoding:
-            self._decoding.update(decoding_load(self.operator.layout, self.operator.plan.count))
-        load = self._decoding.copy()
-        for opening in state.openings:
-            size = self.operator.batch(opening.rule.key).opened_bytes
-            for turn in opening.rounds:
-                points = () if turn.decoded is None else turn.decoded.points
-                for index in {index for index, _ in points} - {turn.decoder}:
-                    load[index] += size
-        return load
 
     def _fetch(
         self, index: int, root: bytes, size: int, label: str, *, shared: bool = False

@@ -6,6 +6,9 @@
   it shows one element of each of them (ground "decoder").
 - Everybody checks what others show, and confirms it if and only if it holds. Evidence of one
   author for one accusation is fetched once, and only up to the size that evidence can have.
+- While answers contradict one another everybody first gets the time to find errors of its own:
+  evidence is shown at once, and confirmed when that time is over. Whoever has confirmed does not
+  blame: with the liar excluded, nothing has to be burnt.
 
 Whatever is done here rests on the log under a co-signed checkpoint; doing it again changes nothing.
 """
@@ -108,6 +111,8 @@ class Prosecutor:
     """Rounds whose v was interpolated again: context, round."""
     _examined: set[tuple[Accusation, int]] = field(default_factory=set)
     """Evidence that was looked at: accusation, author."""
+    _confirmed: set[Accusation] = field(default_factory=set)
+    """What this operator has confirmed since it started."""
     _calls: Counter[object] = field(default_factory=Counter)
     """Calls in vain, by what they were for."""
 
@@ -227,17 +232,17 @@ class Prosecutor:
     def _to_examine(self, state: CeremonyState) -> Iterator[tuple[Accusation, LogEntry]]:
         """Yield the evidence that may still make a difference and was not looked at."""
         index, justice = self.operator.index, state.justice
-        live = {opening.rule.stage for opening in state.openings}
+        beyond = state.members.excluded | {index}
         for accusation, posted in justice.evidence.items():
-            if accusation.accused in state.members.excluded | {
-                index
-            } or index in justice.confirmations.get(accusation, ()):
+            confirmed = index in justice.confirmations.get(accusation, ())
+            if confirmed or accusation.accused in beyond:
+                continue
+            if not _may_be_confirmed(state, accusation):
                 continue
             for author, log in posted.items():
                 assert isinstance(log.entry, Evidence)
-                seen = (accusation, author) in self._examined
                 lost = author == index and not self.operator.blobs.has(log.entry.root)
-                if not (seen or lost) and log.entry.batch.stage in live:
+                if not lost and (accusation, author) not in self._examined:
                     yield accusation, log
 
     def _examine(self, accusation: Accusation, log: LogEntry) -> None:
@@ -274,6 +279,23 @@ class Prosecutor:
             self.operator.log.post(
                 Confirmation(entry.accused, entry.ground, entry.batch, entry.context, entry.round)
             )
+        self._confirmed.add(accusation)
+
+    def expects_exclusion(self, state: CeremonyState, opening: Opening) -> bool:
+        """Tell whether this operator has confirmed evidence that will settle a contradiction.
+
+        If n-t honest operators have, the accused is excluded; otherwise one that has not blames.
+        """
+        index, justice = self.operator.index, state.justice
+        return any(
+            accusation.context == opening.context
+            and accusation.ground == VECTOR
+            and accusation not in justice.proven
+            and (
+                accusation in self._confirmed or index in justice.confirmations.get(accusation, ())
+            )
+            for accusation in justice.evidence
+        )
 
 
 def _failed_rounds(state: CeremonyState) -> Iterator[tuple[Opening, Round]]:
@@ -282,6 +304,21 @@ def _failed_rounds(state: CeremonyState) -> Iterator[tuple[Opening, Round]]:
         for turn in opening.rounds:
             if turn.decoded is not None and turn.verdict in _FAILED:
                 yield opening, turn
+
+
+def _may_be_confirmed(state: CeremonyState, accusation: Accusation) -> bool:
+    """Tell whether an accusation is about a batch that still counts, and everybody had its time.
+
+    A correction makes an end of a batch and of what was said about it.
+    """
+    opening = _opening(state, accusation.context)
+    if opening.dead:
+        return False
+    turn = opening.rounds[accusation.round]
+    had_time = turn.closed or turn.number in opening.recomputed
+    if accusation.ground == VECTOR and not had_time:
+        return False
+    return any(each.rule.stage == opening.rule.stage for each in state.openings)
 
 
 def _opening(state: CeremonyState, context: bytes) -> Opening:

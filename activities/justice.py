@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from activities.work import work_of
+from mpc_core.protocol.batch import Verdict
 from mpc_core.protocol.context import BatchContext
 from mpc_core.protocol.entries import Answer, Blame, Confirmation, Correction, Reveal
 from mpc_core.protocol.errors import CeremonyError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from activities.batches import Batches
+    from activities.evidence import Prosecutor
     from activities.operator import Operator
     from activities.work import BatchWork
     from mpc_core.protocol.batch import BatchKey
@@ -43,14 +45,15 @@ class Judge:
 
     operator: Operator
     batches: Batches
-    _rechecked: set[bytes] = field(default_factory=set)
+    prosecutor: Prosecutor
+    _rechecked: set[tuple[bytes, int]] = field(default_factory=set)
     _judged: set[bytes] = field(default_factory=set)
 
     def is_needed(self, state: CeremonyState) -> bool:
         """Tell whether there is something to do now."""
         return bool(
             self._to_recheck(state)
-            or _to_blame(state)
+            or self._to_blame(state)
             or self._to_reveal(state)
             or self._to_judge(state)
         )
@@ -61,7 +64,7 @@ class Judge:
             log = self.operator.log
             for opening in log.read(self._to_recheck):
                 self._recheck(opening)
-            for opening in log.read(_to_blame):
+            for opening in log.read(self._to_blame):
                 self._blame(opening)
             for burn, revealed in log.read(self._to_reveal):
                 self._reveal(revealed, _context_of(burn, revealed))
@@ -71,11 +74,18 @@ class Judge:
     # -- the own part, again ------------------------------------------------------------------
 
     def _to_recheck(self, state: CeremonyState) -> list[Opening]:
+        """Return the openings of which a round failed since this operator last looked.
+
+        Not only contradictions: with few answers posted, a false one looks like a wrong v.
+        """
         index = self.operator.index
         return [
             opening
-            for opening in state.contradictions
-            if opening.context not in self._rechecked and index in opening.roots
+            for opening in state.openings
+            if opening.rule.degree == "double"
+            and index in opening.roots
+            and any(turn.verdict in (Verdict.MISFIT, Verdict.ODD_V) for turn in opening.rounds)
+            and _own_part(opening, index) not in self._rechecked
         ]
 
     def _recheck(self, opening: Opening) -> None:
@@ -91,7 +101,7 @@ class Judge:
                 return
             work = work_of(self.operator, self.operator.batch(key), context, self.batches)
             right = self._is_right(opening, work)
-        self._rechecked.add(opening.context)
+        self._rechecked.add(_own_part(opening, self.operator.index))
         if not right:
             self.operator.log.post(Correction(opening.name, opening.context))
 
@@ -106,6 +116,20 @@ class Judge:
             vector.discard()
 
     # -- blame --------------------------------------------------------------------------------
+
+    def _to_blame(self, state: CeremonyState) -> list[Opening]:
+        """Return the first batch that may be blamed now: one at a time, and none after the seal.
+
+        None that evidence will settle: what is not burnt need not be drawn anew.
+        """
+        if state.sealed is not None or state.justice.unsettled is not None:
+            return []
+        ripe = [
+            each
+            for each in state.contradictions
+            if each.misfit in each.recomputed and not self.prosecutor.expects_exclusion(state, each)
+        ]
+        return ripe[:1]
 
     def _blame(self, opening: Opening) -> None:
         number = opening.misfit
@@ -244,12 +268,9 @@ def _wrong_answers(
                 yield turn.number
 
 
-def _to_blame(state: CeremonyState) -> list[Opening]:
-    """Return the first batch that may be blamed now: one at a time, and none after the seal."""
-    if state.sealed is not None or state.justice.unsettled is not None:
-        return []
-    ripe = [each for each in state.contradictions if each.misfit in each.recomputed]
-    return ripe[:1]
+def _own_part(opening: Opening, index: int) -> tuple[bytes, int]:
+    """Return what an operator has posted in an opening: its context, and how many answers."""
+    return opening.context, sum(index in turn.answers for turn in opening.rounds)
 
 
 def _answers_of(state: CeremonyState, opening: Opening, number: int) -> tuple[int, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from activities.arithmetic import Question
+from mpc_core.protocol.batch import Verdict
+from mpc_core.protocol.entries import Evidence
 
 if TYPE_CHECKING:
     from mpc_core.protocol.batch import BatchKey
@@ -13,18 +15,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OFFLINE",
+    "barred_roots",
     "decoded",
     "held_round",
     "holders",
     "is_answered",
+    "is_disputed",
     "is_settled",
     "may_correct",
+    "may_say",
     "offline_questions",
     "roots",
     "takes_entries",
     "turn_of",
     "unjudged_rounds",
     "usable_roots",
+    "vectors_and_evidence",
 ]
 
 OFFLINE = frozenset({"N", "S", "M"})
@@ -47,6 +53,32 @@ def is_settled(opening: Opening, operator: int) -> bool:
     return opening.held is not None and all(
         operator in turn.answers for turn in opening.rounds if turn.decoded is not None
     )
+
+
+def is_disputed(state: CeremonyState, opening: Opening) -> bool:
+    """Tell whether the vectors of an opening may be evidence: a v was refuted, or somebody accused.
+
+    That is rare, so they are kept until all is over.
+    """
+    accused = any(each.context == opening.context for each in state.justice.evidence)
+    return accused or any(turn.verdict is Verdict.ODD_V for turn in opening.rounds)
+
+
+def vectors_and_evidence(state: CeremonyState) -> set[bytes]:
+    """Return the roots of all share vectors of N, S and M, and of all evidence."""
+    vectors = {
+        root
+        for opening in state.ever_opened
+        if opening.rule.stage in OFFLINE
+        for root in opening.roots.values()
+    }
+    evidence = {
+        log.entry.root
+        for posted in state.justice.evidence.values()
+        for log in posted.values()
+        if isinstance(log.entry, Evidence)
+    }
+    return vectors | evidence
 
 
 def may_correct(state: CeremonyState, operator: int) -> bool:
@@ -83,9 +115,30 @@ def usable_roots(state: CeremonyState, key: BatchKey) -> tuple[dict[int, bytes],
     opening = state.opening(key)
     if opening is None:
         return {}, 0
-    barred = state.members.excluded | opening.unproven_now()
+    barred = state.members.excluded | opening.unproven_now() | opening.unserving
     usable = {index: root for index, root in opening.roots.items() if index not in barred}
     return usable, opening.rule.points(opening.quorum)
+
+
+def barred_roots(state: CeremonyState, key: BatchKey) -> dict[int, bytes]:
+    """Return the roots that no decoder may use only because t+1 operators were not served."""
+    opening = state.opening(key)
+    if opening is None:
+        return {}
+    barred = opening.unserving - state.members.excluded - opening.unproven_now()
+    return {index: opening.roots[index] for index in sorted(barred)}
+
+
+def may_say(
+    state: CeremonyState, key: BatchKey, author: int, operator: int, *, serves: bool
+) -> bool:
+    """Tell whether an operator's word that another serves its vector, or does not, is news."""
+    opening = state.opening(key)
+    if opening is None or author == operator:
+        return False
+    said = opening.services.get(operator, {}).get(author)
+    contradicts = said is not None or operator in opening.unserving
+    return said is not serves and (contradicts or not serves)
 
 
 def turn_of(state: CeremonyState, key: BatchKey, number: int) -> Round | None:

@@ -59,6 +59,7 @@ class Steps:
         batches = Batches(operator)
         acceptance = Acceptance(operator, batches)
         keys, seat = KeySteps.of(operator), Seat(operator)
+        prosecutor = Prosecutor(operator)
         return cls(
             operator=operator,
             meter=meter,
@@ -69,8 +70,8 @@ class Steps:
             acceptance=acceptance,
             endorser=Endorser(operator, acceptance, seat),
             destruction=Destruction(operator, batches),
-            judge=Judge(operator, batches),
-            prosecutor=Prosecutor(operator),
+            judge=Judge(operator, batches, prosecutor),
+            prosecutor=prosecutor,
         )
 
     def step(self, name: str) -> None:

@@ -6,7 +6,16 @@ import pytest
 
 from activities.batches import Batches
 from mpc_core.protocol.batch import BatchState
-from mpc_core.protocol.entries import Answer, Confirmation, Decoded, Evidence
+from mpc_core.protocol.entries import (
+    Answer,
+    Confirmation,
+    Correction,
+    Decoded,
+    Evidence,
+    Served,
+    Unserved,
+)
+from mpc_core.protocol.errors import CeremonyError
 from tests.support.simulation import Ceremony
 
 KEY = ("N", 0)
@@ -108,7 +117,7 @@ def test_a_decoder_that_a_bad_vector_misled_is_not_accused(ceremony):
     party = ceremony.party(liar)
     party.steps = replace(party.steps, batches=Spoiling(party.steps.operator))
     party.log.post = lambda entry, post=party.log.post: (
-        None if isinstance(entry, Answer) else post(entry)
+        None if isinstance(entry, Answer | Correction) else post(entry)
     )
     ceremony.batch(KEY)
     settle(ceremony)
@@ -199,3 +208,31 @@ def test_what_is_shown_stays_served_until_the_batch_no_longer_counts(ceremony):
     for party in ceremony.running:
         party.steps.batches.tidy()
     assert ceremony.party(author).blobs.has(shown.root)
+
+
+def test_a_vector_that_is_not_served_is_used_by_nobody_until_it_is_served(ceremony):
+    """Every decoder that asks in vain says so once; it says so too when it gets the vector."""
+    for party in ceremony.parties.values():
+        party.steps.share(KEY)
+    opening = ceremony.log.state.opening(KEY)
+    for silent in (3, 4):
+        vector = ceremony.party(silent).blobs.kept.pop(opening.roots[silent])
+    for decoder in (1, 1, 2):
+        with pytest.raises(CeremonyError, match="RF-BATCH-010"):
+            ceremony.party(decoder).steps.batches._open(KEY, work(ceremony, decoder))
+    said = [(log.author, log.entry.operator) for log in posted(ceremony, Unserved)]
+    assert sorted(said) == [(1, 3), (1, 4), (2, 3), (2, 4)]
+    assert opening.unserving == {3, 4}
+    ceremony.party(4).blobs.kept[opening.roots[4]] = vector
+    with pytest.raises(CeremonyError, match="RF-BATCH-010"):
+        ceremony.party(1).steps.batches._open(KEY, work(ceremony, 1))
+    assert opening.unserving == {3}
+    points, _ = ceremony.party(2).steps.batches._open(KEY, work(ceremony, 2))
+    assert points.keys() == {1, 2, 4}
+    said = [(log.author, log.entry.operator) for log in posted(ceremony, Served)]
+    assert said == [(1, 4), (2, 4)]
+
+
+def work(ceremony, index):
+    batches = ceremony.party(index).steps.batches
+    return batches._work(KEY, batches._context(KEY))

@@ -23,7 +23,8 @@ def falls_behind(party, starts):
 
     def taken(entry):
         if withheld or starts(entry.entry):
-            withheld.append(entry)
+            if entry not in withheld:
+                withheld.append(entry)
         else:
             take(entry)
 
