@@ -20,6 +20,7 @@ from infra.files import SECRET_FILE, write_atomic
 from infra.homes import CeremonyFolder
 from infra.party.rules import layout_of
 from infra.plan import load_signed_plan
+from infra.stores import FileStore
 from mpc_core.protocol.context import BatchName
 from mpc_core.ring.galois import Ring, degree_for
 from mpc_core.tfhe.objects import secret_keys
@@ -64,12 +65,15 @@ def key_holders(folder: CeremonyFolder, plan: Plan) -> tuple[int, ...]:
 
 def final_shares(home: Home, plan: Plan, batch: BatchLayout) -> RingArray:
     """Return an operator's final shares of a batch of key bits, checked against their digest."""
-    manifest = json.loads((home.vault / KEY_SHARE).read_text())
+    vault = FileStore(home.vault)
+    manifest = json.loads(vault.read(KEY_SHARE) or b"{}")
     name = str(BatchName(batch.stage, batch.index))
+    if manifest.get("plan_hash") != plan.hash.hex():
+        raise RefusedError(f"{home.name} holds no key share of this ceremony")
     kept = [each for each in manifest["shares"]["bits"] if each.partition(".")[0] == name]
-    if manifest["plan_hash"] != plan.hash.hex() or len(kept) != 1:
+    if len(kept) != 1:
         raise RefusedError(f"{home.name} holds no share of {name} of this ceremony")
-    stored = (home.vault / "shares" / kept[0]).read_bytes()
+    stored = vault.read(f"shares/{kept[0]}") or b""
     digest, data = stored[DIGEST_BYTES : 2 * DIGEST_BYTES], stored[2 * DIGEST_BYTES :]
     if hashlib.sha256(data).digest() != digest:
         raise RefusedError(f"the share of {name} at {home.name} is damaged")
