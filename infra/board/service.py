@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from infra.board import strict
+from infra.board import strict, wire
 from infra.board.host import Host
 from infra.board.messages import (
     REQUEST_BYTES,
@@ -20,6 +20,7 @@ from infra.board.messages import (
 )
 from infra.transport.bodies import read_body
 from infra.transport.outbox import CALLER
+from mpc_core.protocol.entries import Seal
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ SYNC_PATH = "/board/sync"
 
 POLL_SECONDS = 20.0
 """How long a sync waits for something new."""
+
+HOLD_SECONDS = 5.0
+"""How long a seal that is drawn up may keep other entries waiting."""
 
 GATHER_SECONDS = 0.03
 """How long the first entry after a pause waits for others, so that one checkpoint covers them."""
@@ -54,6 +58,7 @@ class Board:
         *,
         poll_seconds: float = POLL_SECONDS,
         gather_seconds: float = GATHER_SECONDS,
+        hold_seconds: float = HOLD_SECONDS,
     ) -> None:
         self.plan = plan
         self.host = Host(log, plan)
@@ -63,6 +68,10 @@ class Board:
         self._gathering = False
         self._changed = asyncio.Condition()
         self._writing = asyncio.Lock()
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._release: asyncio.TimerHandle | None = None
+        self._hold_seconds = hold_seconds
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -80,6 +89,28 @@ class Board:
         self._keep(task)
         return await asyncio.shield(task)  # an append is told to all, also if its caller left
 
+    async def hold(self) -> int:
+        """Hold back every entry but a seal, until one comes or time is over.
+
+        A seal names the entry that it directly follows. Without this, an operator that posts
+        message after message could put it off for ever.
+
+        Returns:
+            The size of the log, at which it stands meanwhile.
+        """
+        async with self._writing:
+            self.release()
+            self._passing.clear()
+            loop = asyncio.get_running_loop()
+            self._release = loop.call_later(self._hold_seconds, self._passing.set)
+            return self._log.size
+
+    def release(self) -> None:
+        """Let entries pass again."""
+        if self._release is not None:
+            self._release.cancel()
+        self._passing.set()
+
     async def sync(self, member: str, request: SyncRequest) -> SyncAnswer:
         """Take a member's signatures and answer as soon as there is something new for it.
 
@@ -92,11 +123,25 @@ class Board:
         return await asyncio.to_thread(self.host.answer, request, news)
 
     async def _append(self, envelope: bytes) -> int:
-        async with self._writing:
-            position = await asyncio.to_thread(self._log.append, envelope)
+        position = None
+        while position is None:
+            position = await self._append_if_passing(envelope)
         if not self.host.is_gathering and not self._gathering:
             self._gathering = True
             self._keep(asyncio.create_task(self._propose_soon()))
+        return position
+
+    async def _append_if_passing(self, envelope: bytes) -> int | None:
+        """Append an entry unless it is held back; None when it is to be tried again."""
+        is_seal = wire.kind_of(envelope) == Seal.kind
+        if not is_seal:
+            await self._passing.wait()
+        async with self._writing:
+            if not is_seal and not self._passing.is_set():
+                return None
+            position = await asyncio.to_thread(self._log.append, envelope)
+        if is_seal:
+            self.release()
         return position
 
     def _keep(self, task: asyncio.Task[Any]) -> None:

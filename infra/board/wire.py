@@ -43,6 +43,7 @@ __all__ = [
     "decode",
     "endorse",
     "entry_of",
+    "kind_of",
     "open_order",
     "sign_entry",
     "sign_order",
@@ -129,6 +130,16 @@ def entry_of(body: bytes) -> Entry:
     if batch is not None and batch.stage not in STAGES:
         raise _malformed("an unknown stage")
     return entry
+
+
+def kind_of(data: bytes) -> str:
+    """Return the kind that an envelope says its entry has, unverified; "" if it says none."""
+    try:
+        plain = strict.decode_plain(data)
+        body = strict.decode_plain(plain[1]) if isinstance(plain, list) and plain[1:] else None
+    except (strict.Malformed, TypeError):
+        return ""
+    return body[0] if isinstance(body, list) and body and isinstance(body[0], str) else ""
 
 
 def endorse(

@@ -19,6 +19,7 @@ from infra.board import wire
 from infra.coordinator.keyset import KeySetBuilder
 from infra.coordinator.views import batch_view, is_overdue, seal_view, setup_view
 from infra.party.log import PartyLog
+from mpc_core.protocol.entries import Seal
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.plan import Plan
 from mpc_core.protocol.state import CeremonyState
@@ -37,6 +38,9 @@ __all__ = ["CoordinatorActivities"]
 
 _LOOK_SECONDS = 20.0
 _TICK_SECONDS = 0.5
+_SEAL_SECONDS = 3.0
+"""How long the entries taken before a seal may take to be covered."""
+
 _View = TypeVar("_View", BatchView, SealView, SetupView)
 
 
@@ -50,6 +54,8 @@ class CoordinatorActivities:
         sign_order: signs what an order says.
         key_set: builds and publishes the key set.
         fetch_unknown: fetches opened values that verdicts wait for.
+        hold: holds entries back for a while, but for a seal; returns the size of the log.
+        release: lets them pass again.
     """
 
     plan: Plan
@@ -57,6 +63,8 @@ class CoordinatorActivities:
     sign_order: Callable[[bytes], bytes]
     key_set: KeySetBuilder
     fetch_unknown: Callable[[], None]
+    hold: Callable[[], int]
+    release: Callable[[], None]
 
     # -- orders -----------------------------------------------------------------------------------
 
@@ -124,11 +132,24 @@ class CoordinatorActivities:
             ready = self.log.wait_a_while(
                 lambda state: self._drafted(state, wanted.kind, subject), _TICK_SECONDS
             )
+            if ready is not None and ready.state == "draft" and wanted.kind == Seal.kind:
+                return self._seal_of_all() or Draft(kind=wanted.kind, subject="", state="wait")
             if ready is not None:
                 return ready
             if time.monotonic() >= until:
                 return Draft(kind=wanted.kind, subject=subject, state="wait")
             activity.heartbeat()
+
+    def _seal_of_all(self) -> Draft | None:
+        """Draw up the seal over everything that was taken, while nothing else is taken."""
+        size = self.hold()
+        drafted = self.log.wait_a_while(
+            lambda state: self._drafted(state, Seal.kind, "") if state.size >= size else None,
+            _SEAL_SECONDS,
+        )
+        if drafted is None or drafted.state != "draft":
+            self.release()
+        return drafted
 
     def _drafted(self, state: CeremonyState, kind: str, subject: str) -> Draft | None:
         due = due_statement(state, kind, subject)
@@ -171,6 +192,8 @@ class CoordinatorActivities:
             if answer.refusal
         )
         if len(parts) < self.plan.quorum:
+            if draft.kind == Seal.kind:
+                self.release()
             return Draft(draft.kind, draft.subject, state="wait", reason=refusals)
         self.log.post_signed(wire.assemble(body, parts))
         done = self.log.wait_a_while(

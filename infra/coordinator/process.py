@@ -67,7 +67,7 @@ from workflows.seal import SealWorkflow
 from workflows.stage import StageWorkflow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from temporalio.client import Client
@@ -149,6 +149,10 @@ def _ceremony_workflow(plan: Plan) -> str:
     return f"{plan.ceremony_id}/ceremony"
 
 
+def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(act)
+
+
 def _heartbeat() -> None:
     if activity.in_activity():
         activity.heartbeat()
@@ -217,6 +221,8 @@ class Coordinator:
             sign_order=lambda line: wire.sign_order(line, plan.hash, key),
             key_set=builder,
             fetch_unknown=openings.fetch_unknown,
+            hold=lambda: asyncio.run_coroutine_threadsafe(board.hold(), loop).result(),
+            release=lambda: _soon(loop, board.release),
         )
         attendance = Attendance(operator.name for operator in plan.operators)
         progress = Progress(log, layout, plan.name_of, ciphertext, away=attendance.away)

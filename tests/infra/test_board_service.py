@@ -18,8 +18,9 @@ from infra.board.witness import Witness
 from infra.transport.client import PeerClient
 from infra.transport.outbox import make_app, serve
 from infra.transport.tls import COORDINATOR, Identity, Members
+from mpc_core.protocol.entries import Seal
 from mpc_core.protocol.errors import CeremonyError
-from tests.support.board import board_plan, closing, key_of, signed, vault_at
+from tests.support.board import board_plan, closing, key_of, signed, statement, vault_at
 
 PLAN = board_plan()
 
@@ -312,6 +313,29 @@ async def test_a_checkpoint_that_the_disk_refused_is_kept_at_the_next_sync(tmp_p
         monkeypatch.setattr(house.log, "record", record)
         await house.covered(1, 1, 2, 3)
         assert await submitted == 0
+
+
+async def test_a_seal_that_is_drawn_up_is_overtaken_by_no_chatter(tmp_path):
+    async with house_of(tmp_path, hold_seconds=600) as house:
+        await house.board.submit(signed(0, PLAN))
+        chatter = [asyncio.create_task(house.board.submit(signed(1, PLAN)))]
+        size = await house.board.hold()
+        chatter += [asyncio.create_task(house.board.submit(signed(n, PLAN))) for n in range(2, 9)]
+        seal = statement(Seal(size, house.log.root(size)), PLAN, (1, 2, 3))
+        assert await house.board.submit(seal) == size
+        await asyncio.gather(*chatter)
+        assert house.log.size == 10
+
+
+async def test_without_a_seal_entries_pass_again_after_a_while(tmp_path):
+    async with house_of(tmp_path, hold_seconds=0.01) as house:
+        assert await house.board.hold() == 0
+        assert await house.board.submit(signed(1, PLAN)) == 0
+    async with house_of(tmp_path, hold_seconds=600) as house:
+        await house.board.hold()
+        held = asyncio.create_task(house.board.submit(signed(2, PLAN)))
+        house.board.release()
+        assert await held == 1
 
 
 def test_a_message_that_is_none_is_refused():
