@@ -1,0 +1,313 @@
+"""Operators that talk to each other about the log, over pinned TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import AsyncExitStack, asynccontextmanager
+from queue import SimpleQueue
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import web
+
+from infra.board import equivocation, strict
+from infra.board.client import WitnessLoop
+from infra.board.copy import MemoryCopy
+from infra.board.equivocation import HeadWatch
+from infra.board.messages import MoveReply
+from infra.board.notes import Checkpoint, Head, sign_certificate, sign_head
+from infra.board.replica import Replica
+from infra.board.witness import Witness
+from infra.party import gossip
+from infra.party.gossip import Gossiper
+from infra.party.gossip_pool import EntryPool
+from infra.party.host import HostLine
+from infra.party.log import PartyLog
+from infra.party.neighbour import MOVE_PATH, Neighbour
+from infra.transport.client import Patience, PeerClient
+from infra.transport.outbox import make_app, serve
+from infra.transport.tls import Identity, Members
+from mpc_core.protocol.errors import CeremonyError
+from tests.support.board import (
+    DEPUTY,
+    board_plan,
+    key_of,
+    move_request,
+    opening_of,
+    signed,
+    vault_at,
+)
+
+PLAN = board_plan()
+MEMBERS = Members.of_plan(PLAN)
+QUICK = Patience(connect_seconds=2, silence_seconds=2, attempts=1)
+LOG = [signed(number, PLAN, 1 + number % 4) for number in range(30)]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(gossip, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(gossip, "LAG_SECONDS", 0.01)
+    monkeypatch.setattr(gossip, "_FIRST_PAUSE", 0.01)
+
+
+def checkpoint_over(replica, size, epoch=0):
+    head = Head(epoch, size, replica.root(size))
+    return Checkpoint(
+        head,
+        tuple(sign_head(PLAN, head, at, key_of(at)) for at in (2, 3, 4)),
+        tuple(sign_certificate(PLAN, head, at, key_of(at)) for at in (2, 3, 4)),
+    )
+
+
+class Listening(EntryPool):
+    """Tells when something has arrived."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.arrived = SimpleQueue()
+
+    def receive(self, sender, envelopes):
+        super().receive(sender, envelopes)
+        for envelope in envelopes:
+            self.arrived.put(envelope)
+
+    async def next(self):
+        return await asyncio.to_thread(self.arrived.get, timeout=60)
+
+
+class Member:
+    """An operator's log, gossip and neighbourhood, without a ceremony."""
+
+    def __init__(self, index, folder, addresses):
+        self.index, self.name = index, PLAN.name_of(index)
+        self.clock = SimpleNamespace(now=0.0)
+        self.replica = Replica(PLAN, MemoryCopy())
+        self.witness = Witness(
+            self.replica, index, key_of(index), vault_at(folder / f"witness-{index}")
+        )
+        self.client = PeerClient(Identity(self.name, key_of(index), MEMBERS), patience=QUICK)
+        self.submitted, self.refusal = [], None
+        self.offered = threading.Event()
+        self.pool = Listening(self.replica, lambda: self.clock.now)
+        self.log = PartyLog(
+            PLAN,
+            self.replica,
+            SimpleNamespace(apply=lambda _: None, addresses=addresses),
+            submit=self.submit,
+            tick=lambda: None,
+            signer=(index, key_of(index)),
+            clock=lambda: self.clock.now,
+            pool=self.pool,
+        )
+        self.line = HostLine(self.client, 4096, None, lambda: self.witness.state.host)
+        self.loop = WitnessLoop(self.replica, self.line, self.witness)
+        self.caught = []
+        self.told = threading.Event()
+        watch = HeadWatch(self.replica, self.catch)
+        self.gossiper = Gossiper(
+            self.client,
+            self.log,
+            loop=self.loop,
+            witness=self.witness,
+            pool=self.pool,
+            watch=watch,
+        )
+        self.neighbour = Neighbour(
+            self.witness, self.loop, self.line, self.log, lambda: self.clock.now
+        )
+
+    def catch(self, signer, evidence):
+        self.caught.append((signer, evidence))
+        self.told.set()
+
+    def submit(self, envelope):
+        self.submitted.append(envelope)
+        self.offered.set()
+        if self.refusal:
+            raise CeremonyError(self.refusal, "the host refuses")
+        return len(self.submitted)
+
+    def routes(self):
+        return [*self.neighbour.routes(), *self.gossiper.routes()]
+
+
+@asynccontextmanager
+async def house(folder, *indices, talking=()):
+    """Operators that serve each other; those in `talking` also talk."""
+    addresses = {}
+    async with AsyncExitStack() as stack:
+        members = {}
+        for index in indices:
+            member = members[index] = Member(index, folder, addresses)
+            stack.push_async_callback(asyncio.to_thread, member.client.close)
+            identity = Identity(member.name, key_of(index), MEMBERS)
+            app = make_app(identity)
+            app.add_routes(member.routes())
+            port = await stack.enter_async_context(serve(app, identity))
+            addresses[index] = SimpleNamespace(host="127.0.0.1", port=port)
+        for index in talking or indices:
+            members[index].gossiper.start()
+            stack.callback(members[index].gossiper.stop)
+        yield SimpleNamespace(members=members, addresses=addresses)
+
+
+async def has(act):
+    assert await asyncio.to_thread(act, 60)
+
+
+async def test_an_operator_that_the_host_starves_gets_the_log_from_a_peer(tmp_path):
+    async with house(tmp_path, 1, 2) as home:
+        rich, poor = home.members[1], home.members[2]
+        rich.replica.receive(0, LOG)
+        rich.replica.cover(checkpoint_over(rich.replica, 20))
+        await has(lambda seconds: poor.replica.wait_for_size(20, seconds))
+        assert poor.replica.entries() == rich.replica.entries()
+
+
+async def test_what_a_starved_operator_held_beside_the_log_makes_way(tmp_path):
+    async with house(tmp_path, 1, 2) as home:
+        rich, poor = home.members[1], home.members[2]
+        poor.replica.receive(0, [LOG[0], signed(99, PLAN)])
+        rich.replica.receive(0, LOG)
+        rich.replica.cover(checkpoint_over(rich.replica, 20))
+        await has(lambda seconds: poor.replica.wait_for_size(20, seconds))
+
+
+async def test_a_peer_cannot_make_up_a_log(tmp_path):
+    replica = Replica(PLAN, MemoryCopy())
+    replica.receive(0, LOG[:5])
+    other = Replica(PLAN, MemoryCopy())
+    other.receive(0, [*LOG[:4], signed(99, PLAN)])
+    for entries in ([*LOG[:4], signed(99, PLAN)], LOG[:4], LOG[:6]):
+        with pytest.raises(CeremonyError, match="RF-LOG-032"):
+            other.catch_up(entries, checkpoint_over(replica, 5))
+    with pytest.raises(CeremonyError, match="RF-LOG-024"):
+        other.catch_up(LOG[:5], Checkpoint(checkpoint_over(replica, 5).head, ()))
+    assert other.held == 5
+    other.catch_up(LOG[:5], checkpoint_over(replica, 5))
+    assert other.entries() == replica.held_entries()
+
+
+async def test_an_entry_that_the_host_suppresses_is_posted_by_others(tmp_path):
+    async with house(tmp_path, 1, 2, talking=(1,)) as home:
+        author, other = home.members[1], home.members[2]
+        author.gossiper.spread(LOG[0])
+        assert await other.pool.next() == LOG[0]
+        assert other.submitted == []
+        other.clock.now += 60
+        await asyncio.to_thread(other.log.offer_again)
+        assert other.submitted == [LOG[0]]
+
+
+async def test_a_host_that_is_away_does_not_stop_the_offers(tmp_path):
+    async with house(tmp_path, 1) as home:
+        member = home.members[1]
+        member.pool.receive(2, LOG[:2])
+        member.clock.now += 60
+        member.refusal = "RF-PEER-007"
+        await asyncio.to_thread(member.log.offer_again)
+        assert member.submitted == [LOG[0]]
+        member.refusal = None
+        member.clock.now += 60
+        await asyncio.to_thread(member.log.offer_again)
+        assert member.submitted == [LOG[0], LOG[0], LOG[1]]
+
+
+async def test_a_peer_that_hangs_delays_neither_the_author_nor_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(gossip, "QUEUE_BYTES", 2000)
+    async with house(tmp_path, 1, 2, talking=(1,)) as home:
+        held = asyncio.Event()
+
+        async def hang(request):
+            held.set()
+            await asyncio.Event().wait()
+
+        identity = Identity("op-03", key_of(3), MEMBERS)
+        app = make_app(identity)
+        app.add_routes([web.post(gossip.GOSSIP_PATH, hang)])
+        async with serve(app, identity) as port:
+            home.addresses[3] = SimpleNamespace(host="127.0.0.1", port=port)
+            await asyncio.wait_for(held.wait(), 60)
+            author, other = home.members[1], home.members[2]
+            for entry in LOG:
+                author.gossiper.spread(entry)
+                assert await other.pool.next() == entry
+            assert author.gossiper._lines[3].size <= 2000
+            author.gossiper.stop()
+
+
+async def test_two_histories_under_one_signature_are_kept_as_evidence(tmp_path):
+    async with house(tmp_path, 1, 2, talking=(1,)) as home:
+        watcher, liar = home.members[1], home.members[2]
+        watcher.replica.receive(0, LOG[:5])
+        ours = Head(0, 4, watcher.replica.root(4))
+        watcher.gossiper._watch.saw(ours, sign_head(PLAN, ours, 2, key_of(2)))
+        liar.replica.receive(0, [LOG[0], signed(99, PLAN)])
+        liar.witness.sign_head(Head(0, 2, liar.replica.root(2)))
+        await has(watcher.told.wait)
+        ((signer, evidence),) = watcher.caught
+        assert signer == equivocation.check_equivocation(PLAN, evidence) == 2
+
+
+async def test_an_operator_that_missed_a_move_learns_of_it_from_a_peer(tmp_path):
+    async with house(tmp_path, 1, 2, talking=(2,)) as home:
+        moved, away = home.members[1], home.members[2]
+        opening = opening_of(PLAN, 1, host=DEPUTY)
+        entered = threading.Event()
+        away.loop.entered = lambda *_: entered.set()
+        moved.loop.enter(opening)
+        await has(entered.wait)
+        assert away.witness.epoch == 1
+        assert away.line.name == DEPUTY
+
+
+# -- moves ----------------------------------------------------------------------------------------
+
+
+async def ask(member, port, request):
+    peer = member.client.peer("op-01", "127.0.0.1", port)
+    data = await peer.arequest("POST", MOVE_PATH, strict.encode(request), limit=65536)
+    return strict.decode(MoveReply, data)
+
+
+async def test_an_operator_lets_the_board_move_over_tls_and_finds_the_new_host(tmp_path):
+    async with house(tmp_path, 1, 2, talking=(2,)) as home:
+        member = home.members[1]
+        member.clock.now += 60
+        reply = await ask(home.members[2], home.addresses[1].port, move_request(PLAN, 4, DEPUTY))
+        assert reply.epoch == 4
+        assert reply.statement.signer == 1
+        assert (member.line.peer().name, member.line.peer().port) == (DEPUTY, 7000)
+        bad = await ask(home.members[2], home.addresses[1].port, move_request(PLAN, 3))
+        assert (bad.epoch, bad.statement, bad.refusal.code) == (4, None, "RF-LOG-029")
+
+
+def test_a_host_under_which_the_log_grows_is_not_pushed_out(tmp_path):
+    member = Member(1, tmp_path, {})
+    try:
+        step = PLAN.deadlines.step_seconds
+        member.clock.now += step
+        member.replica.receive(0, LOG)
+        member.replica.cover(checkpoint_over(member.replica, 3))
+        refused = member.neighbour.move(move_request(PLAN, 1, DEPUTY))
+        assert refused.refusal.code == "RF-LOG-029"
+        member.clock.now += step
+        assert member.neighbour.move(move_request(PLAN, 1, DEPUTY)).statement
+        assert member.neighbour.move(move_request(PLAN, 2)).refusal.code == "RF-LOG-029"
+        assert member.neighbour.move(move_request(PLAN, 2, DEPUTY)).statement
+        member.clock.now += step
+        assert member.neighbour.move(move_request(PLAN, 3)).statement
+    finally:
+        member.client.close()
+
+
+def test_the_host_itself_may_move_at_any_time(tmp_path):
+    member = Member(1, tmp_path, {})
+    try:
+        member.replica.receive(0, LOG)
+        member.replica.cover(checkpoint_over(member.replica, 3))
+        assert member.neighbour.move(move_request(PLAN, 1)).statement
+    finally:
+        member.client.close()
