@@ -9,34 +9,25 @@ co-signed checkpoint, and doing it again changes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING
 
+from activities.recomputation import lies, wrong_rounds
 from activities.work import work_of
 from mpc_core.protocol.batch import Verdict
 from mpc_core.protocol.context import BatchContext
 from mpc_core.protocol.entries import Answer, Blame, Confirmation, Correction, Reveal
-from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.justice import RECOMPUTED, streams_of
-from mpc_core.sharing.challenge import challenge
-from mpc_core.sharing.prss import StreamKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from activities.batches import Batches
     from activities.evidence import Prosecutor
     from activities.operator import Operator
     from activities.work import BatchWork
-    from mpc_core.protocol.batch import BatchKey
-    from mpc_core.protocol.justice import BatchKeys, Burn, Revealed
+    from mpc_core.protocol.justice import Burn, Revealed
     from mpc_core.protocol.opening import Opening
     from mpc_core.protocol.state import CeremonyState
-    from mpc_core.ring.galois import RingArray
 
 __all__ = ["Judge"]
-
-_KEY_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +101,7 @@ class Judge:
         try:
             posted = opening.roots[self.operator.index]
             return vector.root == posted and not list(
-                _wrong_answers(self.operator, opening, work, vector.read())
+                wrong_rounds(self.operator, opening, work, vector.read())
             )
         finally:
             vector.discard()
@@ -185,87 +176,14 @@ class Judge:
         """Recompute every suspect's answers; confirm against whoever answered otherwise."""
         confirmed = self.operator.log.read(lambda state: _confirmed(state, self.operator.index))
         for suspect in sorted(burn.suspects - {self.operator.index}):
-            for number in self._lies_of(burn, suspect):
+            seat = replace(self.operator, index=suspect)
+            for number in lies(seat, burn, self.batches.opening_of):
                 entry = Confirmation(
                     suspect, RECOMPUTED, burn.opening.name, burn.opening.context, number
                 )
                 if entry not in confirmed:
                     self.operator.log.post(entry)
         self._judged.add(burn.opening.context)
-
-    def _lies_of(self, burn: Burn, suspect: int) -> list[int]:
-        seat = replace(self.operator, index=suspect)
-        work = _Recomputation(seat, self.batches, burn).work()
-        vector = self.operator.blobs.stage(work.share_pieces())
-        try:
-            return list(_wrong_answers(seat, burn.opening, work, vector.read()))
-        finally:
-            vector.discard()
-
-
-@dataclass(frozen=True, slots=True)
-class _Recomputation:
-    """A burnt batch as another operator should have computed it, from the keys that were posted."""
-
-    seat: Operator
-    batches: Batches
-    burn: Burn
-
-    def work(self) -> BatchWork:
-        """Return the work of the burnt batch for that operator."""
-        burnt, *consumed = self.burn.revealed
-        return self._work(burnt, _Consumed(self, {r.opening.rule.key: r for r in consumed}))
-
-    def bits(self, revealed: Revealed) -> RingArray:
-        """Return that operator's shares of a batch of key bits that the burnt one consumed."""
-        opening = revealed.opening
-        v = self.batches.opening_of(opening)
-        shares = self._work(revealed, _Consumed(self, {})).shares(v)
-        assert shares is not None, "key bits leave shares"
-        return shares
-
-    def _work(self, revealed: Revealed, earlier: _Consumed) -> BatchWork:
-        opening = revealed.opening
-        keys = revealed.right
-        assert keys is not None, "all keys are posted"
-        work = work_of(
-            self.seat, self.seat.batch(opening.rule.key), BatchContext(opening.name), earlier
-        )
-        work.revealed = _streams(keys, self.seat.index)
-        return work
-
-
-class _Consumed:
-    """What a burnt batch was made from, as another operator held it."""
-
-    def __init__(self, recomputation: _Recomputation, bits: dict[BatchKey, Revealed]) -> None:
-        self._bits = bits
-        self.shares = cache(lambda key: recomputation.bits(self._bits[key]))
-
-    def opening(self, key: BatchKey) -> memoryview:
-        """Nothing before the seal is made from an opened value itself."""
-        raise CeremonyError("RF-BATCH-012", f"batch {key} is not part of what was burnt")
-
-
-def _streams(keys: BatchKeys, index: int) -> Callable[[str], dict[tuple[int, ...], StreamKey]]:
-    """Return the posted keys of one operator's sets, by stream, as `BatchWork.keys` has them."""
-    return lambda stream: {
-        members: StreamKey(key[:_KEY_BYTES], key[_KEY_BYTES:])
-        for (name, members), key in sorted(keys.items())
-        if name == stream and index in members
-    }
-
-
-def _wrong_answers(
-    operator: Operator, opening: Opening, work: BatchWork, vector: memoryview
-) -> Iterator[int]:
-    """Yield the rounds in which this operator posted an answer that the vector does not give."""
-    for turn in opening.rounds:
-        posted = turn.answers.get(operator.index)
-        if posted is not None:
-            drawn = challenge(operator.plan.hash, opening.context, turn.number, turn.log_root)
-            if work.answer(drawn, vector) != posted:
-                yield turn.number
 
 
 def _own_part(opening: Opening, index: int) -> tuple[bytes, int]:
