@@ -200,7 +200,9 @@ def equal(one: memoryview, other: memoryview) -> bool:
 
 
 def make_directory(path: Path, mode: int = PRIVATE_DIRECTORY) -> Path:
-    """Create `path` with its parents and give it exactly `mode`.
+    """Create `path` with its parents, their names durable, and give it exactly `mode`.
+
+    What is durable in a directory is lost all the same with the name of that directory.
 
     Returns:
         The path, so that a caller can name and create a directory in one expression.
@@ -209,8 +211,11 @@ def make_directory(path: Path, mode: int = PRIVATE_DIRECTORY) -> Path:
         CeremonyError: RF-DISK-001 or RF-DISK-002, as `write_atomic`.
     """
     with disk_errors(path):
+        missing = [each for each in (path, *path.parents) if not each.exists()]
         path.mkdir(mode=mode, parents=True, exist_ok=True)
         path.chmod(mode)
+        for made in missing:
+            sync_directory(made.parent)
     return path
 
 
