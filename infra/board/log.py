@@ -356,6 +356,6 @@ def _damaged(position: int, found: str) -> CeremonyError:
         expected="the entries of this plan, one after the other",
         found=found,
         effect="the board does not start: a head over this would be a fork",
-        next_step="restore the database, or rebuild it from an operator's copy of the log",
+        next_step="restore the database, or move the log to an empty one: --take-over",
         runbook="board-database",
     )
