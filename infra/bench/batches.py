@@ -26,6 +26,9 @@ AT = 1
 
 WHOLE = {"share": 1, "open": 1, "keep": 1}
 """How often each step belongs to the way of a value through the kernels."""
+LONGER = 4
+"""So many times more is made where threads are compared: deriving keys is the interpreter's work,
+which two threads do one after the other."""
 ALL = {**WHOLE, "check": 1, "answer": 2, "hash": 2, "write": 2}
 """How often each step happens at an operator that decodes: vector and v are answered for, hashed
 and written."""
@@ -51,12 +54,13 @@ def measure_batch(
             for name, step in _steps(subject, sample, Path(folder) / "vector").items():
                 tasks[f"{mode} {name}"] = _bound(mode, step)
         taken = median_times(tasks, repetitions)
-        gains = {
-            mode: gain_of_two_threads(
-                _bound(mode, lambda: drain(subject.work(sample).share_pieces())), repetitions
-            )
-            for mode in modes
-        }
+    larger = cut_to(batch, LONGER * positions, subject.parameters)
+    gains = {
+        mode: gain_of_two_threads(
+            _bound(mode, lambda: drain(subject.work(larger).share_pieces())), repetitions
+        )
+        for mode in modes
+    }
     return tuple(
         batch_cost(subject, sample, mode, _of_mode(taken, mode), (taken["aes"], gains[mode]))
         for mode in modes

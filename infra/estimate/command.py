@@ -19,6 +19,8 @@ from infra.estimate.costs import Machine
 from infra.estimate.kernels import measure_costs
 from infra.estimate.model import estimate
 from infra.estimate.table import as_values, render
+from infra.leaves import hash_in_pairs
+from infra.party.memory import keep_freed_memory
 from infra.party.rules import layout_of
 from infra.plan import load_signed_plan
 from infra.plan.document import parse_plan
@@ -105,6 +107,8 @@ def estimate_command(options: EstimateOptions, *, as_json: bool) -> int:
     folder = cache_folder()
     warm_kernels(folder, _say)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    keep_freed_memory()  # as the parties of a ceremony do
+    hash_in_pairs()
     if options.calibrate:
         calibrate(_say)
     found = estimate(plan, layout, measure_costs(plan, layout, _say), known_overheads(), machine)

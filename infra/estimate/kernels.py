@@ -22,9 +22,9 @@ from infra.estimate.costs import Costs, ElementCosts
 from infra.estimate.log import points_of
 from infra.estimate.network import carry_costs
 from infra.estimate.work import key_set_bytes
+from infra.leaves import leaf_root
 from infra.stores import FileStore
 from mpc_core.protocol.context import BatchName
-from mpc_core.protocol.merkle import chunk_root
 from mpc_core.protocol.quorum import Quorum
 from mpc_core.protocol.setup import sets_contributed_by, sets_of
 from mpc_core.ring.galois import Ring
@@ -161,7 +161,7 @@ def _measure_file(leaf_bytes: int) -> tuple[float, float]:
         path = Path(folder) / "blob"
         taken = median_times(
             {
-                "hash": lambda: chunk_root(data, leaf_bytes),
+                "hash": lambda: leaf_root(data, leaf_bytes),
                 "write": lambda: path.write_bytes(data),
             },
             REPETITIONS,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from infra.leaves import leaf_root
 from infra.loop import BackgroundLoop
 from infra.plan.keys import create_identity, public_key_of
 from infra.transport.client import PeerClient
@@ -55,7 +56,7 @@ def carry_costs(leaf_bytes: int, repetitions: int) -> tuple[float, float]:
                     start = time.process_time()
                     fetch_blob(peer, root, BLOB_BYTES, leaf_bytes, place / f"{number}")
                     fetched = time.process_time()
-                    chunk_root(data, leaf_bytes)
+                    leaf_root(data, leaf_bytes)
                     (place / "alone").write_bytes(data)
                     together.append(fetched - start)
                     alone.append(time.process_time() - fetched)
