@@ -2,6 +2,8 @@
 
 A batch costs about a second of orders, entries and signatures, whatever its size, and what is in
 flight is lost with a machine. Larger sets are cut into larger batches, whose steps may take longer.
+The round trips of a batch are hidden by the work of the others in flight, and those hold memory: so
+the smaller the batches of a long ceremony, the more of them are in flight.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class Cut:
     step_seconds: float
 
 
-def _cut(most_bits: float, sizes_log2: tuple[int, int, int, int], seconds: float) -> Cut:
+def _cut(
+    most_bits: float, sizes_log2: tuple[int, int, int, int], in_flight: int, seconds: float
+) -> Cut:
     """Return a cut, from the logarithms of bits, products and bodies a batch and of a leaf."""
     bits, products, bodies, leaf = (1 << size for size in sizes_log2)
     layout = LayoutSection(
@@ -42,16 +46,15 @@ def _cut(most_bits: float, sizes_log2: tuple[int, int, int, int], seconds: float
         products_per_batch=products,
         bodies_per_batch=bodies,
         leaf_bytes=leaf,
-        batches_in_flight=_IN_FLIGHT,
+        batches_in_flight=in_flight,
     )
     return Cut(most_bits, layout, seconds)
 
 
-_IN_FLIGHT = 6
 _CUTS = (
-    _cut(2e6, (16, 15, 16, 14), 5.0),
-    _cut(2e8, (19, 18, 18, 16), 15.0),
-    _cut(float("inf"), (23, 20, 20, 18), 60.0),
+    _cut(2e6, (16, 15, 16, 14), 6, 5.0),
+    _cut(2e8, (19, 18, 18, 16), 12, 15.0),
+    _cut(float("inf"), (23, 20, 20, 18), 6, 60.0),
 )
 
 
