@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from infra.board.client import WitnessLoop
     from infra.board.equivocation import HeadWatch
+    from infra.board.notes import Head
     from infra.board.witness import Witness
     from infra.party.gossip_pool import EntryPool
     from infra.party.log import PartyLog
@@ -128,6 +129,7 @@ class Gossiper:
         self._indices = {each.name: each.index for each in plan.operators}
         others = (each.index for each in plan.operators if each.index != witness.index)
         self._lines = {index: _Line() for index in others}
+        self._warned: set[int] = set()
         self._running: list[concurrent.futures.Future[None]] = []
 
     def start(self) -> None:
@@ -243,10 +245,30 @@ class Gossiper:
 
     def _look_at(self, index: int, answer: GossipAnswer) -> None:
         assert answer.signed is not None
-        part = HeadSignature(index, answer.signature)
+        head, part = answer.signed, HeadSignature(index, answer.signature)
         plan = self._replica.plan
-        if signature_is_valid(plan, head_text(plan.ceremony_id, answer.signed), part):
-            self._watch.saw(answer.signed, part)
+        if not signature_is_valid(plan, head_text(plan.ceremony_id, head), part):
+            return
+        self._watch.saw(head, part)
+        if head.epoch == self._loop.epoch and self._replica.contradicts(head):
+            self._warn_of_two_logs(index, head)
+
+    def _warn_of_two_logs(self, index: int, head: Head) -> None:
+        """Say once an epoch that the host shows two logs, or that this operator says so."""
+        if head.epoch in self._warned:
+            return
+        self._warned.add(head.epoch)
+        warning = CeremonyError(
+            "RF-LOG-035",
+            "another operator signed a head of another log than the host shows here",
+            expected=f"root {self._replica.root(head.size).hex()} over {head.size} entries",
+            found=f"root {head.root.hex()}",
+            effect="none, unless no head gets n-t signatures any more",
+            next_step="if the log no longer grows, move it to another host",
+            operator=self._replica.plan.name_of(index),
+            runbook="forked-log",
+        )
+        _log.error("board", **{key: text for key, text in warning.as_dict().items() if text})
 
     async def _fetch(self, peer: Peer) -> None:
         """Fetch what a peer's log has beyond this one, and take it if n-t operators signed it."""

@@ -47,6 +47,8 @@ class HostLine:
         self._entry_bytes = entry_bytes
         self._told = told
         self._moved = moved
+        self._last = moved()
+        self._moved_since = False
         self._turn = 0
 
     @property
@@ -61,9 +63,7 @@ class HostLine:
         Raises:
             CeremonyError: RF-PEER-018 if no address is known.
         """
-        moved = self._moved()
-        known = [(moved.address, moved.port)] if moved is not None else []
-        known += [self._told] if self._told is not None and self._told not in known else []
+        known = self._places()
         if not known:
             raise CeremonyError(
                 "RF-PEER-018",
@@ -75,6 +75,15 @@ class HostLine:
                 runbook="coordinator-lost",
             )
         return self._client.peer(self.name, *known[self._turn % len(known)])
+
+    def _places(self) -> list[tuple[str, int]]:
+        """Return the addresses to try: that of a move since the start, what was told, the rest."""
+        moved = self._moved()
+        if moved != self._last:
+            self._last, self._moved_since, self._turn = moved, True, 0
+        named = (moved.address, moved.port) if moved is not None else None
+        places = (named, self._told) if self._moved_since else (self._told, named)
+        return list(dict.fromkeys(place for place in places if place is not None))
 
     async def submit(self, envelope: bytes) -> int:
         """Hand over an entry; return its position."""

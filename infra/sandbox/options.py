@@ -88,6 +88,8 @@ def open_ceremony(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
 
 
 def _made(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
+    if options.take_over or options.host != COORDINATOR:
+        raise _another("--take-over and --host together with --resume", "neither there nor lost")
     identifier = options.identifier or f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = CeremonyFolder.named(options.directory, identifier)
     parties = sandbox_plan(

@@ -130,6 +130,24 @@ async def test_two_histories_under_one_signature_are_kept_as_evidence(tmp_path):
         assert signer == equivocation.check_equivocation(PLAN, evidence) == 2
 
 
+async def test_a_host_that_shows_two_logs_is_noticed_by_those_who_talk(tmp_path, monkeypatch):
+    async with house(tmp_path, 1, 2, talking=(1,)) as home:
+        said, noticed = [], threading.Event()
+
+        def note(_, **facts):
+            said.append(facts)
+            noticed.set()
+
+        monkeypatch.setattr(gossip._log, "error", note, raising=False)
+        left, right = home.members[1], home.members[2]
+        left.replica.receive(0, [LOG[0], signed(98, PLAN)])
+        right.replica.receive(0, [LOG[0], signed(99, PLAN)])
+        right.witness.sign_head(Head(0, 2, right.replica.root(2)))
+        await has(noticed.wait)
+        assert (said[0]["code"], said[0]["operator"]) == ("RF-LOG-035", "op-02")
+        assert left.caught == []
+
+
 async def test_an_operator_that_missed_a_move_learns_of_it_from_a_peer(tmp_path):
     async with house(tmp_path, 1, 2, talking=(2,)) as home:
         moved, away = home.members[1], home.members[2]
