@@ -377,6 +377,26 @@ def drill_chaos(
         raise typer.Exit(chaos_command(options, as_json=as_json))
 
 
+@drill.command("simulate")
+def drill_simulate(
+    *,
+    schedules: Annotated[int, typer.Option(min=1, help="Ceremonies, one after another.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the first schedule; each next has the next.")] = 1,
+    operators: Annotated[
+        int | None, typer.Option(min=4, max=13, help="Of every ceremony. [default: as drawn]")
+    ] = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Show and run the schedule of this seed alone.")
+    ] = False,
+) -> None:
+    """Run ceremonies in memory under random schedules of crashes, losses, delays and lies."""
+    from infra.drill.simulate import SimulateOptions, simulate_command
+
+    with ending(as_json=False):
+        options = SimulateOptions(schedules, seed, operators, replay)
+        simulate_command(options, lambda line: typer.echo(line, err=True))
+
+
 def main() -> None:
     """Run the command line of this process."""
     forbid_core_dumps()

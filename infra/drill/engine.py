@@ -13,40 +13,27 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from activities.arithmetic import KnownValues
-from infra.board import wire
-from infra.coordinator.openings import Openings
-from infra.drill.agenda import Agenda
 from infra.drill.arithmetic import SharedArithmetic
-from infra.drill.board import MemoryBoard, MemoryLog, WouldWaitError
-from infra.drill.clock import Clock, SkewedClock
+from infra.drill.board import MemoryBoard, MemoryLog
+from infra.drill.clock import Clock
+from infra.drill.coordinator import Coordinator
 from infra.drill.liars import LyingOperator
-from infra.drill.network import HOST, DrillLog, DrillPeers, Network
-from infra.drill.operator import DrillOperator, KilledError, Task
+from infra.drill.network import HOST, DrillLog, Network
+from infra.drill.operator import DrillOperator, KilledError
 from infra.drill.schedule import ABSENCES, Disturbance, Kind, Noise, Schedule
-from infra.drill.site import drill_state, parties_of
-from infra.drill.stores import MemoryBlobs, MemoryStore
+from infra.drill.site import parties_of
 from infra.drill.watch import Watch
 from mpc_core.protocol.entries import SetupSeal
 from mpc_core.protocol.errors import CeremonyError
-from mpc_core.tfhe.keyset import bodies_of, key_set_digest, seed_of
-from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from activities.steps import Steps
     from infra.drill.peers import Reachable
-    from infra.party.log import PartyLog
-    from infra.party.peers import PeerBook
-    from infra.stores import BlobStore
-    from mpc_core.protocol.entries import Entry
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Ended", "Engine", "StallError"]
 
 MOST_ROUNDS = 3000
-"""Rounds that no ceremony takes, however it is disturbed."""
+"""Rounds in which every ceremony ends."""
 LONGEST_TICK = 64.0
 
 
@@ -74,7 +61,7 @@ class Ended:
 
 
 class Engine:
-    """A ceremony under a schedule; the `Site` of its operators and the `Desk` of its agenda."""
+    """A ceremony under a schedule; the `Site` of its operators."""
 
     def __init__(self, schedule: Schedule) -> None:
         """Set a ceremony up; nothing runs yet."""
@@ -87,17 +74,14 @@ class Engine:
         self.network = Network(schedule.seed, schedule.noise)
         self.watch = Watch(frozenset(index for index, _ in schedule.liars))
         self.arithmetic = SharedArithmetic()
-        self.blobs = MemoryBlobs(self.plan.layout.leaf_bytes)
-        self.log = self._coordinators_log()
-        self.agenda = Agenda(self)
         self.rounds = 0
         self._luck = random.Random(f"engine {schedule.seed}")  # noqa: S311 - no secret
-        self._workflow = self.agenda.ceremony()
         self._tick = 1.0
-        self._over = False
         self._pending = list(schedule.disturbances)
         self._ending: list[Disturbance] = []
+        self._gone: set[int] = set()
         self.operators = {index: self._seated(index) for index in range(1, schedule.n + 1)}
+        self.coordinator = Coordinator(self)
 
     def _seated(self, index: int) -> DrillOperator:
         lie = dict(self.schedule.liars).get(index)
@@ -106,89 +90,28 @@ class Engine:
         luck = random.Random(f"liar {self.schedule.seed} {index}")  # noqa: S311 - no secret
         return LyingOperator(self, index, lie, luck)
 
-    def serve(self, asker: int, root: bytes) -> bytes | None:
-        """Answer a call to the coordinator for a blob."""
-        del asker
-        found = self.blobs.read_if_here(root)
-        return None if found is None else bytes(found)
-
-    def _coordinators_log(self) -> DrillLog:
-        known = KnownValues(self.plan.hash, MemoryStore())
-        state = drill_state(self.plan, self.layout, known, self.arithmetic)
-        log = DrillLog(self.plan, self.board, state, SkewedClock(true=self.clock))
-        log.network, log.touched = self.network, lambda _: None
-        self._openings = Openings(
-            cast("PartyLog", log),
-            known,
-            cast("BlobStore", self.blobs),
-            cast("PeerBook", DrillPeers(self.blobs, self.reach, self.network, HOST)),
-            self.layout,
-        )
-        return log
-
     # -- what operators see -----------------------------------------------------------------------
 
     def reach(self, index: int) -> Reachable | None:
         """Return a party that is up; 0 is the coordinator."""
         if not index:
-            return cast("Reachable", self)
+            return cast("Reachable", self.coordinator)
         operator = self.operators.get(index)
         return operator if operator is not None and operator.running else None
-
-    def owed_entries(self, slots: tuple[str, ...]) -> tuple[bytes, ...]:
-        """The coordinator owes nothing."""
-        del slots
-        return ()
 
     def seen_at_start(self, operator: DrillOperator) -> int:
         """Return how much of the log a starting operator is shown first."""
         del operator
         return self._luck.choice((0, self.board.covered))
 
-    # -- what the agenda works with ---------------------------------------------------------------
+    @property
+    def log(self) -> DrillLog:
+        """The coordinator's copy of the log."""
+        return self.coordinator.log
 
-    def order(self, index: int, name: str, act: Callable[[Steps], None]) -> Task:
-        """Give an operator an order; it stays until it was followed."""
-        task = Task(name, act)
-        self.operators[index].tasks.append(task)
-        return task
-
-    def gather(self, entry: Entry) -> None:
-        """Ask the operators for their signatures under a statement; post it with n-t of them."""
-        body = wire.body_of(entry)
-        parts = []
-        for index in sorted(self.log.state.members.awaited):
-            signature = self._signature(self.operators[index], body)
-            if signature:
-                parts.append(wire.Endorsement(index, wire.ED25519, signature))
-        if len(parts) >= self.plan.quorum:
-            try:
-                self.network.post(HOST, wire.assemble(body, parts), self.board.submit)
-            except CeremonyError as refusal:
-                self.agenda.doing["post"] = str(refusal)
-
-    def _signature(self, operator: DrillOperator, body: bytes) -> bytes:
-        if not operator.running or not self.network.connects(HOST, operator.index):
-            return b""
-        try:
-            if operator.objection(wire.entry_of(body)):
-                return b""
-            return operator.log.endorse(body)
-        except (WouldWaitError, CeremonyError):
-            return b""
-        except KilledError:
-            self._killed(operator)
-            return b""
-
-    def digest(self) -> bytes:
-        """Return the digest of the key set that the openings make."""
-        parameters, tag = lookup(self.plan.parameters), bytes.fromhex(self.plan.ceremony_id)
-
-        def online(index: int) -> memoryview:
-            return self._openings.read(("O", index))
-
-        bodies = bodies_of(parameters, self.layout, online)
-        return key_set_digest(parameters, seed_of(online(0)), tag, bodies)
+    def party(self, index: int) -> DrillOperator:
+        """Return an operator."""
+        return self.operators[index]
 
     # -- rounds -----------------------------------------------------------------------------------
 
@@ -201,8 +124,18 @@ class Engine:
         """
         for operator in self.operators.values():
             operator.start()
+        return self.go_on_to_the_end()
+
+    def go_on_to_the_end(self) -> Ended:
+        """Run a ceremony that has begun to its end.
+
+        Raises:
+            StallError: when it does not come to one.
+            BrokenError: when a rule of the protocol was broken on the way.
+        """
+        last = self.rounds + MOST_ROUNDS
         while not self.is_over():
-            if self.rounds >= MOST_ROUNDS:
+            if self.rounds >= last:
                 raise StallError(self.waits())
             self.round()
         return self.ended()
@@ -210,7 +143,7 @@ class Engine:
     def is_over(self) -> bool:
         """Tell whether the key set is announced and everybody who is up has its share."""
         return (
-            self._over
+            self.coordinator.over
             and not self._pending
             and not self._ending
             and all(
@@ -245,7 +178,7 @@ class Engine:
         """Let everybody have one turn; let time pass if nothing came of it."""
         self._disturb()
         before = len(self.board.entries)
-        progress = self._coordinator()
+        progress = self._host()
         for operator in self._luck.sample(list(self.operators.values()), self.schedule.n):
             progress = self._turn(operator) or progress
         self._deliver()
@@ -261,7 +194,7 @@ class Engine:
     def _is_calm(self) -> bool:
         return not self._pending and not self._ending
 
-    def _coordinator(self) -> bool:
+    def _host(self) -> bool:
         """Let the host cover what there is, and let the coordinator have its turn."""
         if HOST in self.network.cut:
             return False
@@ -272,14 +205,7 @@ class Engine:
         if up >= self.plan.quorum:
             self.board.covered = len(self.board.entries)
         self.log.follow(self._shown(self.log))
-        self._openings.fetch_unknown()
-        if self._over:
-            return False
-        try:
-            next(self._workflow)
-        except StopIteration:
-            self._over = True
-        return self._over
+        return self.coordinator.turn()
 
     def _turn(self, operator: DrillOperator) -> bool:
         if not operator.running:
@@ -289,7 +215,7 @@ class Engine:
                 operator.log.follow(self._shown(operator.log, lagging=operator.lagging))
             return operator.run(self._luck)
         except KilledError:
-            self._killed(operator)
+            self.kill(operator)
             return True
 
     def _shown(self, log: MemoryLog, *, lagging: bool = False) -> int:
@@ -317,21 +243,24 @@ class Engine:
         try:
             self.board.submit(envelope)
         except CeremonyError as refusal:
-            self.agenda.doing["late message"] = str(refusal)
+            self.coordinator.agenda.doing["late message"] = str(refusal)
 
     # -- disturbances -----------------------------------------------------------------------------
 
     def _disturb(self) -> None:
         while self._pending and self._pending[0].at <= self.rounds:
-            each = self._pending.pop(0)
-            self._begin(each)
-            if each.rounds:
-                self._ending.append(each)
+            self.disturb(self._pending.pop(0))
         for each in [each for each in self._ending if each.at + each.rounds <= self.rounds]:
             self._ending.remove(each)
             self._end(each)
         if self._is_calm():
             self.network.noise = Noise()
+
+    def disturb(self, each: Disturbance) -> None:
+        """Begin a disturbance now, and note its end."""
+        self._begin(each)
+        if each.rounds:
+            self._ending.append(each)
 
     def _begin(self, each: Disturbance) -> None:
         operator = self.operators.get(each.operator)
@@ -345,6 +274,7 @@ class Engine:
             case Kind.CLOCK if operator:
                 operator.clock.advance(each.amount)
             case Kind.GONE if operator:
+                self._gone.add(each.operator)
                 operator.end()
             case Kind.KILL | Kind.POWER | Kind.LOSE_WORK if operator:
                 operator.fuse = int(each.amount)
@@ -360,18 +290,12 @@ class Engine:
                 operator.lagging = False
             case Kind.KILL | Kind.POWER | Kind.LOSE_WORK if operator:
                 if operator.running:  # the fuse was too long
-                    self._killed(operator)
-                if operator.index not in self._gone_by_now():
+                    self.kill(operator)
+                if operator.index not in self._gone:
                     operator.start()
 
-    def _gone_by_now(self) -> set[int]:
-        return {
-            each.operator
-            for each in self.schedule.disturbances
-            if each.kind is Kind.GONE and each.at <= self.rounds
-        }
-
-    def _killed(self, operator: DrillOperator) -> None:
+    def kill(self, operator: DrillOperator) -> None:
+        """End an operator's process in the way that the schedule says."""
         kinds = {each.kind for each in self._ending if each.operator == operator.index}
         kinds &= set(ABSENCES)
         operator.end(power=Kind.POWER in kinds, work=Kind.LOSE_WORK in kinds)
@@ -385,7 +309,7 @@ class Engine:
                 f"round {self.rounds}, {self.clock.now:.0f} s, {len(self.board.entries)} entries, "
                 f"{self.board.covered} of them covered; coordinator sees {self.log.size}"
             ),
-            f"agenda: {self.agenda.doing}",
+            f"agenda: {self.coordinator.agenda.doing}",
         ]
         lines += [
             f"operator {index}: {operator.waits_for()}"

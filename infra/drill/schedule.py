@@ -112,16 +112,6 @@ class Schedule:
         """How many may lie or be gone."""
         return largest_t(self.n)
 
-    @property
-    def gone(self) -> frozenset[int]:
-        """Operators that never come back."""
-        return frozenset(each.operator for each in self.disturbances if each.kind is Kind.GONE)
-
-    @property
-    def calm_from(self) -> int:
-        """The round from which on nothing new happens."""
-        return max((each.at + each.rounds for each in self.disturbances), default=0)
-
     def counts(self) -> Counter[str]:
         """Return how often each kind of disturbance is in it."""
         counts = Counter(str(each.kind) for each in self.disturbances)

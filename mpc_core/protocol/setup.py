@@ -77,6 +77,7 @@ class SetupFacts:
     rekeyed: frozenset[int] = frozenset()
 
 
+@cache
 def sets_of(operator: int, quorum: Quorum) -> tuple[AccessSet, ...]:
     """Return the sets that contain this operator, in canonical order."""
     return tuple(members for members in access_sets(quorum) if operator in members)
@@ -87,6 +88,7 @@ def _rank(quorum: Quorum) -> dict[AccessSet, int]:
     return {members: rank for rank, members in enumerate(access_sets(quorum))}
 
 
+@cache
 def contributors(members: AccessSet, quorum: Quorum, round_number: int = 0) -> tuple[int, ...]:
     """Return the t+1 members of A that a round asks, in rotation from the rank of A.
 
@@ -97,11 +99,12 @@ def contributors(members: AccessSet, quorum: Quorum, round_number: int = 0) -> t
     return tuple(members[(start + step) % len(members)] for step in range(asked))
 
 
+@cache
 def sets_contributed_by(
     operator: int,
     quorum: Quorum,
     round_number: int = 0,
-    asked: Iterable[AccessSet] | None = None,
+    asked: tuple[AccessSet, ...] | None = None,
 ) -> tuple[AccessSet, ...]:
     """Return the sets for which a round asks this operator, in canonical order.
 

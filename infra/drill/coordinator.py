@@ -1,0 +1,139 @@
+"""The coordinator of a drill: its own view of the log, the opened values, and the agenda."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from activities.arithmetic import KnownValues
+from infra.board import wire
+from infra.coordinator.openings import Openings
+from infra.drill.agenda import Agenda
+from infra.drill.board import WouldWaitError
+from infra.drill.clock import SkewedClock
+from infra.drill.network import HOST, DrillLog, DrillPeers
+from infra.drill.operator import KilledError, Task
+from infra.drill.site import drill_state
+from infra.drill.stores import MemoryBlobs, MemoryStore
+from mpc_core.protocol.errors import CeremonyError
+from mpc_core.tfhe.keyset import bodies_of, key_set_digest, seed_of
+from mpc_core.tfhe.parameters import lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from activities.steps import Steps
+    from infra.drill.engine import Engine
+    from infra.drill.operator import DrillOperator
+    from infra.party.log import PartyLog
+    from infra.party.peers import PeerBook
+    from infra.stores import BlobStore
+    from mpc_core.protocol.entries import Entry
+
+__all__ = ["Coordinator"]
+
+
+class Coordinator:
+    """Who gives the orders; the `Desk` of the agenda.
+
+    Attributes:
+        log: its own copy of the log.
+        blobs: the opened values that it has fetched.
+        agenda: what it does.
+        over: whether the agenda is at its end.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Begin the agenda of a ceremony."""
+        self._engine, self.layout = engine, engine.layout
+        self.blobs = MemoryBlobs(engine.plan.layout.leaf_bytes)
+        known = KnownValues(engine.plan.hash, MemoryStore())
+        state = drill_state(engine.plan, engine.layout, known, engine.arithmetic)
+        self.log = DrillLog(engine.plan, engine.board, state, SkewedClock(true=engine.clock))
+        self.log.network, self.log.touched = engine.network, lambda _: None
+        self._openings = Openings(
+            cast("PartyLog", self.log),
+            known,
+            cast("BlobStore", self.blobs),
+            cast("PeerBook", DrillPeers(self.blobs, engine.reach, engine.network, HOST)),
+            engine.layout,
+        )
+        self.agenda = Agenda(self)
+        self.over = False
+        self._workflow = self.agenda.ceremony()
+
+    def turn(self) -> bool:
+        """Fetch opened values and go on with the agenda; return whether it has just ended."""
+        self._openings.fetch_unknown()
+        if self.over:
+            return False
+        try:
+            next(self._workflow)
+        except StopIteration:
+            self.over = True
+        return self.over
+
+    def order(self, index: int, name: str, act: Callable[[Steps], None]) -> Task:
+        """Give an operator an order; it stays until it was followed."""
+        task = Task(name, act)
+        self._engine.operators[index].tasks.append(task)
+        return task
+
+    def gather(self, entry: Entry) -> None:
+        """Ask the operators for their signatures under a statement; post it with n-t of them."""
+        engine, body = self._engine, wire.body_of(entry)
+        parts = []
+        for index in sorted(self.log.state.members.awaited):
+            signature = self._signature(engine.operators[index], body)
+            if signature:
+                parts.append(wire.Endorsement(index, wire.ED25519, signature))
+        if len(parts) >= engine.plan.quorum:
+            try:
+                self._engine.network.post(
+                    HOST, wire.assemble(body, parts), self._engine.board.submit
+                )
+            except CeremonyError as refusal:
+                self.agenda.doing["post"] = str(refusal)
+
+    def _signature(self, operator: DrillOperator, body: bytes) -> bytes:
+        if not operator.running or not self._engine.network.connects(HOST, operator.index):
+            return b""
+        try:
+            if operator.objection(wire.entry_of(body)):
+                return b""
+            return operator.log.endorse(body)
+        except (WouldWaitError, CeremonyError):
+            return b""
+        except KilledError:
+            self._engine.kill(operator)
+            return b""
+
+    def digest(self) -> bytes:
+        """Return the digest of the key set that the openings make."""
+        parameters, tag = (
+            lookup(self._engine.plan.parameters),
+            bytes.fromhex(self._engine.plan.ceremony_id),
+        )
+        return key_set_digest(parameters, self.seed(), tag, self.bodies())
+
+    def seed(self) -> bytes:
+        """Return the public seed."""
+        return seed_of(self._openings.read(("O", 0)))
+
+    def bodies(self) -> Mapping[int, NDArray[np.uint64]]:
+        """Return the opened bodies by the number of the object."""
+        parameters = lookup(self._engine.plan.parameters)
+        return bodies_of(parameters, self.layout, lambda index: self._openings.read(("O", index)))
+
+    def serve(self, asker: int, root: bytes) -> bytes | None:
+        """Answer a call for a blob."""
+        del asker
+        found = self.blobs.read_if_here(root)
+        return None if found is None else bytes(found)
+
+    def owed_entries(self, slots: tuple[str, ...]) -> tuple[bytes, ...]:
+        """The coordinator owes nothing."""
+        del slots
+        return ()

@@ -1,0 +1,202 @@
+"""Ceremonies in memory under whatever schedule hypothesis finds: they end, and end well."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from infra.drill.engine import Engine
+from infra.drill.schedule import (
+    ABSENCES,
+    LONGEST_ABSENCE,
+    Disturbance,
+    Kind,
+    Noise,
+    Schedule,
+    draw_schedule,
+    largest_t,
+)
+from infra.drill.simulate import Simulation, check_shares
+from mpc_core.adversary.registry import ADVERSARIES, Outcome
+from mpc_core.tfhe.objects import public_objects
+from mpc_core.tfhe.parameters import lookup
+from tests.support.key_check import key_of
+from tests.support.reference_keys import residues
+
+LIES = tuple(ADVERSARIES)
+SIZES = (4,) * 12 + (7, 7, 10, 13)
+RATES = st.sampled_from((0.0, 0.05, 0.3))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quiet():
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    yield
+    structlog.reset_defaults()
+
+
+class Schedules(RuleBasedStateMachine):
+    """A ceremony to which things are done while it runs, between any two rounds."""
+
+    simulation = Simulation()
+
+    @initialize(
+        n=st.sampled_from(SIZES),
+        seed=st.integers(0, 1 << 32),
+        rates=st.tuples(RATES, RATES, RATES, RATES, RATES),
+        lies=st.lists(st.sampled_from(LIES), max_size=4),
+        failing=st.randoms(use_true_random=False),
+    )
+    def begin(self, n, seed, rates, lies, failing):
+        t = largest_t(n)
+        chosen = failing.sample(range(1, n + 1), t)
+        liars = tuple(zip(chosen, lies, strict=False))
+        self.unlucky = set(chosen[len(liars) :])
+        self.absent = set()
+        self.movable = n - t - len(liars) - 1
+        self.engine = Engine(Schedule(seed, n, Noise(*rates), liars=liars))
+        self.honest = sorted(set(range(1, n + 1)) - dict(liars).keys())
+        for operator in self.engine.operators.values():
+            operator.start()
+
+    def do(self, kind, operator, rounds=0, amount=0.0):
+        self.engine.disturb(Disturbance(kind, operator, self.engine.rounds, rounds, amount))
+
+    @rule(rounds=st.integers(1, 25))
+    def go_on(self, rounds):
+        for _ in range(rounds):
+            if not self.engine.is_over():
+                self.engine.round()
+
+    @rule(
+        who=st.integers(0, 12),
+        kind=st.sampled_from(ABSENCES),
+        rounds=st.integers(1, LONGEST_ABSENCE),
+        fuse=st.integers(0, 40),
+    )
+    def goes_away(self, who, kind, rounds, fuse):
+        operator = self.honest[who % len(self.honest)]
+        if operator not in self.absent:  # two absences may add up to a waiting time
+            self.absent.add(operator)
+            self.do(kind, operator, rounds, fuse)
+
+    @precondition(lambda self: self.unlucky)
+    @rule()
+    def is_gone_for_good(self):
+        self.do(Kind.GONE, self.unlucky.pop())
+
+    @rule(who=st.integers(0, 12), rounds=st.integers(1, LONGEST_ABSENCE))
+    def sees_little_of_the_log(self, who, rounds):
+        self.do(Kind.LAG, 1 + who % self.engine.schedule.n, rounds)
+
+    @precondition(lambda self: self.movable > 0)
+    @rule(who=st.integers(0, 12), seconds=st.sampled_from((30.0, 3600.0)))
+    def has_its_clock_moved(self, who, seconds):
+        self.movable -= 1
+        self.do(Kind.CLOCK, self.honest[who % len(self.honest)], amount=seconds)
+
+    @rule(rounds=st.integers(1, LONGEST_ABSENCE))
+    def is_without_a_host(self, rounds):
+        self.do(Kind.HOST, 0, rounds)
+
+    def teardown(self):
+        """Whatever was done: with n-t honest operators up, the ceremony ends as it must."""
+        if hasattr(self, "engine"):
+            ended = self.engine.go_on_to_the_end()
+            known = self.simulation.expected.setdefault(
+                (self.engine.schedule.n, ended.setup, ended.tries), ended.digest
+            )
+            assert ended.digest == known
+            check_shares(self.engine)
+
+
+COMMON = settings(
+    deadline=None,
+    stateful_step_count=12,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+
+
+class TestThreeHundredSchedules(Schedules.TestCase):
+    settings = settings(COMMON, max_examples=300)
+
+
+@pytest.mark.long
+class TestTwoThousandSchedules(Schedules.TestCase):
+    settings = settings(COMMON, max_examples=2000)
+
+
+# -- one lie at a time ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_one_liar_is_survived_and_named_where_it_can_be(name):
+    """Every adversary alone, in a ceremony that nothing else disturbs."""
+    liar, adversary = 2, ADVERSARIES[name]
+    engine = Engine(Schedule(1, 4, liars=((liar, name),)))
+    engine.run()
+    check_shares(engine)
+    state = engine.log.state
+    if adversary.outcome is Outcome.ATTRIBUTED:
+        assert state.members.excluded == {liar}
+        grounds = {accusation.ground for accusation in state.justice.proven}
+        assert grounds
+        assert grounds <= set(adversary.grounds)
+    else:
+        assert not state.members.excluded
+        assert not state.justice.burns
+    if adversary.outcome is Outcome.HARMLESS:
+        assert not state.members.written_off
+        assert engine.clock.now < engine.plan.deadlines.waiting_seconds
+
+
+# -- the drill itself -----------------------------------------------------------------------------
+
+
+def test_a_seed_gives_the_same_schedule_and_the_same_ceremony_again():
+    schedule = draw_schedule(11, 4, LIES)
+    assert schedule == draw_schedule(11, 4, LIES)
+    assert Engine(schedule).run() == Engine(schedule).run()
+
+
+def test_an_undisturbed_schedule_loses_nothing():
+    engine = Engine(Schedule(1, 4))
+    engine.run()
+    assert engine.clock.now == 0.0
+    assert engine.log.state.voids == ()
+    assert not engine.log.state.members.absent
+
+
+@pytest.mark.parametrize("n", [4, 7])
+def test_the_bodies_of_a_micro_key_set_have_small_noise(n):
+    engine = Engine(Schedule(1, n))
+    engine.run()
+    parameters, bodies = lookup(engine.plan.parameters), engine.coordinator.bodies()
+    secrets = key_of(engine, tuple(range(1, engine.plan.threshold + 2)))
+    for item in public_objects(parameters):
+        noise = residues(parameters, item, engine.coordinator.seed(), secrets, bodies[item.number])
+        assert noise.size == item.bodies
+        assert abs(noise).max() <= 1 << item.noise_bound_log2
+
+
+def test_a_schedule_that_fails_is_made_simpler(monkeypatch):
+    schedule = draw_schedule(3, 4)
+    culprit = schedule.disturbances[-1]
+
+    def run(engine):
+        if culprit in engine.schedule.disturbances:
+            raise RuntimeError("found")
+        return original(engine)
+
+    original = Engine.run
+    monkeypatch.setattr(Engine, "run", run)
+    simulation = Simulation()
+    failure = simulation.fails(schedule)
+    assert isinstance(failure, RuntimeError)
+    simple = simulation.simplest(schedule, failure)
+    assert simple == replace(schedule, noise=Noise(), disturbances=(culprit,))
