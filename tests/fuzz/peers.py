@@ -61,7 +61,7 @@ def http_answer(data):
     half = bool(data[:1]) and data[0] % 2 == 1
     folder = Path(_folder().name)
     peer = SimpleNamespace(name="op-01")
-    download = _Download(peer, bytes(32), len(BLOB), LEAF, folder / "blob", None)
+    download = _Download(peer, bytes(32), len(BLOB), LEAF, folder / "blob", None, None)
     start = len(BLOB) // 2 if half else 0
     part = Part(folder / "part", start, len(BLOB), LEAF, memoryview(BLOB)[start:])
     try:

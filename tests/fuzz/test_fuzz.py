@@ -1,4 +1,4 @@
-"""Ten seconds of fuzzing for every decoder; CONTRIBUTING.md says how to run an hour each."""
+"""Ten seconds of fuzzing for every decoder; README.md says how to run an hour of one."""
 
 from __future__ import annotations
 

@@ -1,0 +1,123 @@
+"""Attestation documents, what a security module and a key service answer, and sealed files."""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+from functools import cache
+from pathlib import Path
+
+import cbor2
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from infra.board import strict
+from infra.enclave.document import read_document
+from infra.enclave.files import decode_file
+from infra.enclave.kms.cms import open_reply
+from infra.enclave.kms.data_keys import Context, WrappedKey
+from infra.enclave.kms.leaving import Destruction, SignedDestruction
+from infra.enclave.kms.sealing import HEAD, SealedStore, read_wrapped_key
+from infra.enclave.measurement import read_measurement
+from infra.enclave.nitro import NitroModule
+from tests.enclave.chains import APPROVED, LINKS, chain, document, fields, signed, without_length
+from tests.fuzz.registry import target
+
+VECTORS = Path(__file__).parents[1] / "enclave" / "vectors"
+CONTEXT = Context(bytes(32), "op-02")
+
+
+@cache
+def _certificates():
+    return chain(*LINKS)
+
+
+def _documents():
+    certificates = _certificates()
+    yield document(certificates)
+    yield signed(without_length(fields(certificates)), certificates[-1].key)
+
+
+@target(seeds=_documents)
+def attestation_document(data):
+    """Whatever its form says, its envelope is the one encoding of itself."""
+    found = read_document(data)
+    assert found.envelope.encoded == data
+
+
+@target(seeds=lambda: [base64.encodebytes(each) for each in _documents()])
+def attestation_file(data):
+    decode_file(data)
+
+
+def _measurements():
+    lines = [f'pcr{index} = "{value.hex()}"' for index, value in APPROVED.pcrs.items()]
+    yield "\n".join(["[measurement]", *lines]).encode()
+
+
+@target(seeds=_measurements)
+def measurement(data):
+    assert {0, 1, 2} <= read_measurement(data).pcrs.keys()
+
+
+@target(seeds=lambda: [cbor2.dumps({"Attestation": {"document": b"document"}})])
+def security_module_answer(data):
+    """What the driver writes into the response of the ioctl."""
+    answer = data[:0x3000]
+
+    def device(_, __, message):
+        ctypes.memmove(message.response.address, answer, len(answer))
+        message.response.length = len(answer)
+        return 0
+
+    NitroModule(0, device).attest(user_data=None, nonce=b"n", public_key=None)
+
+
+@cache
+def _recipient():
+    return load_pem_private_key((VECTORS / "recipient.pem").read_bytes(), None)
+
+
+@target(seeds=lambda: [path.read_bytes() for path in sorted(VECTORS.glob("reply*"))])
+def key_service_reply(data):
+    open_reply(data, _recipient())
+
+
+class OneFile:
+    """A store with one file, whatever its name."""
+
+    def __init__(self, data=None):
+        self.data = data
+
+    def read(self, _):
+        return self.data
+
+    def write(self, _, data, *, durable=True):
+        self.data = data
+
+
+def _sealed_files():
+    store = OneFile()
+    SealedStore(store, bytes(32), CONTEXT).write("head", b"head")
+    yield store.data
+
+
+@target(seeds=_sealed_files)
+def sealed_file(data):
+    found = SealedStore(OneFile(data), bytes(32), CONTEXT).read("head")
+    assert data.startswith(HEAD)
+    assert found is not None
+
+
+@target(seeds=lambda: [strict.encode(WrappedKey("arn:aws:kms:local:0:key/0", b"wrapped"))])
+def wrapped_key(data):
+    assert strict.encode(read_wrapped_key(OneFile(data))) == data
+
+
+def _destructions():
+    record = Destruction(bytes(32), "op-02", "arn", (bytes(32),), 7, 0)
+    yield strict.encode(SignedDestruction(record, bytes(64)))
+
+
+@target(seeds=_destructions)
+def destruction(data):
+    assert strict.encode(strict.decode(SignedDestruction, data)) == data
