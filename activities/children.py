@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from activities.operator import stage_key_name
 from mpc_core.protocol.context import STAGES
+from mpc_core.protocol.entries import Seal
 from mpc_core.sharing.recovery import children_of
 from mpc_core.sharing.sets import sets_containing
 from mpc_core.sharing.setup import reference, set_key, stage_keys
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.quorum import AccessSet
     from mpc_core.protocol.state import CeremonyState
 
-__all__ = ["Children"]
+__all__ = ["Children", "may_be_sealed"]
 
 OFFLINE = ("N", "S", "M")
 _SEED_BATCH = ("O", 0)
@@ -66,6 +67,10 @@ class Children:
         return tuple(
             stage for stage in due if self.operator.vault.read(stage_key_name(stage)) is None
         )
+
+    def are_due_unknown(self) -> bool:
+        """Tell whether the log says too little, without some v, to know which keys are due."""
+        return self.operator.log.read(lambda state: state.sealed is None and may_be_sealed(state))
 
     def settle(self, setup: KeySetup) -> None:
         """Have the right keys in the vault: those kept, those derived again, or those of others.
@@ -138,9 +143,16 @@ class Children:
         self.operator.vault.write(stage_key_name(stage), data)
 
 
+def may_be_sealed(state: CeremonyState) -> bool:
+    """Tell whether N, S and M are sealed, or may be, as far as a log without some v tells."""
+    if state.sealed is not None:
+        return True
+    return bool(state.awaiting_v) and any(isinstance(log.entry, Seal) for log in state.log)
+
+
 def _stages_due(state: CeremonyState, index: int) -> tuple[str, ...]:
     """Return the stages whose keys an operator needs: of O only until it answered for the seed."""
-    if state.setup.sealed_at is None:
+    if state.setup.sealed_at is None or (state.sealed is None and may_be_sealed(state)):
         return ()
     opening = state.opening(_SEED_BATCH)
     rounds = () if opening is None else opening.rounds

@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from activities.children import may_be_sealed
 from activities.recovery import shared_children
 from mpc_core.protocol.context import STAGES
 from mpc_core.protocol.errors import CeremonyError
@@ -73,7 +74,7 @@ class Giving:
         early, destroyed = self.operator.log.read(
             lambda state: (
                 state.setup.sealed_at is None,
-                stage in OFFLINE and state.sealed is not None,
+                stage in OFFLINE and may_be_sealed(state),
             )
         )
         if early:

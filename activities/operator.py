@@ -109,28 +109,46 @@ class Operator:
         """Read the child keys of a stage from the vault.
 
         Raises:
-            CeremonyError: RF-SETUP-001, when they were never made or are destroyed.
+            CeremonyError: RF-SETUP-001, when they are not here; RF-RECOVER-012, when they are
+                destroyed everywhere.
         """
         stored = self.vault.read(stage_key_name(stage))
         sets = self.own_sets()
         if stored is None or len(stored) != _STAGE_KEY_BYTES * len(sets):
-            raise CeremonyError(
-                "RF-SETUP-001",
-                "this operator does not hold the keys of the stage",
-                operator=self.name,
-                stage=stage,
-                expected=f"{len(sets)} stage keys in the vault",
-                found="none" if stored is None else "another number of keys",
-                effect="it cannot compute share vectors of this stage",
-                next_step="bring back the vault, or wait for the write-off",
-                runbook="an-operator-is-down",
-            )
+            sealed = self.log.read(lambda state: state.sealed is not None)
+            raise self._shares_are_lost(stage) if sealed else self._keys_are_lost(stage, stored)
         return StageKeys(
             sets,
             tuple(
                 stored[start : start + _STAGE_KEY_BYTES]
                 for start in range(0, len(stored), _STAGE_KEY_BYTES)
             ),
+        )
+
+    def _keys_are_lost(self, stage: str, stored: bytes | None) -> CeremonyError:
+        return CeremonyError(
+            "RF-SETUP-001",
+            "this operator does not hold the keys of the stage",
+            operator=self.name,
+            stage=stage,
+            expected=f"{len(self.own_sets())} stage keys in the vault",
+            found="none" if stored is None else "another number of keys",
+            effect="it cannot compute share vectors of this stage until it has them",
+            next_step="none: it asks the other members of its sets for them",
+            runbook="lost-state",
+        )
+
+    def _shares_are_lost(self, stage: str) -> CeremonyError:
+        return CeremonyError(
+            "RF-RECOVER-012",
+            "this operator lost its shares after the keys they follow from were destroyed",
+            operator=self.name,
+            stage=stage,
+            expected="its shares in the vault",
+            found="none, and the seal on the log",
+            effect="it is a gap in what is left to do, and will have no share of the key",
+            next_step="finish without it; give it a share again when the key is shared anew",
+            runbook="lost-state",
         )
 
 

@@ -116,7 +116,7 @@ class KeySteps:
             CeremonyError: RF-RECOVER-001, when keys can be had from nobody now.
         """
         with self.operator.lock("setup"):
-            if self.is_settled():
+            if self.is_settled() or self.children.are_due_unknown():
                 return
             setup = self.operator.log.wait_for(
                 lambda state: state.setup if state.setup.phase is SetupPhase.SEALED else None
@@ -132,11 +132,17 @@ class KeySteps:
         rejoining = vault.read(REJOIN_SEED) is not None
         return not rejoining and not vault.names("setup") and not self.children.missing()
 
+    def must_examine_again(self) -> bool:
+        """Tell whether what counts has changed since this operator examined it."""
+        return self.operator.index in self._setup().outdated
+
     def needs_settling(self) -> bool:
         """Tell whether the setup is sealed and this operator lacks keys, or has let go of none."""
         sealed = self._setup().phase is SetupPhase.SEALED
-        return sealed and (
-            self.operator.vault.read(REJOIN_SEED) is not None or bool(self.children.missing())
+        return (
+            sealed
+            and not self.children.are_due_unknown()
+            and (self.operator.vault.read(REJOIN_SEED) is not None or bool(self.children.missing()))
         )
 
     # -- inside -----------------------------------------------------------------------------------

@@ -94,6 +94,7 @@ class Presence:
         return (
             (lambda: self.log.read(self._known_address) != self.address, self._say_where),
             (steps.keys.needs_settling, steps.keys.settle),
+            (steps.keys.must_examine_again, lambda: steps.step("examine")),
             (steps.prosecutes, steps.prosecutor.act),
             (steps.judges, steps.judge.act),
             (lambda: read(self._is_given_up), self._come_back),

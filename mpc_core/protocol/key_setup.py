@@ -7,7 +7,7 @@ need; complaints, until their close fixes all keys; acknowledgements, until the 
   Like everybody whose key is broken it gets the strings from other members of its sets.
 - "Examined" means: I hold every string that counts, of all my sets. Complaints are closed once n-t
   operators have said so. Every set then has an honest member among them, from which the others get
-  what they lack.
+  what they lack. When a complaint becomes void, strings count again: all examine again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mpc_core.protocol.setup import (
     SetupFacts,
     Source,
     differing_operators,
+    effective_complaints,
     key_sources,
     reference_table,
     references_digest,
@@ -71,6 +72,7 @@ class KeySetup:
         closed: number of closed rounds.
         complaints: valid (complainer, contributor).
         examined: operators that hold every string that counts.
+        outdated: operators that have examined, but something else than what counts now.
         complaint_close: log position that fixes all keys, None before.
         acknowledgements: latest references by operator.
         sealed_at: log position of the setup seal, None before.
@@ -84,6 +86,7 @@ class KeySetup:
     closed: int = 0
     complaints: set[tuple[int, int]] = field(default_factory=set)
     examined: set[int] = field(default_factory=set)
+    outdated: set[int] = field(default_factory=set)
     complaint_close: int | None = None
     acknowledgements: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     sealed_at: int | None = None
@@ -119,7 +122,9 @@ class KeySetup:
         if self.asked:
             latest = self.changed_keys.get(author, self.kem_keys.get(author))
             require(latest != entry.public_key, "the KEM key is not new")
+            before = self._effective()
             self.changed_keys[author] = entry.public_key
+            self._examine_what_counts_again(before)
             return
         require(author not in self.kem_keys, "the author has posted a KEM key")
         self.kem_keys[author] = entry.public_key
@@ -162,7 +167,9 @@ class KeySetup:
             ),
             "the contributor has sent the author nothing",
         )
+        before = self._effective()
         self.complaints.add((author, entry.contributor))
+        self._examine_what_counts_again(before)
         self._ask_again()
 
     def post_examined(self, author: int) -> None:
@@ -170,6 +177,7 @@ class KeySetup:
         require(self.phase is SetupPhase.COMPLAINTS, "contributions are not complete")
         require(author not in self.examined, "the author has examined the contributions")
         self.examined.add(author)
+        self.outdated.discard(author)
 
     def close_contributions(self, number: int, members: Members) -> frozenset[int]:
         """Close a round of contributions; return who owed one."""
@@ -218,7 +226,20 @@ class KeySetup:
             paused = sets_to_replace(self.facts, self.quorum)
             if paused:
                 self.asked.append(paused)
-                self.examined.clear()
+                self._forget_examinations()
+
+    def _effective(self) -> frozenset[tuple[int, int]]:
+        facts = self.facts
+        return effective_complaints(facts.complaints, facts.rekeyed, self.quorum)
+
+    def _examine_what_counts_again(self, before: frozenset[tuple[int, int]]) -> None:
+        """Have all examine again when a complaint that zeroed strings does so no more."""
+        if not before <= self._effective():
+            self._forget_examinations()
+
+    def _forget_examinations(self) -> None:
+        self.outdated |= self.examined
+        self.examined.clear()
 
     # -- what others see --------------------------------------------------------------------------
 

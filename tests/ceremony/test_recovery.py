@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from activities.rejoin import REJOIN_SEED
+from activities.seal import KEY_SHARE
 from mpc_core.protocol.entries import Answer, Close, Contribution, KemKey, Rejoin, Root
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.sharing.recovery import Question, children_of, strings_of
 from mpc_core.sharing.sealing import KEM_SEED_BYTES, kem_public_key
+from tests.support.key_check import key_of, same_key
 from tests.support.simulation import Ceremony
 
 LOST = 2
@@ -98,6 +100,16 @@ def test_who_lost_its_state_signs_nothing_until_n_minus_t_others_let_it_in():
     party.come_back()
     assert party.vault.names("stage-keys") == STAGE_KEYS
     assert party.vault.read(REJOIN_SEED) is None
+
+
+@pytest.mark.parametrize("milestone", ["O-0", "O-3", "announcement"])
+def test_what_was_lost_after_the_seal_is_lost_and_the_others_go_on(undisturbed, milestone):
+    ceremony = Ceremony()
+    ceremony.at[milestone] = lambda: lose_vault_and_come_back(ceremony)
+    assert ceremony.run() == undisturbed.digest()
+    assert ceremony.party(LOST).vault.read(KEY_SHARE) is None
+    assert any(refusal.code == "RF-RECOVER-012" for refusal in ceremony.refusals)
+    assert same_key(key_of(ceremony, (1, 4)), key_of(undisturbed, (1, 2)))
 
 
 def test_an_approval_holds_for_one_key_of_one_operator():

@@ -249,6 +249,27 @@ def test_complaints_are_not_closed_before_n_minus_t_operators_hold_their_strings
     assert ledger.close("complaints") is None
 
 
+@pytest.mark.parametrize("how", ["new key", "one complaint too many"])
+def test_all_examine_again_when_a_complaint_becomes_void(how):
+    ledger = started(7, 2)
+    ledger.contribute()
+    ledger.close("contributions/0")
+    for contributor in (2, 3):
+        ledger.post(1, Complaint(contributor))
+    ledger.examine(without=(7,))
+    another = KemKey(digest("new")) if how == "new key" else Complaint(4)
+    assert ledger.post(1, another) is None
+    assert ledger.state.setup.examined == set()
+    assert ledger.state.setup.outdated == {1, 2, 3, 4, 5, 6}
+    assert ledger.close("complaints") is not None
+    ledger.examine()
+    assert ledger.state.setup.outdated == set()
+    assert ledger.post(1, KemKey(digest("newer"))) is None
+    assert ledger.post(7, Complaint(2)) is None
+    assert len(ledger.state.setup.examined) == 7
+    assert ledger.close("complaints") is None
+
+
 def test_kem_keys_are_waited_for_as_long_as_a_call_takes():
     ledger = Ledger()
     for i in (1, 2):
