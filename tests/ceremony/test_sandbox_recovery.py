@@ -42,7 +42,7 @@ def key_that_is_read_out(process):
 
 
 def test_who_lost_its_disk_is_let_in_by_people_and_has_its_share_of_the_key(tmp_path):
-    options = ("--insecure-setup-seed", seed_of_ones(), "--waiting-time", "3600")
+    options = ("--insecure-setup-seed", seed_of_ones(), "--waiting-time", "3600", "--keep-openings")
     with sandbox(tmp_path / "elsewhere", "another", *options) as running:
         running.until_progress("N", 3)
         running.kill(LOST)
