@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["BlobStore", "FileStore", "StagedBlob"]
 
 _STAGED = ".staged-"
-_MOST_SPARES = 8
-"""About the vectors that are made and fetched at a time."""
+_MOST_SPARES = 4
+"""Fewer than the vectors that are made and fetched at a time: they take room on the disk."""
 
 
 class FileStore:
