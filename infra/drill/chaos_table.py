@@ -31,7 +31,7 @@ def table(happened: Sequence[Happened], batch_seconds: float) -> str:
     lines = [f"{'disturbance':<{WIDTH}}{'survived':>9}{'median':>8}{'at most':>9}"]
     lines += [
         f"{row['disturbance']:<{WIDTH}}{row['survived']:>9}"
-        f"{row['median_batches']:>8}{row['most_batches']:>9}"
+        f"{_number(row['median_batches'])}{_number(row['most_batches'], 9)}"
         for row in rows(happened, batch_seconds)
     ]
     lines.append(
@@ -48,4 +48,9 @@ def _row(label: str, happened: Sequence[Happened], batch_seconds: float) -> dict
         "survived": len(happened),
         "median_batches": round(statistics.median(ratios), 1) if ratios else None,
         "most_batches": round(max(ratios), 1) if ratios else None,
+        "resumed_after_batches": [round(ratio, 1) for ratio in ratios],
     }
+
+
+def _number(value: object, width: int = 8) -> str:
+    return f"{'-' if value is None else value:>{width}}"

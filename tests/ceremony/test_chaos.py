@@ -1,0 +1,132 @@
+"""Real processes that are killed, stopped, robbed and damaged at random moments of a ceremony."""
+
+import itertools
+from collections import Counter
+
+import pytest
+
+from infra.drill import chaos_damage as damage
+from infra.drill.chaos import POINTS, ChaosOptions, run_chaos
+from infra.drill.chaos_run import Happened
+from infra.drill.chaos_schedule import TEMPORAL, Disturbance, Kind, draw_schedule
+from infra.drill.chaos_table import rows, table
+from infra.homes import Home
+from infra.plan.keys import COORDINATOR
+
+OPERATORS = ("op-01", "op-02", "op-03", "op-04")
+SEED, KILLS = 19983, 14
+"""A schedule with every kind of disturbance, none of which hits the key setup."""
+
+
+def test_a_ceremony_that_is_disturbed_in_every_way_ends_with_the_undisturbed_key_set(tmp_path):
+    said = []
+    result = run_chaos(ChaosOptions(KILLS, SEED, tmp_path), said.append)
+    assert (result.ceremonies, result.compared) == (1, 1)
+    assert len(result.happened) == KILLS
+    assert {each.disturbance.kind for each in result.happened} == set(Kind)
+    assert all(each.seconds is not None for each in result.happened)
+    assert result.ended == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def schedules(count=300):
+    return [draw_schedule(seed, OPERATORS, 1, POINTS) for seed in range(count)]
+
+
+def test_a_seed_draws_the_same_schedule_and_another_one_another():
+    assert draw_schedule(7, OPERATORS, 1, POINTS) == draw_schedule(7, OPERATORS, 1, POINTS)
+    assert len(set(schedules())) == 300
+
+
+def test_schedules_hit_every_process_in_every_way_and_every_point():
+    drawn = [each for schedule in schedules() for each in schedule]
+    assert {each.kind for each in drawn} == set(Kind)
+    assert {each.point for each in drawn} == set(range(POINTS))
+    killed = Counter(each.victims for each in drawn if each.kind is Kind.KILL)
+    everybody = (*OPERATORS, COORDINATOR, TEMPORAL)
+    assert {(name,) for name in everybody} < killed.keys()
+    assert everybody in killed
+    assert any(len(victims) == 3 for victims in killed)
+    clocks = {each.seconds for each in drawn if each.kind is Kind.CLOCK}
+    assert clocks == {3600.0, -3600.0}
+
+
+def test_no_more_than_t_vaults_of_a_ceremony_are_damaged():
+    for schedule in schedules():
+        hit = {each.victims for each in schedule if each.kind is Kind.FLIP_VAULT}
+        assert len(hit) <= 1
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Home(tmp_path / "op-01")
+    home.make()
+    (home.work / "outbox" / "N").mkdir(parents=True)
+    (home.work / "outbox" / "N" / "blob").write_bytes(bytes(1000))
+    (home.work / "log").write_bytes(bytes(100))
+    for spared in ("lock", "process.log", "board.sqlite-wal"):
+        (home.work / spared).write_bytes(bytes(10))
+    (home.vault / "identity.key").write_bytes(bytes(10))
+    (home.vault / "witness").write_bytes(bytes(10))
+    return home
+
+
+def content(folder):
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_one_byte_of_one_file_is_flipped_and_any_file_may_be_hit(home):
+    hit = set()
+    for number in range(40):
+        before = content(home.path)
+        damage.flip_work(home, number / 40)
+        after = content(home.path)
+        [name] = [name for name in before if before[name] != after[name]]
+        pairs = zip(before[name], after[name], strict=True)
+        assert sum(one != other for one, other in pairs) == 1
+        hit.add(name)
+    assert hit == {"work/outbox/N/blob", "work/log"}
+    assert damage.flip_vault(home, 0.3).startswith("witness at ")
+
+
+def test_a_process_that_has_a_damaged_file_open_still_reads_the_right_one(home):
+    path = home.work / "outbox" / "N" / "blob"
+    with path.open("rb") as held:
+        while path.read_bytes() == bytes(1000):
+            damage.flip_work(home, 0.9)
+        assert held.read() == bytes(1000)
+
+
+def test_what_is_damaged_for_all_is_damaged_behind_every_link(home, tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "root").hardlink_to(home.work / "log")
+    assert damage.flip_in_place(shared, 0.5) == "root"
+    assert (home.work / "log").read_bytes() != bytes(100)
+    assert damage.flip_in_place(tmp_path / "nowhere", 0.5) == ""
+
+
+def test_lost_work_is_empty_but_for_the_process_log(home):
+    damage.lose_work(home)
+    assert content(home.work) == {"process.log": bytes(10)}
+    assert (home.vault / "witness").exists()
+
+
+def test_the_table_counts_every_kind_and_gives_times_in_units_of_a_batch():
+    def happened(victim, kind, over, resumed):
+        return Happened(Disturbance(1, 0.0, kind, (victim,), 1.0, 0.5), "", over, resumed)
+
+    seen = [
+        happened("op-01", Kind.KILL, 10.0, 14.0),
+        happened("op-02", Kind.KILL, 10.0, 18.0),
+        happened(COORDINATOR, Kind.KILL, None, None),
+    ]
+    found = {row["disturbance"]: row for row in rows(seen, 2.0)}
+    assert found["an operator: killed"]["survived"] == 2
+    assert found["an operator: killed"]["median_batches"] == 3.0
+    assert found["an operator: killed"]["most_batches"] == 4.0
+    assert found["coordinator: killed"]["median_batches"] is None
+    assert found["all"]["survived"] == 3
+    lines = table(seen, 2.0).splitlines()
+    assert len({len(line) for line in itertools.islice(lines, 4)}) == 1
