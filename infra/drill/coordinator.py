@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, cast
 
 from activities.arithmetic import KnownValues
@@ -10,6 +11,7 @@ from infra.coordinator.openings import Openings
 from infra.drill.agenda import Agenda
 from infra.drill.board import WouldWaitError
 from infra.drill.clock import SkewedClock
+from infra.drill.disorder import Disorder
 from infra.drill.network import HOST, DrillLog, DrillPeers
 from infra.drill.operator import KilledError, Task
 from infra.drill.site import drill_state
@@ -43,6 +45,7 @@ class Coordinator:
         blobs: the opened values that it has fetched.
         agenda: what it does.
         over: whether the agenda is at its end.
+        lies: whether it gives orders as it likes.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -62,11 +65,16 @@ class Coordinator:
         )
         self.agenda = Agenda(self)
         self.over = False
+        luck = random.Random(f"coordinator {engine.schedule.seed}")  # noqa: S311 - no secret
+        self.disorder, self.lies = Disorder(luck, engine.layout), False
         self._workflow = self.agenda.ceremony()
 
     def turn(self) -> bool:
         """Fetch opened values and go on with the agenda; return whether it has just ended."""
         self._openings.fetch_unknown()
+        self.disorder.release(everything=not self.lies)
+        if self.lies:
+            self._lie()
         if self.over:
             return False
         try:
@@ -78,8 +86,21 @@ class Coordinator:
     def order(self, index: int, name: str, act: Callable[[Steps], None]) -> Task:
         """Give an operator an order; it stays until it was followed."""
         task = Task(name, act)
-        self._engine.operators[index].tasks.append(task)
+
+        def give() -> None:
+            self._engine.operators[index].tasks.append(task)
+
+        if not (self.lies and self.disorder.holds(give)):
+            give()
         return task
+
+    def _lie(self) -> None:
+        """Give senseless orders, and ask for signatures under what is not due."""
+        disorder = self.disorder
+        for operator in self._engine.operators.values():
+            if disorder.luck.random() < 0.2:  # noqa: PLR2004
+                operator.tasks.append(Task(*disorder.senseless(), pointless=True))
+        self.gather(disorder.statement(self.log.state))
 
     def gather(self, entry: Entry) -> None:
         """Ask the operators for their signatures under a statement; post it with n-t of them."""

@@ -20,7 +20,7 @@ from infra.drill.coordinator import Coordinator
 from infra.drill.liars import LyingOperator
 from infra.drill.network import HOST, DrillLog, Network
 from infra.drill.operator import DrillOperator, KilledError
-from infra.drill.schedule import ABSENCES, Disturbance, Kind, Noise, Schedule
+from infra.drill.schedule import Disturbance, Kind, Noise, Schedule
 from infra.drill.site import parties_of
 from infra.drill.watch import Watch
 from mpc_core.protocol.entries import SetupSeal
@@ -267,6 +267,8 @@ class Engine:
         match each.kind:
             case Kind.HOST:
                 self.network.cut.add(HOST)
+            case Kind.DISORDER:
+                self.coordinator.lies = True
             case Kind.CUT:
                 self.network.cut.add(each.operator)
             case Kind.LAG if operator:
@@ -284,6 +286,8 @@ class Engine:
         match each.kind:
             case Kind.HOST:
                 self.network.cut.discard(HOST)
+            case Kind.DISORDER:
+                self.coordinator.lies = False
             case Kind.CUT:
                 self.network.cut.discard(each.operator)
             case Kind.LAG if operator:
@@ -295,9 +299,14 @@ class Engine:
                     operator.start()
 
     def kill(self, operator: DrillOperator) -> None:
-        """End an operator's process in the way that the schedule says."""
+        """End an operator's process in the way that the schedule says.
+
+        Once the key is announced no disk is lost any more: the others drop the opened values then,
+        without which a log cannot be judged anew.
+        """
         kinds = {each.kind for each in self._ending if each.operator == operator.index}
-        kinds &= set(ABSENCES)
+        if self.log.state.release.announcement is not None:
+            kinds.clear()
         operator.end(power=Kind.POWER in kinds, work=Kind.LOSE_WORK in kinds)
 
     # -- for people -------------------------------------------------------------------------------

@@ -42,12 +42,14 @@ class Task:
         act: what is ordered.
         done: whether it was followed.
         waits: what it said last, "" before it was tried.
+        pointless: whether it is tried once only.
     """
 
     name: str
     act: Callable[[Steps], None]
     done: bool = False
     waits: str = ""
+    pointless: bool = False
     _log_size: int = -1
     _again_at: float = 0.0
 
@@ -143,7 +145,7 @@ class DrillOperator(Party):
         luck.shuffle(turns)
         for task in turns:
             progress = task.run(self.steps, size, now) or progress
-            if task is not self._unasked and task.done:
+            if task is not self._unasked and (task.done or task.pointless):
                 self.tasks.remove(task)
         self._unasked.done = False
         return progress

@@ -24,6 +24,7 @@ SIZES = (4, 4, 4, 4, 4, 4, 4, 7, 7, 10, 13)
 
 LONGEST_ABSENCE = 12
 LAST_BEGIN = 90
+LONGEST_DISORDER = 60
 LONGEST_FUSE = 40
 HOUR = 3600.0
 
@@ -38,6 +39,7 @@ class Kind(StrEnum):
     LAG = "sees the log late for a while"
     CLOCK = "clock moved by up to an hour"
     HOST = "host of the board away for a while"
+    DISORDER = "coordinator gives orders as it likes for a while"
     GONE = "gone for good"
     LIAR = "lies"
 
@@ -207,3 +209,6 @@ def _lags(draw: random.Random, n: int) -> Iterator[Disturbance]:
     if draw.random() < 0.3:  # noqa: PLR2004
         at, rounds = draw.randint(0, LAST_BEGIN), draw.randint(1, LONGEST_ABSENCE)
         yield Disturbance(Kind.HOST, ANYBODY, at, rounds)
+    if draw.random() < 0.3:  # noqa: PLR2004
+        at = draw.randint(0, LAST_BEGIN)
+        yield Disturbance(Kind.DISORDER, ANYBODY, at, draw.randint(1, LONGEST_DISORDER))

@@ -103,6 +103,10 @@ class Schedules(RuleBasedStateMachine):
     def is_without_a_host(self, rounds):
         self.do(Kind.HOST, 0, rounds)
 
+    @rule(rounds=st.integers(1, 60))
+    def is_ordered_about(self, rounds):
+        self.do(Kind.DISORDER, 0, rounds)
+
     def teardown(self):
         """Whatever was done: with n-t honest operators up, the ceremony ends as it must."""
         if hasattr(self, "engine"):
@@ -153,6 +157,13 @@ def test_one_liar_is_survived_and_named_where_it_can_be(name):
     if adversary.outcome is Outcome.HARMLESS:
         assert not state.members.written_off
         assert engine.clock.now < engine.plan.deadlines.waiting_seconds
+
+
+def test_a_coordinator_that_orders_as_it_likes_costs_time_only():
+    engine = Engine(Schedule(1, 4, disturbances=(Disturbance(Kind.DISORDER, 0, 0, 80),)))
+    undisturbed = Engine(Schedule(1, 4)).run()
+    assert engine.run().digest == undisturbed.digest
+    assert not engine.log.state.members.excluded
 
 
 # -- the drill itself -----------------------------------------------------------------------------
