@@ -172,6 +172,22 @@ def test_a_lost_or_damaged_file_of_keys_is_made_again_from_other_members(stage):
     assert not ceremony.log.state.members.rejoins
 
 
+def test_shares_whose_key_was_lost_before_the_seal_are_computed_again(undisturbed):
+    ceremony = Ceremony()
+
+    def lose():
+        party = ceremony.party(LOST)
+        party.stop()
+        party.vault.remove("shares-key")
+        party._seed = party._seed.party("another")
+        party.start()
+
+    ceremony.at["seal"] = lose
+    assert ceremony.run() == undisturbed.digest()
+    assert ceremony.party(LOST).vault.kept.keys() == undisturbed.party(LOST).vault.kept.keys()
+    assert same_key(key_of(ceremony, (1, LOST)), key_of(undisturbed, (1, 2)))
+
+
 def test_who_lost_all_keys_but_not_its_record_of_signatures_needs_people_too():
     ceremony = until_sealed_setup()
     for party in ceremony.parties.values():
