@@ -122,6 +122,7 @@ def move(temporary: Path, path: Path) -> None:
     """
     with disk_errors(path):
         temporary.replace(path)
+        temporary.unlink(missing_ok=True)  # it stays if both were names of one file
 
 
 class _FileMap(mmap.mmap):

@@ -12,6 +12,7 @@ from infra.files import (
     equal,
     make_directory,
     mapped,
+    move,
     replace_durably,
     write_atomic,
 )
@@ -145,3 +146,12 @@ def test_equal_means_the_same_length_and_bytes(size):
         other = bytearray(data)
         other[at] ^= 1
         assert not equal(one, memoryview(other))
+
+
+def test_a_file_that_has_its_name_already_loses_the_other_one(tmp_path):
+    path, other = tmp_path / "path", tmp_path / "other"
+    path.write_bytes(b"content")
+    os.link(path, other)
+    move(other, path)
+    assert [each.name for each in tmp_path.iterdir()] == ["path"]
+    assert path.read_bytes() == b"content"
