@@ -11,7 +11,7 @@ import typer
 
 from infra.cli.ending import ending
 
-__all__ = ["attestation"]
+__all__ = ["attestation", "operator_leave", "operator_policy"]
 
 attestation = typer.Typer(help="Documents in which enclaves prove what they run.")
 
@@ -47,4 +47,38 @@ def attestation_verify(
         code = verify_command(
             file, policy=policy, at_document_time=at_document_time, as_json=as_json
         )
+        raise typer.Exit(code)
+
+
+def operator_policy(
+    *,
+    plan: Annotated[Path, typer.Option(help="plan.toml with the measurement.")],
+    name: Annotated[str, typer.Option("--operator", help="Whose key it is.")],
+    role: Annotated[str, typer.Option(help="ARN of the role of the enclave's instance.")],
+    administrator: Annotated[
+        str, typer.Option(help="ARN of who creates and destroys the key, and never uses it.")
+    ],
+) -> None:
+    """Write the key policy under which only the plan's image gets data keys, as JSON."""
+    with ending(as_json=False):
+        from infra.enclave.kms.command import policy_command
+        from infra.enclave.kms.policy import KeyHolder
+
+        raise typer.Exit(policy_command(plan, name, KeyHolder(role, administrator)))
+
+
+def operator_leave(
+    *,
+    home: Annotated[Path, typer.Option(help="Folder with vault/, work/ and the signed plan.")],
+    name: Annotated[str, typer.Option("--operator", help="Who leaves: the name of that home.")],
+    insecure_local_kms: Annotated[
+        str | None, typer.Option(hidden=True, help="INSECURE: URL of a sandbox's key service.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Destroy for ever what an operator sealed, and sign a record of it."""
+    with ending(as_json=as_json):
+        from infra.enclave.kms.command import leave_command
+
+        code = leave_command(home, name, insecure_endpoint=insecure_local_kms, as_json=as_json)
         raise typer.Exit(code)

@@ -3,9 +3,12 @@
 import dataclasses
 import datetime as dt
 
+import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from infra.enclave.binding import Binding
 from infra.enclave.chain import aws_root
@@ -24,6 +27,7 @@ from tests.enclave.chains import (
     ZONE,
     chain,
     document,
+    fields,
     signed,
 )
 
@@ -112,11 +116,25 @@ def test_certificates_stand_in_their_order_and_none_is_left_over(certificates, r
     assert authenticate(signed(_payload(certificates), key), root)
 
 
+@given(leaf=st.binary(min_size=1, max_size=600), above=st.binary(min_size=1, max_size=600))
+@settings(max_examples=200, deadline=None)
+def test_bytes_that_are_no_certificates_are_refused(certificates, root, leaf, above):
+    bundle = [certificates[0].der, above]
+    data = document(certificates, certificate=leaf, cabundle=bundle)
+    assert _refused(authenticate, data, root).code == "RF-ATTEST-002"
+
+
+@given(at=st.integers(0, 2000), bit=st.integers(0, 7), which=st.integers(1, 4))
+@settings(max_examples=300, deadline=None)
+def test_a_certificate_with_a_changed_bit_is_refused(certificates, root, at, bit, which):
+    ders = [bytearray(each.der) for each in certificates]
+    ders[which][at % len(ders[which])] ^= 1 << bit
+    *bundle, leaf = map(bytes, ders)
+    data = document(certificates, certificate=leaf, cabundle=bundle)
+    assert _refused(authenticate, data, root).code in {"RF-ATTEST-002", "RF-ATTEST-003"}
+
+
 def _payload(certificates):
-    import cbor2
-
-    from tests.enclave.chains import fields
-
     return cbor2.dumps(fields(certificates))
 
 

@@ -1,0 +1,62 @@
+"""The client of the key service, made from the ARN of a key."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from boto3.session import Session
+from botocore.config import Config
+
+from infra.enclave.insecure_software import check_software_allowed
+from infra.enclave.kms.refusals import key_service_error
+
+if TYPE_CHECKING:
+    from infra.enclave.kms.data_keys import KeyService
+    from mpc_core.protocol.plan import Plan
+
+__all__ = ["key_service"]
+
+KEY_ARN = re.compile(r"arn:aws[a-z-]{0,16}:kms:([a-z0-9-]{1,32}):[0-9]{12}:key/[a-z0-9-]{1,64}")
+TIMES = {
+    "connect_timeout": 10,
+    "read_timeout": 30,
+    "retries": {"mode": "standard", "total_max_attempts": 4},
+}
+
+# The library has no types.
+_CONFIG: Any = Config
+_SESSION: Any = Session
+
+
+def key_service(plan: Plan, kms_key: str, insecure_endpoint: str | None = None) -> KeyService:
+    """Return a client for the region of a key, with the credentials that boto3 finds.
+
+    Args:
+        plan: the signed plan.
+        kms_key: ARN of the key.
+        insecure_endpoint: URL of a sandbox's local key service.
+
+    Raises:
+        CeremonyError: RF-KMS-005 if it is no ARN of a key, RF-ATTEST-011 if there is an endpoint
+            and the plan is not that of a sandbox with software in the place of enclaves.
+    """
+    named = KEY_ARN.fullmatch(kms_key)
+    if named is None:
+        raise key_service_error(
+            "RF-KMS-005",
+            "this names no key of the key service",
+            "arn:aws:kms:REGION:ACCOUNT:key/ID",
+            repr(kms_key[:100]),
+            effect="nothing was asked",
+            next_step="take the ARN of the key, not its alias, from the output of Terraform",
+        )
+    if insecure_endpoint is not None:
+        check_software_allowed(plan)
+    client: KeyService = _SESSION().client(
+        "kms",
+        region_name=named[1],
+        endpoint_url=insecure_endpoint,
+        config=_CONFIG(**TIMES),
+    )
+    return client
