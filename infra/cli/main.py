@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli.enclave import attestation
+from infra.cli.enclave import attestation, operator_leave, operator_policy
 from infra.cli.ending import ending, print_json
 from infra.network.places import LOOPBACK, Reach
 from infra.secrecy import forbid_core_dumps
@@ -36,6 +36,8 @@ app.add_typer(drill, name="drill", no_args_is_help=True)
 app.add_typer(coordinator, name="coordinator", no_args_is_help=True)
 app.add_typer(operator, name="operator", no_args_is_help=True)
 app.add_typer(attestation, name="attestation", no_args_is_help=True)
+operator.command("policy")(operator_policy)
+operator.command("leave")(operator_leave)
 
 Home = Annotated[
     Path, typer.Option("--home", help="Folder with vault/, work/ and the signed plan.")
