@@ -6,6 +6,7 @@ All ceremonies here have one seed and one plan, so they must end with the very s
 import signal
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from infra.board import export
@@ -103,6 +104,51 @@ def test_a_ceremony_survives_ctrl_c_damaged_files_and_the_end_of_temporal_and_co
     assert statements(last, WriteOff) == []
     # who is stopped before it is ready, as when Temporal ends at once, has not counted that start
     assert all(count in {3, 4} for count in starts(last))
+
+
+def test_an_operator_without_room_waits_and_goes_on_by_itself_when_there_is_room(
+    ceremony, tmp_path
+):
+    with sandbox(tmp_path, "full") as running:
+        running.until_progress("N", 1)
+        process = psutil.Process(running.processes["op-02"])
+        _, most = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (0, most))  # no file of it can grow
+        running.until(lambda said: ("op-02", "RF-DISK-001") in troubles(said))
+        process.rlimit(psutil.RLIMIT_FSIZE, (most, most))
+        full = finished(running)
+    assert full.key_files() == ceremony.key_files()
+    assert key_holders(full.folder, full.plan) == (1, 2, 3, 4)
+    assert starts(full) == [1, 1, 1, 1]
+    assert any("op-02 fails again and again with RF-DISK-001 since" in text for text in full.texts)
+
+
+def troubles(said):
+    """Return whose steps fail again and again, with the code, where a line says so."""
+    found = (said.event or {}).get("troubles", ())
+    return {(trouble["party"], trouble["code"]) for trouble in found}
+
+
+def test_with_more_than_t_away_a_ceremony_says_so_and_goes_on_by_itself(ceremony, tmp_path):
+    away = ("op-02", "op-03")
+    with sandbox(tmp_path, "paused") as running:
+        running.until_progress("N", 2)
+        for name in away:
+            running.kill(name)
+        said = running.until(lambda said: (said.event or {}).get("note", "").startswith("paused"))
+        visitors = [running.start_again(name) for name in away]
+        again = finished(running)
+        for visitor in visitors:
+            visitor.send_signal(signal.SIGTERM)
+            assert visitor.wait() == 3
+    assert said.event["note"] == (
+        "paused: 2 of 4 operators are away and 1 may be; goes on by itself when 1 of them is back"
+    )
+    assert said.event["waiting_for"] == list(away)
+    assert said.event["waiting_since"]
+    assert again.key_files() == ceremony.key_files()
+    assert key_holders(again.folder, again.plan) == (1, 2, 3, 4)
+    assert statements(again, WriteOff) == []
 
 
 def assert_explained(running, code):
