@@ -34,6 +34,15 @@ OAEP_SHA256 = OAEP(MGF1(SHA256()), SHA256(), label=None)
 
 _BLOCK_BYTES = 16
 
+_LIBRARY_REFUSES = (
+    AttributeError,  # of types that the library knows by number only
+    IndexError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
 
 def open_reply(reply: bytes, key: RSAPrivateKey) -> bytes:
     """Return the plaintext of a reply.
@@ -54,7 +63,7 @@ def open_reply(reply: bytes, key: RSAPrivateKey) -> bytes:
         raise _unreadable(f"{len(reply)} bytes")
     try:
         encrypted_key, vector, content = _parts(reply)
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+    except _LIBRARY_REFUSES as error:
         raise _unreadable("bytes that are not that") from error
     try:
         content_key = key.decrypt(encrypted_key, OAEP_SHA256)
