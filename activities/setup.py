@@ -86,7 +86,7 @@ class KeySteps:
             self._complain(setup)
             if setup.phase is SetupPhase.COMPLAINTS:
                 self.strings.complete(setup)
-                self.operator.log.post(Examined())
+                self.operator.log.post(Examined(setup.examinations))
 
     def acknowledge(self) -> None:
         """Derive the stage keys, keep them in the vault, and list their references.
@@ -134,7 +134,7 @@ class KeySteps:
 
     def must_examine_again(self) -> bool:
         """Tell whether what counts has changed since this operator examined it."""
-        return self.operator.index in self._setup().outdated
+        return self._setup().must_examine_again(self.operator.index)
 
     def needs_settling(self) -> bool:
         """Tell whether the setup is sealed and this operator lacks keys, or has let go of none."""

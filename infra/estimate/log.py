@@ -112,7 +112,7 @@ def _setup_messages(author: int, quorum: Quorum) -> Iterator[Entry]:
             for peer in peers
         ),
     )
-    yield Examined()
+    yield Examined(0)
     references = len(sets_of(author, quorum)) * len(STAGES)
     yield Acknowledgement(4 * quorum.count, (DIGEST,) * references)
 

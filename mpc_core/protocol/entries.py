@@ -89,9 +89,13 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The author has opened every contribution and complained where it had to."""
+    """The author has opened every contribution and complained where it had to.
+
+    `serial` counts the times that all had to examine anew: the same bytes stand in the log once.
+    """
 
     kind: ClassVar[str] = "examined"
+    serial: int
 
 
 @dataclass(frozen=True, slots=True)

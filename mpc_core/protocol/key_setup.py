@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Acknowledgement,
         Complaint,
         Contribution,
+        Examined,
         KemKey,
         SetupSeal,
     )
@@ -72,7 +73,7 @@ class KeySetup:
         closed: number of closed rounds.
         complaints: valid (complainer, contributor).
         examined: operators that hold every string that counts.
-        outdated: operators that have examined, but something else than what counts now.
+        examinations: how often everything that was examined had to be examined anew.
         complaint_close: log position that fixes all keys, None before.
         acknowledgements: latest references by operator.
         sealed_at: log position of the setup seal, None before.
@@ -86,7 +87,7 @@ class KeySetup:
     closed: int = 0
     complaints: set[tuple[int, int]] = field(default_factory=set)
     examined: set[int] = field(default_factory=set)
-    outdated: set[int] = field(default_factory=set)
+    examinations: int = 0
     complaint_close: int | None = None
     acknowledgements: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     sealed_at: int | None = None
@@ -172,12 +173,12 @@ class KeySetup:
         self._examine_what_counts_again(before)
         self._ask_again()
 
-    def post_examined(self, author: int) -> None:
+    def post_examined(self, author: int, entry: Examined) -> None:
         """Take an operator's word that it holds every string that counts, of all its sets."""
         require(self.phase is SetupPhase.COMPLAINTS, "contributions are not complete")
+        require(entry.serial == self.examinations, "what counts has changed since")
         require(author not in self.examined, "the author has examined the contributions")
         self.examined.add(author)
-        self.outdated.discard(author)
 
     def close_contributions(self, number: int, members: Members) -> frozenset[int]:
         """Close a round of contributions; return who owed one."""
@@ -238,7 +239,7 @@ class KeySetup:
             self._forget_examinations()
 
     def _forget_examinations(self) -> None:
-        self.outdated |= self.examined
+        self.examinations += 1
         self.examined.clear()
 
     # -- what others see --------------------------------------------------------------------------
@@ -272,6 +273,11 @@ class KeySetup:
     def sources(self, members: AccessSet) -> tuple[Source, ...]:
         """Return the contributions that make up k_A, in order; final once complaints are closed."""
         return key_sources(members, self.facts, self.quorum)
+
+    def must_examine_again(self, operator: int) -> bool:
+        """Tell whether what counts has changed since an operator was asked to examine it."""
+        outdated = bool(self.examinations) and operator not in self.examined
+        return outdated and self.phase is SetupPhase.COMPLAINTS
 
     @property
     def references(self) -> ReferenceTable | None:

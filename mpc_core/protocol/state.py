@@ -185,7 +185,7 @@ class CeremonyState:
             entries.Decoded: self._decoded,
             entries.DecryptionRequest: self._request,
             entries.Evidence: self._evidence,
-            entries.Examined: lambda log, _: setup.post_examined(log.author),
+            entries.Examined: lambda log, entry: setup.post_examined(log.author, entry),
             entries.Have: self._have,
             entries.KemKey: lambda log, entry: setup.post_kem_key(log.author, entry),
             entries.KeySet: release.take_key_set,

@@ -181,7 +181,7 @@ class Ledger:
     def examine(self, *, without=()):
         for i in self.quorum.everyone:
             if i not in without and i not in self.state.setup.examined:
-                assert self.post(i, Examined()) is None
+                assert self.post(i, Examined(self.state.setup.examinations)) is None
 
     def acknowledgement(self, operator, salt=""):
         return Acknowledgement(
