@@ -61,7 +61,12 @@ class Ended:
 
 
 class Engine:
-    """A ceremony under a schedule; the `Site` of its operators."""
+    """A ceremony under a schedule; the `Site` of its operators.
+
+    Attributes:
+        blinded: operators that lost opened values after the seal: when all others have dropped
+            theirs at the end, they hold their shares but cannot read the log any more.
+    """
 
     def __init__(self, schedule: Schedule) -> None:
         """Set a ceremony up; nothing runs yet."""
@@ -80,6 +85,7 @@ class Engine:
         self._pending = list(schedule.disturbances)
         self._ending: list[Disturbance] = []
         self._gone: set[int] = set()
+        self.blinded: set[int] = set()
         self.operators = {index: self._seated(index) for index in range(1, schedule.n + 1)}
         self.coordinator = Coordinator(self)
 
@@ -149,7 +155,7 @@ class Engine:
             and all(
                 operator.steps.destruction.is_concluded()
                 for operator in self.honest()
-                if operator.running
+                if operator.running and operator.index not in self.blinded
             )
         )
 
@@ -299,15 +305,12 @@ class Engine:
                     operator.start()
 
     def kill(self, operator: DrillOperator) -> None:
-        """End an operator's process in the way that the schedule says.
-
-        Once the key is announced no disk is lost any more: the others drop the opened values then,
-        without which a log cannot be judged anew.
-        """
+        """End an operator's process in the way that the schedule says."""
         kinds = {each.kind for each in self._ending if each.operator == operator.index}
-        if self.log.state.release.announcement is not None:
-            kinds.clear()
-        operator.end(power=Kind.POWER in kinds, work=Kind.LOSE_WORK in kinds)
+        power, work = Kind.POWER in kinds, Kind.LOSE_WORK in kinds
+        operator.end(power=power, work=work)
+        if (power or work) and self.log.state.sealed is not None:
+            self.blinded.add(operator.index)
 
     # -- for people -------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from activities.seal import KEY_SHARE
 from infra.drill.engine import Engine, StallError
 from infra.drill.insecure_key import insecurely_joined_key, same_key
 from infra.drill.schedule import draw_schedule
@@ -115,7 +116,7 @@ def check_shares(engine: Engine) -> None:
     Raises:
         CeremonyError: RF-DRILL-004 otherwise.
     """
-    here = [each for each in engine.honest() if each.running]
+    here = [each for each in engine.honest() if each.vault.read(KEY_SHARE) is not None]
     enough = engine.plan.threshold + 1
     keys = [
         insecurely_joined_key(engine.plan, engine.layout, {each.index: each for each in group})

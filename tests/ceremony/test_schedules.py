@@ -166,6 +166,13 @@ def test_a_coordinator_that_orders_as_it_likes_costs_time_only():
     assert not engine.log.state.members.excluded
 
 
+def test_who_complains_once_too_often_after_all_have_examined_stops_nothing():
+    """Found by seed 2046: the second "examined" was the bytes of the first, so it never came."""
+    engine = Engine(Schedule(2046, 4, liars=((1, "complaints-against-all"),)))
+    engine.run()
+    assert engine.log.state.setup.examinations == 1
+
+
 # -- the drill itself -----------------------------------------------------------------------------
 
 
