@@ -47,12 +47,32 @@ if TYPE_CHECKING:
     from mpc_core.protocol.state import CeremonyState
     from mpc_core.sharing.opening import Buffer
 
-__all__ = ["Prosecutor", "evidence_holds", "has_evidence_size"]
+__all__ = ["Prosecutor", "Shown", "evidence_holds", "has_evidence_size", "proven_evidence"]
 
 _CALLS = 3
 """How often an operator that cannot be reached is asked for what an accusation rests on."""
 
 _FAILED = (Verdict.MISFIT, Verdict.ODD_V)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Evidence as it stands on the log: who shows what, and where."""
+
+    author: int
+    position: int
+    entry: Evidence
+
+
+def proven_evidence(state: CeremonyState) -> tuple[tuple[Shown, Opening], ...]:
+    """Return what was shown for accusations that were confirmed, with what it is about."""
+    return tuple(
+        (Shown(log.author, log.position, log.entry), _opening(state, accusation.context))
+        for accusation, posted in state.justice.evidence.items()
+        if accusation in state.justice.proven
+        for log in posted.values()
+        if isinstance(log.entry, Evidence)
+    )
 
 
 def has_evidence_size(entry: Evidence, opening: Opening, batch: BatchLayout, plan: Plan) -> bool:
@@ -282,19 +302,24 @@ class Prosecutor:
         self._confirmed.add(accusation)
 
     def expects_exclusion(self, state: CeremonyState, opening: Opening) -> bool:
-        """Tell whether this operator has confirmed evidence that will settle a contradiction.
+        """Tell whether evidence will settle a contradiction, as far as this operator knows.
 
-        If n-t honest operators have, the accused is excluded; otherwise one that has not blames.
+        If n-t honest operators have confirmed it, the accused is excluded; otherwise one that has
+        not blames. The accused itself leaves that to the others.
         """
         index, justice = self.operator.index, state.justice
+        pending = [
+            each
+            for each in justice.evidence
+            if each.context == opening.context
+            and each.ground == VECTOR
+            and each not in justice.proven
+        ]
         return any(
-            accusation.context == opening.context
-            and accusation.ground == VECTOR
-            and accusation not in justice.proven
-            and (
-                accusation in self._confirmed or index in justice.confirmations.get(accusation, ())
-            )
-            for accusation in justice.evidence
+            each.accused == index
+            or each in self._confirmed
+            or index in justice.confirmations.get(each, ())
+            for each in pending
         )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["LogCopy", "LogFile", "MemoryCopy", "Stored"]
+__all__ = ["LogCopy", "LogFile", "MemoryCopy", "Stored", "stored_in"]
 
 ENTRY = b"E"
 CHECKPOINT = b"C"
@@ -157,6 +157,22 @@ class LogFile:
                 self._file.truncate(self._end)
                 raise
         self._end += len(data)
+
+
+def stored_in(data: bytes) -> Stored:
+    """Return what the bytes of a copy hold, as far as its records are whole."""
+    entries: list[bytes] = []
+    checkpoint, end = None, 0
+    while record := _record_at(data, end):
+        if record[:1] == ENTRY:
+            entries.append(record[1:])
+        else:
+            try:
+                checkpoint = strict.decode(Checkpoint, record[1:])
+            except strict.Malformed:
+                break
+        end += LENGTH_BYTES + len(record)
+    return Stored(tuple(entries), checkpoint)
 
 
 def _record(tag: bytes, data: bytes) -> bytes:

@@ -12,6 +12,7 @@ import typer
 
 from infra.cli.enclave import attestation, operator_leave, operator_policy
 from infra.cli.ending import ending, print_json
+from infra.cli.evidence import evidence
 from infra.network.places import LOOPBACK, Reach
 from infra.secrecy import forbid_core_dumps
 
@@ -33,6 +34,7 @@ coordinator = typer.Typer(help="The process that hosts the log and gives the ord
 operator = typer.Typer(help="The process of one operator.")
 drill = typer.Typer(help="Ceremonies that go wrong on purpose.")
 app.add_typer(drill, name="drill", no_args_is_help=True)
+app.add_typer(evidence, name="evidence", no_args_is_help=True)
 app.add_typer(coordinator, name="coordinator", no_args_is_help=True)
 app.add_typer(operator, name="operator", no_args_is_help=True)
 app.add_typer(attestation, name="attestation", no_args_is_help=True)

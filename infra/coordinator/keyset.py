@@ -106,7 +106,8 @@ class KeySetBuilder:
             checkpoint=checkpoint,
             batches=kept,
             opening=self.openings.opened,
-            rejected=self.openings.refuted(),
+            rejected=self.openings.refuted(kept),
+            evidence=self.openings.evidence(),
             tick=tick,
         )
         self.openings.forget_all_but(kept, tick)

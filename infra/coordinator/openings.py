@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from activities.arithmetic import Question
+from activities.evidence import has_evidence_size, proven_evidence
 from activities.operator import batch_layout
 from activities.serving import decoding_load
 from infra.publish import Opened, kept_batches, rejected_roots
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from infra.stores import BlobStore
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.entries import Evidence
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Openings"]
@@ -51,6 +53,7 @@ class Openings:
         self._fetching = threading.Lock()
         self._served: Counter[int] = Counter()
         self._failed: Counter[int] = Counter()
+        self._shown_in_vain: set[bytes] = set()
 
     def fetch_unknown(self) -> None:
         """Learn every opened value that a verdict waits for; one thread at a time does it."""
@@ -59,6 +62,7 @@ class Openings:
         try:
             for key in self.log.read(lambda state: state.awaiting_v):
                 self._fetch(key)
+            self.fetch_evidence()
         finally:
             self._fetching.release()
 
@@ -82,10 +86,37 @@ class Openings:
         """Return the batches whose openings a transcript keeps."""
         return self.log.read(lambda state: kept_batches(self._layout, state, keeps))
 
-    def refuted(self) -> Iterator[Opened]:
-        """Yield the opened values that answers refuted, without which no round shows why."""
-        for key, root in self.log.read(rejected_roots):
-            yield self._as_published(key, root)
+    def refuted(self, kept: Collection[BatchKey]) -> Iterator[Opened]:
+        """Yield the other opened values of these batches, without which no round shows why.
+
+        Those that are not here no verdict ever asked for.
+        """
+        for key, root in self.log.read(lambda state: rejected_roots(state, kept)):
+            if self._blobs.has(root):
+                yield self._as_published(key, root)
+
+    def evidence(self) -> Iterator[Opened]:
+        """Yield what was shown against operators that were excluded by it."""
+        for shown, _ in self.log.read(proven_evidence):
+            if self._blobs.has(shown.entry.root):
+                yield Opened(shown.entry.root, self._blobs.read(shown.entry.root))
+
+    def fetch_evidence(self) -> None:
+        """Have what was shown against excluded operators here, as long as it is served."""
+        for shown, opening in self.log.read(proven_evidence):
+            entry, batch = shown.entry, batch_layout(self._layout, self.log, opening.rule.key)
+            if self._blobs.has(entry.root) or entry.root in self._shown_in_vain:
+                continue
+            plan = self.log.read(lambda state: state.plan)
+            if has_evidence_size(entry, opening, batch, plan):
+                self._fetch_evidence(shown.author, entry)
+
+    def _fetch_evidence(self, author: int, entry: Evidence) -> None:
+        try:
+            self._peers.fetch(author, entry.root, entry.size, entry.batch.stage)
+        except CeremonyError as error:
+            _log.info("evidence not served", operator=author, reason=str(error))
+            self._shown_in_vain.add(entry.root)
 
     def forget_all_but(self, kept: Collection[BatchKey], tick: Callable[[], None]) -> None:
         """Drop the opened values of other batches of N, S and M: their verdicts are known.
@@ -172,8 +203,8 @@ def _questions_outside(state: CeremonyState, kept: Collection[BatchKey]) -> list
     """Return what names the opened values of batches of N, S and M that are not kept."""
     return [
         Question(opening.context, turn.number, turn.log_root, turn.decoded.root)
-        for key in state.batches
-        if key[0] != "O" and key not in kept and (opening := state.opening(key)) is not None
+        for opening in state.ever_opened
+        if opening.rule.stage != "O" and opening.rule.key not in kept
         for turn in opening.rounds
         if turn.decoded is not None
     ]

@@ -7,6 +7,8 @@ rather than copied, key files are streamed: nothing large is ever held in memory
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from infra.files import disk_errors, make_directory, sync_directory, write_atomi
 from infra.party.rules import STAGES, layout_of
 from infra.plan import write_signed_plan
 from infra.publish.manifest import (
+    EVIDENCE,
     FOLDERS,
     MANIFEST,
     OPENINGS,
@@ -32,7 +35,7 @@ from mpc_core.tfhe.keyset import bodies_of, seed_of
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -50,6 +53,7 @@ __all__ = [
     "PLAN_FILES",
     "batch_keys",
     "disputed",
+    "evidence_path",
     "fixed_paths",
     "kept_batches",
     "opening_path",
@@ -77,6 +81,7 @@ def publish(
     batches: Iterable[BatchKey],
     opening: Callable[[BatchKey], Opened],
     rejected: Iterable[Opened] = (),
+    evidence: Iterable[Opened] = (),
     tick: Callable[[], None] = lambda: None,
 ) -> None:
     """Write plan, key set and transcript of an announced key set below `root`.
@@ -90,8 +95,9 @@ def publish(
         checkpoint: one that counts and covers the announcement.
         batches: those whose openings are kept (`kept_batches`).
         opening: returns the opening that holds for a batch.
-        rejected: opened values of rounds that failed (`rejected_roots`), without which nobody can
-            see why the next round followed.
+        rejected: opened values that failed or died (`rejected_roots`), without which nobody can
+            see why others followed.
+        evidence: what was shown against excluded operators.
         tick: called between files, and while a long one is made.
 
     Raises:
@@ -105,6 +111,7 @@ def publish(
         sync_directory(root / "transcript")
     write_signed_plan(root, signed)
     records = list(_place_all(root, _named(batches, opening, rejected), tick))
+    records += _place_evidence(root, evidence)
     export.write(root / "transcript", signed.plan, envelopes, checkpoint)
     leaf_bytes = signed.plan.layout.leaf_bytes
     records += [record_of(root, root / path, leaf_bytes) for path in (*PLAN_FILES, *LOG_FILES)]
@@ -129,17 +136,21 @@ def kept_batches(
 
 
 def disputed(state: CeremonyState) -> frozenset[BatchKey]:
-    """Return the batches in which answers refuted an opened value in some round.
+    """Return the batches in which answers refuted an opened value, or of which keys were posted.
 
     Their opened values are always kept: whoever reads the log must see by himself that the rounds
-    which failed had to fail, or he would follow another log than the operators did.
+    which failed had to fail, and recompute what a blame had recomputed, or he would follow another
+    log than the operators did.
     """
-    return frozenset(
-        key
-        for key in state.batches
-        if (opening := state.opening(key)) is not None
-        and any(turn.verdict is Verdict.ODD_V for turn in opening.rounds)
-    )
+    refuted = {
+        opening.rule.key
+        for opening in state.ever_opened
+        if any(turn.verdict is Verdict.ODD_V for turn in opening.rounds)
+    }
+    burnt = {
+        revealed.opening.rule.key for burn in state.justice.burns for revealed in burn.revealed
+    }
+    return frozenset(refuted | burnt)
 
 
 def opening_path(key: BatchKey) -> str:
@@ -157,18 +168,32 @@ def fixed_paths() -> tuple[str, ...]:
     return (*PLAN_FILES, *(f"keyset/{file.value}" for file in KeyFile), *LOG_FILES)
 
 
-def rejected_roots(state: CeremonyState) -> tuple[tuple[BatchKey, bytes], ...]:
-    """Return batch and root of opened values that answers refuted, in the order of the layout."""
+def evidence_path(digest: bytes) -> str:
+    """Return where evidence with this Merkle root lies."""
+    return f"{EVIDENCE}/{digest.hex()}"
+
+
+def rejected_roots(
+    state: CeremonyState, kept: Collection[BatchKey]
+) -> tuple[tuple[BatchKey, bytes], ...]:
+    """Return batch and root of the opened values of these batches besides those that hold.
+
+    Answers refuted them, or their batch was drawn anew. Not each of them was ever fetched: of a
+    round whose answers contradict one another nobody needs the value.
+    """
     found = dict.fromkeys(
-        (key, turn.decoded.root)
-        for key in state.batches
-        if (opening := state.opening(key)) is not None
+        (opening.rule.key, turn.decoded.root)
+        for opening in state.ever_opened
+        if opening.rule.key in kept
         for turn in opening.rounds
         if turn.decoded is not None
-        and turn.verdict is Verdict.ODD_V
-        and turn.decoded.root != opening.v_root
     )
-    return tuple(found)
+    return tuple((key, root) for key, root in found if root != _holding(state, key))
+
+
+def _holding(state: CeremonyState, key: BatchKey) -> bytes | None:
+    opening = state.opening(key)
+    return None if opening is None else opening.v_root
 
 
 def _named(
@@ -191,6 +216,23 @@ def _place_all(
         place(value, root / path)
         tick()
         yield FileRecord(path, len(value.data), value.root)
+
+
+def _place_evidence(root: Path, evidence: Iterable[Opened]) -> list[FileRecord]:
+    """Write evidence; the folder is there only if something is in it."""
+    folder, records = root / EVIDENCE, []
+    with disk_errors(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    for shown in evidence:
+        make_directory(folder, PUBLIC_DIRECTORY)
+        path = root / evidence_path(shown.root)
+        place(shown, path)
+        records.append(FileRecord(evidence_path(shown.root), len(shown.data), _sha256(shown.data)))
+    return records
+
+
+def _sha256(data: bytes | memoryview) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 def _write_key_set(

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
 
 __all__ = [
+    "EVIDENCE",
     "FOLDERS",
     "MANIFEST",
     "OPENINGS",
@@ -65,6 +66,9 @@ FOLDERS = ("keyset", "transcript")
 
 OPENINGS = "transcript/openings"
 """Folder of the opened values."""
+
+EVIDENCE = "transcript/evidence"
+"""Folder of what was shown against excluded operators, each file named by its Merkle root."""
 
 DOMAIN = b"ringforge/manifest/v2\0"
 SIGNATURE_BYTES = 64

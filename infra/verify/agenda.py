@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from infra.publish.manifest import is_opening
-from infra.verify import ceremony, evidence, keyset, log, openings
+from infra.verify import blame, ceremony, evidence, keyset, log, openings
 from infra.verify.evidence import Evidence
 from infra.verify.progress import Progress
 from infra.verify.survey import survey
@@ -59,6 +59,7 @@ def verify(
     take("openings", openings.check_values, rules, state, opened)
     take("challenges", openings.check_challenges, rules, state, opened)
     take("refuted values", openings.check_refuted, files, state, values)
+    take("blame", blame.check_blame, files, rules, state, values)
     take("seal", ceremony.check_seal, rules, state)
 
     seed = take("seed", keyset.check_seed, state, opened)

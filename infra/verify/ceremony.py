@@ -73,12 +73,13 @@ def check_batches(rules: Rules, state: CeremonyState, openings: Openings) -> tup
     """
     opened = 0
     for key in batch_keys(rules.layout):
-        found = state.status(key).state
+        status = state.status(key)
+        found = status.state
         enough = {BatchState.COMPLETE} | ({BatchState.PROVISIONAL} if key[0] == "O" else set())
         if found not in enough:
             raise invalid(
                 "RF-VERIFY-032",
-                f"batch {BatchName(*key)} is {found}",
+                f"batch {status.name} is {found}",
                 expected=" or ".join(sorted(enough)),
                 found=str(found),
             )

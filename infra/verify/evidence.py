@@ -17,6 +17,7 @@ from infra.plan.signing import verify_signed_plan
 from infra.publish.files import (
     PLAN_FILES,
     batch_keys,
+    evidence_path,
     fixed_paths,
     opening_path,
     rejected_path,
@@ -202,7 +203,7 @@ def check_manifest(manifest: Manifest, rules: Rules) -> tuple[bool, str]:
         *fixed_paths(),
         *(path for key, path in openings.items() if manifest.keeps is Keeps.ALL or key[0] == "O"),
     }
-    unknown = sorted(path for path in listed - known if not _is_rejected(path))
+    unknown = sorted(path for path in listed - known if not (_is_rejected(path) or _is_shown(path)))
     if unknown:
         raise invalid(
             "RF-VERIFY-004",
@@ -277,6 +278,11 @@ def _unlisted(evidence: Evidence) -> list[CeremonyError]:
 def _is_rejected(path: str) -> bool:
     digest = path.rpartition("-")[2]
     return bool(_ROOT.fullmatch(digest)) and path == rejected_path(bytes.fromhex(digest))
+
+
+def _is_shown(path: str) -> bool:
+    digest = path.rpartition("/")[2]
+    return bool(_ROOT.fullmatch(digest)) and path == evidence_path(bytes.fromhex(digest))
 
 
 def _incomplete(code: str, subject: str, expected: str, found: str) -> CeremonyError:

@@ -14,7 +14,7 @@ from infra.publish.files import batch_keys, disputed, opening_path, rejected_pat
 from infra.publish.manifest import Keeps
 from infra.verify.arithmetic import AuditArithmetic
 from infra.verify.verdict import NotRepeated, invalid
-from mpc_core.protocol.batch import fitting_answers
+from mpc_core.protocol.batch import Verdict, fitting_answers
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.entries import Answer, Decoded, LogEntry
 
@@ -57,6 +57,23 @@ class Openings:
     def find(self, root: bytes) -> Measured | None:
         """Return what was found in the value with this root, None if it is not here."""
         return self.found.get(root)
+
+    def value_of(self, opening: Opening) -> memoryview:
+        """Return the value that held in an opening, which may be dead.
+
+        Raises:
+            CeremonyError: RF-VERIFY-053, if it is not here.
+        """
+        found = self.find(opening.held_root)
+        if found is None:
+            raise invalid(
+                "RF-VERIFY-053",
+                f"the opened value of batch {opening.name} is not in the transcript",
+                expected="every value that a burnt batch was made from",
+                found="none with that root",
+                operator="coordinator",
+            )
+        return self.evidence.view(found.record.path)
 
     def online(self, index: int) -> memoryview:
         """Return the opening of an assembly batch."""
@@ -131,7 +148,7 @@ def check_refuted(evidence: Evidence, state: CeremonyState, openings: Openings) 
     And that none is missing: where a transcript does not keep a batch, honest operators answered
     no round that is not open to who takes its first value as right.
     """
-    refuted = {rejected_path(root): root for _, root in rejected_roots(state)}
+    refuted = {rejected_path(root): root for _, root in rejected_roots(state, openings.kept)}
     for name in evidence.rejected():
         value = openings.find(refuted[name]) if name in refuted else None
         if value is None or value.record.path != name:
@@ -142,7 +159,12 @@ def check_refuted(evidence: Evidence, state: CeremonyState, openings: Openings) 
             if key[0] != "O" and key not in quarrels:
                 raise _no_reason(opening_path(key), "batches in which a value was refuted")
     _check_nothing_left_out(state, openings)
-    return True, f"{len(refuted)} rounds opened a wrong value and were repeated"
+    wrong = sum(
+        turn.verdict is Verdict.ODD_V for opening in state.ever_opened for turn in opening.rounds
+    )
+    dead = len({opening.name for opening in state.ever_opened if opening.dead})
+    anew = f"; {dead} batches were drawn anew" if dead else ""
+    return True, f"{wrong} rounds opened a wrong value and were repeated{anew}"
 
 
 def check_challenges(rules: Rules, state: CeremonyState, openings: Openings) -> tuple[bool, str]:

@@ -16,6 +16,7 @@ from mpc_core.protocol.entries import (
     Unserved,
 )
 from mpc_core.protocol.errors import CeremonyError
+from tests.ceremony.test_liars import lying
 from tests.support.simulation import Ceremony
 
 KEY = ("N", 0)
@@ -32,13 +33,6 @@ def ceremony():
         party.come_back()
     ceremony.keys()
     return ceremony
-
-
-def lie(entry):
-    """Return an answer with one wrong bit, and everything else as it is."""
-    if not isinstance(entry, Answer):
-        return entry
-    return replace(entry, values=bytes([entry.values[0] ^ 1]) + entry.values[1:])
 
 
 def opens_another_value(party):
@@ -63,7 +57,7 @@ def settle(ceremony):
 
 def test_a_wrong_answer_whose_vector_a_decoder_holds_excludes_and_burns_nothing(ceremony):
     liar = next(iter(listed(ceremony) - {DECODER}))
-    ceremony.party(liar).log.tamper = lie
+    ceremony.party(liar).log.tamper = lying
     ceremony.batch(KEY)
     state = ceremony.log.state
     assert state.members.excluded == {liar}

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from activities.arithmetic import KnownValues, Question
+from activities.evidence import proven_evidence
 from infra.board import notes
 from infra.board.admission import Admission
 from infra.party.rules import layout_of, party_state
@@ -78,13 +79,23 @@ class Finished:
     def publish(self, folder: Path, *, keeps: Keeps = Keeps.ALL, **changes) -> None:
         """Publish below `folder`; `changes` replace what is published."""
         state = self.state()
+        kept = kept_batches(self.layout, state, keeps)
         what = {
             "keeps": keeps,
             "envelopes": self.envelopes,
             "checkpoint": self.checkpoint(self.envelopes),
-            "batches": kept_batches(self.layout, state, keeps),
+            "batches": kept,
             "opening": lambda key: self.opened(state.opening(key).v_root),
-            "rejected": [self.opened(digest) for _, digest in rejected_roots(state)],
+            "rejected": [
+                self.opened(digest)
+                for _, digest in rejected_roots(state, kept)
+                if digest in self.values
+            ],
+            "evidence": [
+                self.opened(shown.entry.root)
+                for shown, _ in proven_evidence(state)
+                if shown.entry.root in self.values
+            ],
         }
         publish(folder, self.parties.signed, self.key(COORDINATOR), **(what | changes))
 
