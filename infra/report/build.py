@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from infra.files import write_atomic
 from infra.plan.keys import COORDINATOR
+from infra.report.incidents import incidents_of
 from infra.report.markdown import render_markdown
 from infra.report.metrics import PartyMetrics, StageMetrics, read_metrics
 from infra.report.model import CeremonyFacts, Machine, PartyReport, PhaseReport, Report
@@ -68,6 +69,7 @@ def build_report(
         coordinator=coordinator,
         network=network,
         peak_disk_bytes=peak_disk_bytes,
+        incidents=incidents_of(folder.root, plan, timeline.seconds),
     )
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from infra.report.model import (
+        Incident,
         LinkPhase,
         LinkReport,
         NetworkReport,
@@ -54,6 +55,7 @@ def render_markdown(report: Report) -> str:
             (_party_row(party) for party in parties),
         ),
         "",
+        *_incidents(report.incidents),
         *_network(report.network),
         "## Stages",
         "",
@@ -64,6 +66,35 @@ def render_markdown(report: Report) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _incidents(incidents: tuple[Incident, ...]) -> list[str]:
+    """Return the section about what went wrong, if anything did."""
+    if not incidents:
+        return []
+    lost = sum(incident.seconds_lost for incident in incidents)
+    return [
+        "## What went wrong and what it cost",
+        "",
+        f"About {_seconds(lost)} in all. What each row means: runbooks/infractions.md; who proves",
+        "what: `ringforge evidence list`.",
+        "",
+        *_table(
+            ("who", "what", "batch", "found by", "consequence", "time lost"),
+            (
+                (
+                    each.who,
+                    each.what,
+                    each.batch or "none",
+                    each.detection,
+                    each.consequence,
+                    _seconds(each.seconds_lost),
+                )
+                for each in incidents
+            ),
+        ),
+        "",
+    ]
 
 
 def _network(network: NetworkReport | None) -> list[str]:

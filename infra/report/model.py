@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CeremonyFacts",
+    "Incident",
     "LinkPhase",
     "LinkReport",
     "Machine",
@@ -129,6 +130,27 @@ class NetworkReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that went wrong.
+
+    Attributes:
+        what: the infraction or fault.
+        who: name of the operator.
+        batch: the batch it happened in, "" where it is about none.
+        consequence: what the ceremony did about it.
+        detection: how it was found out.
+        seconds_lost: about how long everybody worked for nothing, or waited.
+    """
+
+    what: str
+    who: str
+    batch: str
+    consequence: str
+    detection: str
+    seconds_lost: float
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a ceremony cost.
 
@@ -147,3 +169,4 @@ class Report:
     coordinator: PartyReport
     network: NetworkReport | None
     peak_disk_bytes: int = 0
+    incidents: tuple[Incident, ...] = ()
