@@ -69,6 +69,11 @@ class Coordinator:
         self.disorder, self.lies = Disorder(luck, engine.layout), False
         self._workflow = self.agenda.ceremony()
 
+    @property
+    def announced(self) -> bool:
+        """Whether the key set is announced."""
+        return self.log.state.release.announcement is not None
+
     def turn(self) -> bool:
         """Fetch opened values and go on with the agenda; return whether it has just ended."""
         self._openings.fetch_unknown()

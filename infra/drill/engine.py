@@ -149,7 +149,7 @@ class Engine:
     def is_over(self) -> bool:
         """Tell whether the key set is announced and everybody who is up has its share."""
         return (
-            self.coordinator.over
+            (self.coordinator.over or (self.blinded and self.coordinator.announced))
             and not self._pending
             and not self._ending
             and all(
@@ -171,7 +171,7 @@ class Engine:
                 operator.log.follow(len(self.board.entries))
         self.log.follow(len(self.board.entries))
         state = self.log.state
-        self.watch.judge(state, self.plan)
+        self.watch.judge_the_end(state, self.plan)
         return Ended(
             digest=state.release.digest,
             setup=_setup_of(state),

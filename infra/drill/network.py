@@ -86,6 +86,16 @@ class DrillLog(MemoryLog):
     network: Network
     touched: Callable[[str], None]
     signing: Callable[[Entry], None]
+    woken: int = 0
+
+    @property
+    def news(self) -> int:
+        """A number that grows whenever a question may have another answer."""
+        return self.size + self.woken
+
+    def wake(self) -> None:
+        """Let whoever waits ask again: an opened value was learned."""
+        self.woken += 1
 
     def now(self) -> float:
         """Return the time on this party's own clock."""

@@ -50,22 +50,22 @@ class Task:
     done: bool = False
     waits: str = ""
     pointless: bool = False
-    _log_size: int = -1
+    _news: int = -1
     _again_at: float = 0.0
 
-    def ready(self, log_size: int, now: float) -> bool:
+    def ready(self, news: int, now: float) -> bool:
         """Tell whether trying again may make a difference."""
-        return log_size > self._log_size and now >= self._again_at
+        return news > self._news and now >= self._again_at
 
-    def run(self, steps: Steps, log_size: int, now: float) -> bool:
+    def run(self, steps: Steps, news: int, now: float) -> bool:
         """Follow the order as far as possible; return whether it is done."""
         self._again_at = 0.0
         try:
             self.act(steps)
         except WouldWaitError as wait:
-            self.waits, self._log_size = str(wait), log_size
+            self.waits, self._news = str(wait), news
         except CeremonyError as refusal:
-            self.waits, self._log_size = str(refusal), -1
+            self.waits, self._news = str(refusal), -1
             self._again_at = now + _RETRY_SECONDS
         else:
             self.done = True
@@ -83,6 +83,7 @@ class DrillOperator(Party):
     """
 
     site: Engine
+    log: DrillLog
     kind_of_log: type[DrillLog] = DrillLog
 
     def __init__(self, site: Engine, index: int) -> None:
@@ -138,7 +139,7 @@ class DrillOperator(Party):
     def run(self, luck: random.Random) -> bool:
         """Try everything that may make progress; return whether something was done."""
         progress = False
-        now, size = self.site.clock.now, self.log.size
+        now, size = self.site.clock.now, self.log.news
         turns = [task for task in self.tasks if task.ready(size, now)]
         if self._unasked_is_due():
             turns.append(self._unasked)
@@ -152,10 +153,10 @@ class DrillOperator(Party):
 
     def _unasked_is_due(self) -> bool:
         size, at = self._looked_at
-        if self.log.size == size and self.site.clock.now < at + _PRESENCE_SECONDS:
+        if self.log.news == size and self.site.clock.now < at + _PRESENCE_SECONDS:
             return False
-        self._looked_at = (self.log.size, self.site.clock.now)
-        return self._unasked.ready(self.log.size, self.site.clock.now) or True
+        self._looked_at = (self.log.news, self.site.clock.now)
+        return True
 
     def _go_on(self) -> None:
         self.presence.once()

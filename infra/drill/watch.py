@@ -90,9 +90,14 @@ class Watch:
             raise BrokenError(f"too many honest operators are written off: {sorted(lost)}")
         if len(state.justice.burns) > plan.threshold:
             raise BrokenError("there are more blames than liars")
-        live = {opening.context for opening in state.openings if not opening.dead}
-        if state.sealed is None and live & self.revealed:
-            raise BrokenError("a batch lives whose keys are revealed")
+
+    def judge_the_end(self, state: CeremonyState, plan: Plan) -> None:
+        """Check what the whole log says."""
+        self.judge(state, plan)
+        if {state.status(key).context for key in state.batches} & {
+            context.hex() for context in self.revealed
+        }:
+            raise BrokenError("a batch is used whose keys are revealed")
 
 
 @dataclass(frozen=True, slots=True)
