@@ -149,7 +149,7 @@ class Engine:
     def is_over(self) -> bool:
         """Tell whether the key set is announced and everybody who is up has its share."""
         return (
-            (self.coordinator.over or (self.blinded and self.coordinator.announced))
+            (self.coordinator.over or (bool(self.blinded) and self.coordinator.announced))
             and not self._pending
             and not self._ending
             and all(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SIZES", "Disturbance", "Kind", "Noise", "Schedule", "draw_schedule", "largest_t"]
 
-SIZES = (4, 4, 4, 4, 4, 4, 4, 7, 7, 10, 13)
+SIZES = (4,) * 50 + (7,) * 6 + (10, 10, 13)
 """Numbers of operators and how often each is drawn: large ceremonies take seconds."""
 
 LONGEST_ABSENCE = 12

@@ -28,7 +28,7 @@ from tests.support.key_check import key_of
 from tests.support.reference_keys import residues
 
 LIES = tuple(ADVERSARIES)
-SIZES = (4,) * 12 + (7, 7, 10, 13)
+SIZES = (4,) * 50 + (7,) * 6 + (10, 10, 13)
 RATES = st.sampled_from((0.0, 0.05, 0.3))
 
 
