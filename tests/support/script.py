@@ -209,9 +209,12 @@ class World:
         )
 
     def setup_view(self):
+        announced = {at for kind, at, _ in self.orders if kind == "announce_kem_key"}
+        if not announced >= self.awaited - self.silent:
+            return SetupView(len(announced), "kem-keys", "", ready=False, silent=[], summoned=[])
         phase = "sealed" if self.setup_sealed else "acknowledgements"
-        ready = not self.setup_sealed
-        return SetupView(len(self.statements), phase, "", ready, [], [])
+        version = len(EVERYONE) + len(self.statements)
+        return SetupView(version, phase, "", not self.setup_sealed, [], [])
 
     # -- the coordinator's activities -----------------------------------------------------------
 
