@@ -361,3 +361,13 @@ def test_a_sandbox_has_as_many_deputies_as_asked_for():
     for deputy in parties.signed.plan.deputies:
         assert public_key_of(parties.identities[deputy.name]) == deputy.identity_key
     assert PARTIES.signed.plan.deputies == ()
+
+
+def test_the_parameter_set_of_drills_is_refused_in_any_other_plan():
+    arguments = {"operators": 4, "threshold": 1, "waiting_seconds": 60.0}
+    with pytest.raises(CeremonyError, match="RF-PLAN-014"):
+        sandbox_plan(parameters="insecure-micro", **arguments)
+    with pytest.raises(CeremonyError, match="RF-PLAN-014"):
+        sandbox_plan(parameters="test", drill=True, **arguments)
+    plan = sandbox_plan(parameters="insecure-micro", drill=True, **arguments).signed.plan
+    assert "drill-parameters" in plan.insecure

@@ -8,7 +8,7 @@ import pytest
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.tfhe.export import KeyFile, read_key_file
 from mpc_core.tfhe.objects import public_objects, random_bits, secret_keys
-from mpc_core.tfhe.parameters import PARAMETER_SETS, lookup, scaled_name
+from mpc_core.tfhe.parameters import DRILL_SET, PARAMETER_SETS, lookup, scaled_name
 from tests.support.reference_keys import generate
 
 ORIGINS = sorted(PARAMETER_SETS)
@@ -79,3 +79,13 @@ def test_key_files_of_a_scaled_set_are_read_back_and_another_scale_refuses_them(
     assert all(np.array_equal(found.bodies[number], keys.bodies[number]) for number in found.bodies)
     with pytest.raises(CeremonyError, match="RF-TFHE-001"):
         read_key_file(file, lookup(f"{origin}-scaled-16"), data)
+
+
+def test_the_set_of_drills_has_every_object_and_few_bits():
+    micro, whole = lookup(DRILL_SET), lookup("test")
+    kinds = [(each.number, each.kind, each.word_bits) for each in public_objects(whole)]
+    assert [(each.number, each.kind, each.word_bits) for each in public_objects(micro)] == kinds
+    assert random_bits(micro) + 3 * 10 <= 500
+    assert micro.insecure
+    assert DRILL_SET not in PARAMETER_SETS
+    assert all(each.mask_offset % 16 == 0 for each in public_objects(micro))
