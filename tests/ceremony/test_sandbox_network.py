@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.sandbox import run_ceremony
+from tests.support.sandbox import Sandbox, finished, run_ceremony
 
 pytestmark = pytest.mark.long
 
@@ -56,3 +56,55 @@ def test_the_report_accounts_for_what_passed_every_line(shaped):
 
 def test_the_plan_holds_no_address_of_the_lines(shaped):
     assert "198.18" not in shaped.folder.plan_file.read_text()
+
+
+WIDE = """
+emulator = "relay"
+seed = 7
+[link]
+delay = "1ms"
+"""
+PATIENT = ("--waiting-time", "900")
+ROUTES = ("198.18.0.0/25", "198.18.0.128/25")
+
+
+def is_valid(folder):
+    command = [sys.executable, "-m", "infra.cli", "verify", str(folder.root), "--json"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.returncode == 0 and json.loads(found.stdout)["verdict"] == "valid"
+
+
+def part(sandbox, *names):
+    """Let nothing that these parties send leave their networks."""
+    for name in names:
+        for route in ROUTES:
+            _route(sandbox, name, "add", "blackhole", route)
+
+
+def heal(sandbox, *names):
+    for name in names:
+        for route in ROUTES:
+            _route(sandbox, name, "del", "blackhole", route)
+
+
+def _route(sandbox, name, *words):
+    inside = ["nsenter", "--target", str(sandbox.processes[name]), "--net"]
+    subprocess.run([*inside, "ip", "route", *words], check=True)
+
+
+def test_a_partition_of_more_than_t_pauses_a_ceremony_and_its_end_lets_it_go_on(tmp_path):
+    (tmp_path / "lines.toml").write_text(WIDE)
+    arguments = ("--network", str(tmp_path / "lines.toml"), *PATIENT)
+    with Sandbox(tmp_path, "parted", arguments) as sandbox:
+        sandbox.until_progress("N", 2)
+        part(sandbox, "op-02", "op-03")
+        said = sandbox.until(lambda said: waits_for(said, "op-02", "op-03"))
+        assert said.event["stage"] in {"N", "S", "M"}
+        assert not any(line.is_(event="stage", stage="O", state="started") for line in sandbox.said)
+        heal(sandbox, "op-02", "op-03")
+        done = finished(sandbox)
+    assert is_valid(done.folder)
+
+
+def waits_for(said, *names):
+    return said.is_(event="progress") and set(names) <= set(said.event["waiting_for"])
