@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import structlog
+
 from activities import looks
 from activities.arithmetic import Question
 from activities.decoding import open_vectors
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from mpc_core.sharing.opening import Buffer
 
 __all__ = ["Batches"]
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,13 @@ class Batches:
             self._own_vector(key, context)
             self._tidied.discard(context.identifier(self.operator.plan.hash))
 
+    def serve_on_demand(self, key: BatchKey) -> None:
+        """Have the share vector of a settled batch here again, until the ceremony is over."""
+        with self.operator.lock(f"{key}"):
+            context = self._context(key)
+            self._own_vector(key, context)
+            self._tidied.add(context.identifier(self.operator.plan.hash))
+
     def tidy(self) -> None:
         """Drop the share vectors that nobody needs any more: this one's could be made again."""
         index = self.operator.index
@@ -295,7 +306,44 @@ class Batches:
         assert turn.decoded is not None
         root = turn.decoded.root
         holders = self.operator.log.read(lambda state: looks.holders(state, key, root))
-        self._get(key, root, holders, first=turn.decoder)
+        try:
+            self._get(key, root, holders, first=turn.decoder)
+        except CeremonyError:
+            if not self._open_anew(key, turn):
+                raise
+
+    def _open_anew(self, key: BatchKey, turn: Round) -> bool:
+        """Open a value that nobody serves any more, from the vectors that its decoder used.
+
+        Whoever has dropped its own makes it again once it was asked for; so all are asked, and the
+        next attempt finds them. Returns whether the value is here.
+        """
+        assert turn.decoded is not None
+        with self.operator.lock(f"{key}"):
+            context = self._context(key)
+            work = self._work(key, context)
+            size, own = work.batch.opened_bytes, self.operator.index
+            vectors: dict[int, Buffer] = {}
+            for index, root in turn.decoded.points:
+                try:
+                    if index == own:
+                        vectors[index] = self._own_vector(key, context)
+                        continue
+                    self._fetch(index, root, size, key[0])
+                    vectors[index] = self.operator.blobs.read(root)
+                except CeremonyError as refusal:
+                    _log.info("a vector is not served", operator=index, reason=str(refusal))
+            if len(vectors) < len(turn.decoded.points):
+                return False
+            opening = self.operator.blobs.stage(work.open_pieces(vectors))
+            for index, root in turn.decoded.points:
+                if index != own:
+                    self.operator.blobs.remove(root)
+            if opening.root != turn.decoded.root:
+                opening.discard()
+                return False
+            opening.keep(key[0], shared=True)
+            return True
 
     def _get(
         self, key: BatchKey, root: bytes, holders: AbstractSet[int], first: int | None = None

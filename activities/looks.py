@@ -30,6 +30,7 @@ __all__ = [
     "turn_of",
     "unjudged_rounds",
     "usable_roots",
+    "value_root",
     "vectors_and_evidence",
 ]
 
@@ -169,6 +170,12 @@ def unjudged_rounds(state: CeremonyState, key: BatchKey) -> tuple[Round, ...]:
     opening = state.opening(key)
     rounds = () if opening is None else opening.rounds
     return tuple(turn for turn in rounds if turn.verdict.awaits_v)
+
+
+def value_root(opening: Opening) -> bytes | None:
+    """Return the root of the value that holds in an opening."""
+    held = None if opening.held is None else opening.rounds[opening.held].decoded
+    return None if held is None else held.root
 
 
 def held_round(state: CeremonyState, key: BatchKey) -> Round | None:

@@ -121,6 +121,14 @@ class Blobs(Protocol):
         """Return the bytes, checked against their root."""
         ...
 
+    def wanted(self) -> tuple[bytes, ...]:
+        """Return the roots of blobs that others asked for and that were not here."""
+        ...
+
+    def forget_wanted(self, root: bytes) -> None:
+        """Take note that what can be done about such a blob is done."""
+        ...
+
     def read_if_here(self, root: bytes) -> memoryview | None:
         """Return the bytes, checked against their root, or None; damaged ones count as absent."""
         ...

@@ -19,6 +19,7 @@ from activities.justice import Judge
 from activities.rejoin import Seat, out_of_seat
 from activities.seal import Destruction
 from activities.setup import KeySteps
+from activities.wanted import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,6 +53,7 @@ class Steps:
     destruction: Destruction
     judge: Judge
     prosecutor: Prosecutor
+    wanted: Wanted
 
     @classmethod
     def of(cls, operator: Operator, meter: Meter) -> Steps:
@@ -72,6 +74,7 @@ class Steps:
             destruction=Destruction(operator, batches),
             judge=Judge(operator, batches, prosecutor),
             prosecutor=prosecutor,
+            wanted=Wanted(operator, batches),
         )
 
     def step(self, name: str) -> None:

@@ -194,6 +194,16 @@ class BlobStore:
         self._shared = shared
         self._verified: dict[bytes, _FileState] = {}
         self._spares = SpareFiles(outbox.directory, _STAGED, _MOST_SPARES)
+        outbox.is_whole = lambda root: self.read_if_here(root) is not None
+        outbox.missed_one = arrived
+
+    def wanted(self) -> tuple[bytes, ...]:
+        """Return the roots of blobs that others asked for and that were not here."""
+        return self._outbox.missed()
+
+    def forget_wanted(self, root: bytes) -> None:
+        """Take note that what can be done about such a blob is done."""
+        self._outbox.forget_missed(root)
 
     def has(self, root: bytes) -> bool:
         """Return whether a copy is here."""

@@ -137,6 +137,8 @@ class Openings:
 
     def _root_here(self, key: BatchKey) -> bytes:
         root = self.log.read(lambda state: _root(state, key))
+        if root is not None and not self._blobs.has(root):
+            self._bring_back(key, root)
         if root is None or not self._blobs.has(root):
             raise CeremonyError(
                 "RF-RUN-012",
@@ -148,6 +150,18 @@ class Openings:
                 runbook="resume",
             )
         return root
+
+    def _bring_back(self, key: BatchKey, root: bytes) -> None:
+        """Fetch an opened value again whose copy was damaged; who has none makes it for later."""
+        size = batch_layout(self._layout, self.log, key).opened_bytes
+        holders = self.log.read(lambda state: _holders(state, key, root))
+        for operator in sorted(holders, key=self._rank):
+            try:
+                self._peers.fetch(operator, root, size, key[0], shared=True)
+            except CeremonyError as error:
+                _log.info("opening not served", operator=operator, reason=str(error))
+            else:
+                return
 
     def _as_published(self, key: BatchKey, root: bytes) -> Opened:
         data = self._blobs.read(root)
@@ -192,6 +206,11 @@ class Openings:
         for operator in wanted.points:
             if operator != wanted.decoder:
                 self._served[operator] += size
+
+
+def _holders(state: CeremonyState, key: BatchKey, root: bytes) -> frozenset[int]:
+    opening = state.opening(key)
+    return frozenset() if opening is None else frozenset(opening.haves.get(root, ()))
 
 
 def _root(state: CeremonyState, key: BatchKey) -> bytes | None:

@@ -51,6 +51,7 @@ class MemoryPeers:
         peer = self._peer(operator)
         data = self._served(peer, root)
         if data is None:
+            peer.blobs.missed[root] = None
             raise refused("RF-PEER-091", operator, "a copy of the blob", "none")
         if len(data) != size:
             raise refused("RF-PEER-092", operator, f"{size} bytes", f"{len(data)} bytes")

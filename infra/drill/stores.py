@@ -124,6 +124,7 @@ class MemoryBlobs:
         served: told of every blob that others can fetch from now on, with its label.
         touched: told of every change before it is made.
         mask: what masks the next blob that is staged.
+        missed: what others asked for in vain.
     """
 
     leaf_bytes: int
@@ -132,6 +133,15 @@ class MemoryBlobs:
     served: Callable[[MemoryStagedBlob, str], None] = _unwatched
     touched: Callable[[str], None] = nothing
     mask: bytes | None = None
+    missed: dict[bytes, None] = field(default_factory=dict)
+
+    def wanted(self) -> tuple[bytes, ...]:
+        """Return the roots of blobs that others asked for and that were not here."""
+        return tuple(self.missed)
+
+    def forget_wanted(self, root: bytes) -> None:
+        """Take note that what can be done about such a blob is done."""
+        self.missed.pop(root, None)
 
     def copy(self) -> MemoryBlobs:
         """Return blobs with the same content."""

@@ -100,6 +100,7 @@ class Presence:
             (lambda: read(self._is_given_up), self._come_back),
             (lambda: read(_is_in_the_dark), steps.hold_openings),
             (lambda: bool(steps.batches.unserved()), self._serve_again),
+            (steps.wanted.is_there, steps.wanted.bring_back),
             (steps.owes_redone, steps.redo),
             (lambda: bool(steps.duties()), self._do_duties),
         )
@@ -108,6 +109,7 @@ class Presence:
         return (
             self._is_given_up(state)
             or _is_in_the_dark(state)
+            or self.steps.wanted.is_there()
             or self.steps.judge.is_needed(state)
             or self.steps.prosecutor.is_needed(state)
         )

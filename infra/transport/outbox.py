@@ -43,6 +43,7 @@ _LARGEST_BODY = 1024 * 1024
 _READ_BYTES = 64 * 1024
 _LINGERING_SECONDS = 1.0
 _BACKLOG = 128
+_MOST_MISSED = 256
 _ROOM = Room()
 
 _log = structlog.get_logger()
@@ -56,6 +57,11 @@ class Outbox:
         self.directory = make_directory(directory)
         self._ledger = ledger
         self._labels = sorted(entry for entry in directory.iterdir() if entry.is_dir())
+        self._missed: dict[bytes, None] = {}
+        self.is_whole: Callable[[bytes], bool] = lambda _: True
+        """Tells whether a blob is what its root says; it is asked before one is served."""
+        self.missed_one: Callable[[], None] = lambda: None
+        """Called when somebody asked for a blob that is not here."""
 
     def path(self, root: bytes, label: str) -> Path:
         """Return where a blob is kept; whoever has one puts it there atomically."""
@@ -73,10 +79,25 @@ class Outbox:
         candidates = (label / name for label in self._labels)
         return next((path for path in candidates if _is_regular(path)), None)
 
+    def missed(self) -> tuple[bytes, ...]:
+        """Return the roots of the blobs that members asked for in vain."""
+        return tuple(self._missed)
+
+    def forget_missed(self, root: bytes) -> None:
+        """Forget that a blob was asked for."""
+        self._missed.pop(root, None)
+
+    def _miss(self, name: str) -> None:
+        if _BLOB_NAME.fullmatch(name) and len(self._missed) < _MOST_MISSED:
+            self._missed[bytes.fromhex(name)] = None
+            self.missed_one()
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer GET /blobs/<root>, whole or in part."""
-        path = self.find(request.match_info["root"])
-        if path is None:
+        name = request.match_info["root"]
+        path = self.find(name)
+        if path is None or not await asyncio.to_thread(self.is_whole, bytes.fromhex(name)):
+            self._miss(name)
             raise web.HTTPNotFound
         try:
             data = mapped(path)

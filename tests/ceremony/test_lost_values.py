@@ -1,0 +1,88 @@
+"""An opened value that nobody has any more is opened anew, from the vectors of its decoder."""
+
+import pytest
+
+from mpc_core.tfhe.parameters import DRILL_SET
+from tests.support.simulation import Ceremony
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """The key set of a ceremony in which nothing is lost."""
+    return Ceremony(parameters=DRILL_SET).run()
+
+
+def lose(ceremony, key):
+    """Remove the opened value of a batch wherever it is, and every share vector of it."""
+    opening = ceremony.log.state.opening(key)
+    root = opening.held_root
+    everybody = [ceremony, *ceremony.parties.values()]
+    assert all(party.blobs.has(root) for party in everybody)
+    for party in everybody:
+        party.blobs.remove(root)
+        for vector in opening.roots.values():
+            party.blobs.remove(vector)
+
+
+@pytest.mark.parametrize(
+    ("milestone", "key"),
+    [("N-1", ("N", 0)), ("seal", ("S", 0)), ("rebuild", ("O", 1))],
+)
+def test_a_value_that_everybody_lost_is_opened_anew_when_it_is_needed(expected, milestone, key):
+    ceremony = Ceremony(parameters=DRILL_SET)
+    ceremony.at[milestone] = lambda: lose(ceremony, key)
+    assert ceremony.run() == expected
+
+
+def test_whoever_needs_a_lost_value_gets_it_and_serves_it_again(expected):
+    ceremony = Ceremony(parameters=DRILL_SET)
+
+    def rob():
+        lose(ceremony, ("S", 0))
+        ceremony.lose(2)
+        ceremony.restart(2)
+        root = ceremony.log.state.opening(("S", 0)).held_root
+        assert not ceremony.party(2).blobs.has(root)
+        for _ in range(2):  # who dropped its vector hears the first time that it is asked for
+            ceremony._let_presence_work()
+        assert ceremony.party(2).blobs.has(root)
+
+    ceremony.at["M-0"] = rob
+    assert ceremony.run() == expected
+    assert not ceremony.at
+
+
+def test_a_member_that_asks_for_a_settled_vector_is_served_the_same_bytes_again():
+    ceremony = Ceremony(parameters=DRILL_SET)
+    found = []
+
+    def ask():
+        party = ceremony.party(3)
+        root = ceremony.log.state.opening(("N", 0)).roots[3]
+        assert not party.blobs.has(root)
+        party.blobs.missed[root] = None
+        party.come_back()
+        assert party.blobs.has(root)
+        party.come_back()
+        found.append(party.blobs.has(root))
+        assert party.blobs.wanted() == ()
+
+    ceremony.at["M-0"] = ask
+    ceremony.run()
+    assert found == [True]
+
+
+def test_what_is_no_vector_or_value_of_a_batch_is_not_brought_back():
+    ceremony = Ceremony(parameters=DRILL_SET)
+
+    def ask():
+        party = ceremony.party(3)
+        party.blobs.missed[bytes(32)] = None
+        before = dict(party.blobs.kept)
+        party.come_back()
+        assert party.blobs.wanted() == ()
+        assert party.blobs.kept == before
+
+    ceremony.at["seal"] = ask
+    ceremony.run()
+    assert not ceremony.at
