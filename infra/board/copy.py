@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from infra.board import strict
 from infra.board.notes import Checkpoint
-from infra.files import disk_errors, sync_directory
+from infra.files import append, disk_errors, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,9 +150,7 @@ class LogFile:
     def _append(self, data: bytes) -> None:
         with disk_errors(self._path):
             try:
-                left = memoryview(data)
-                while left:
-                    left = left[self._file.write(left) :]
+                append(self._file.fileno(), [data])
             except OSError:
                 self._file.truncate(self._end)
                 raise

@@ -12,7 +12,7 @@ from infra.board import strict
 # The types of fields are looked up when the state is read, so these are needed at run time.
 from infra.board.moves import MoveRequest  # noqa: TC001
 from infra.board.notes import Checkpoint, Head  # noqa: TC001
-from infra.files import SECRET_FILE, disk_errors, write_atomic
+from infra.guarded import read_guarded, write_guarded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,11 +77,9 @@ class FileVault:
 
     def load(self) -> WitnessState | None:
         """Return the state saved last, or None if the file is gone or damaged."""
-        with disk_errors(self._path):
-            try:
-                data = self._path.read_bytes()
-            except FileNotFoundError:
-                return None
+        data = read_guarded(self._path)
+        if data is None:
+            return None
         try:
             return strict.decode(WitnessState, data)
         except strict.Malformed as error:
@@ -90,4 +88,4 @@ class FileVault:
 
     def save(self, state: WitnessState) -> None:
         """Replace the file; return when it is durable."""
-        write_atomic(self._path, strict.encode(state), SECRET_FILE)
+        write_guarded(self._path, strict.encode(state))
