@@ -58,6 +58,13 @@ def test_the_plan_holds_no_address_of_the_lines(shaped):
     assert "198.18" not in shaped.folder.plan_file.read_text()
 
 
+NARROW = """
+emulator = "relay"
+seed = 6
+[link]
+rate = "1Mbps"
+delay = "10ms"
+"""
 WIDE = """
 emulator = "relay"
 seed = 7
@@ -72,6 +79,12 @@ def is_valid(folder):
     command = [sys.executable, "-m", "infra.cli", "verify", str(folder.root), "--json"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.returncode == 0 and json.loads(found.stdout)["verdict"] == "valid"
+
+
+def test_a_ceremony_ends_over_lines_of_a_megabit_a_second(tmp_path):
+    (tmp_path / "lines.toml").write_text(NARROW)
+    done = run_ceremony(tmp_path, "narrow", "--network", str(tmp_path / "lines.toml"), *PATIENT)
+    assert is_valid(done.folder)
 
 
 def part(sandbox, *names):
