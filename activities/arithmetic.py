@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mpc_core.protocol.batch import TAKEN
 from mpc_core.ring.exact import ExactRing
 from mpc_core.ring.galois import Ring
 from mpc_core.sharing.answers import answers_on_polynomial, value_of_answers
@@ -50,6 +51,18 @@ class KnownValues:
     plan_hash: bytes
     store: Store
     _values: dict[Question, bytes] = field(default_factory=dict)
+    _granted: set[Question] = field(default_factory=set)
+
+    def take_for_granted(self, question: Question) -> None:
+        """Go by what n-t operators found of a value that nobody serves any more.
+
+        Security: only for values below an announcement, which n-t operators signed.
+        """
+        self._granted.add(question)
+
+    def is_granted(self, question: Question) -> bool:
+        """Tell whether this value is taken as the operators found it."""
+        return question in self._granted
 
     def find(self, question: Question) -> bytes | None:
         """Return sum rho v, encoded as an answer, or None while this party never held this v."""
@@ -104,4 +117,6 @@ class LearnedArithmetic:
     ) -> bytes | None:
         """Return sum rho v, encoded as an answer, or None while this party has not learned it."""
         del rule
-        return self.known.find(Question(context_id, round_number, log_root, v_root))
+        question = Question(context_id, round_number, log_root, v_root)
+        value = self.known.find(question)
+        return TAKEN if value is None and self.known.is_granted(question) else value

@@ -144,12 +144,32 @@ class Batches:
         return self.operator.blobs.read(root)
 
     def hold(self, key: BatchKey) -> None:
-        """Have the opened values here that the verdicts of a batch wait for."""
+        """Have the opened values here that the verdicts of a batch wait for.
+
+        After the announcement nobody may serve them any more. Then this operator goes by what n-t
+        others found, as everybody does who reads the log without them.
+        """
+        log = self.operator.log
         with self.operator.lock(f"{key}"):
-            context = self._context(key)
-            for turn in self.operator.log.read(lambda state: looks.unjudged_rounds(state, key)):
-                self._hold(key, turn)
-                self._learn(key, context, turn)
+            for opening, turn in log.read(lambda state: looks.awaited_values(state, key)):
+                try:
+                    self._hold_of(opening, turn)
+                except CeremonyError:
+                    if not log.read(looks.is_announced):
+                        raise
+                    self.operator.known.take_for_granted(_question(opening.context, turn))
+                    log.wake()
+                else:
+                    self._learn(key, opening.context, turn)
+
+    def _hold_of(self, opening: Opening, turn: Round) -> None:
+        key = opening.rule.key
+        if self.operator.log.read(lambda state: state.opening(key)) is opening:
+            self._hold(key, turn)
+            return
+        question = _question(opening.context, turn)
+        holders = opening.haves.get(question.v_root, set())
+        self._get(key, question.v_root, holders, first=turn.decoder)
 
     def is_answered(self, key: BatchKey) -> bool:
         """Tell whether a batch has a value that holds and this operator has answered for it.
@@ -375,7 +395,7 @@ class Batches:
                 lambda state: looks.holders(state, key, root)
             ):
                 operator.log.post(Have(context.name, identifier, root))
-            self._learn(key, context, turn)
+            self._learn(key, identifier, turn)
             if stored_shares(operator, context.name, root, work.ring) is None:
                 self._keep(key, context, turn)
         if operator.index in turn.answers:
@@ -401,14 +421,12 @@ class Batches:
         posted = self.operator.log.wait_for(lambda state: looks.roots(state, key).get(index))
         return self.operator.blobs.read(self._publish_vector(key, context, posted))
 
-    def _learn(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
+    def _learn(self, key: BatchKey, identifier: bytes, turn: Round) -> None:
         """Compute what the answers must have at 0, once, so that the log can be judged."""
-        assert turn.decoded is not None
-        identifier, root = context.identifier(self.operator.plan.hash), turn.decoded.root
-        question = Question(identifier, turn.number, turn.log_root, root)
+        question = _question(identifier, turn)
         if self.operator.known.find(question) is None:
-            batch = self.operator.batch(key)
-            self.operator.known.learn(question, batch, self.operator.blobs.read(root))
+            opening = self.operator.blobs.read(question.v_root)
+            self.operator.known.learn(question, self.operator.batch(key), opening)
             self.operator.log.wake()
 
     def _keep(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
@@ -446,3 +464,9 @@ class Batches:
             next_step="check the memory and the vault of this machine",
             runbook="contradicting-answers",
         )
+
+
+def _question(context: bytes, turn: Round) -> Question:
+    """Return the challenge of a round that has a decoder's entry."""
+    assert turn.decoded is not None
+    return Question(context, turn.number, turn.log_root, turn.decoded.root)

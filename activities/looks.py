@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from activities.arithmetic import Question
 from mpc_core.protocol.batch import Verdict
-from mpc_core.protocol.entries import Evidence
+from mpc_core.protocol.entries import Announcement, Evidence
 
 if TYPE_CHECKING:
     from mpc_core.protocol.batch import BatchKey
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OFFLINE",
+    "awaited_values",
     "barred_roots",
     "decoded",
     "held_round",
     "holders",
+    "is_announced",
     "is_answered",
     "is_disputed",
     "is_settled",
@@ -28,7 +30,6 @@ __all__ = [
     "roots",
     "takes_entries",
     "turn_of",
-    "unjudged_rounds",
     "usable_roots",
     "value_root",
     "vectors_and_evidence",
@@ -165,11 +166,25 @@ def decoded(state: CeremonyState, key: BatchKey, number: int) -> tuple[Round, ..
     return tuple(turn for turn in rounds if turn.decoded is not None)
 
 
-def unjudged_rounds(state: CeremonyState, key: BatchKey) -> tuple[Round, ...]:
-    """Return the rounds whose verdict waits until this operator holds v."""
-    opening = state.opening(key)
-    rounds = () if opening is None else opening.rounds
-    return tuple(turn for turn in rounds if turn.verdict.awaits_v)
+def awaited_values(state: CeremonyState, key: BatchKey) -> list[tuple[Opening, Round]]:
+    """Return the rounds of a batch, under dead contexts too, whose v this operator must hold."""
+    return [
+        (opening, turn)
+        for opening in state.awaiting
+        if opening.rule.key == key
+        for turn in opening.awaited
+    ]
+
+
+def is_announced(state: CeremonyState) -> bool:
+    """Tell whether n-t operators announced the key set, whether this party can judge that or not.
+
+    Security: one of n-t signers at least is honest, and it had found every batch complete.
+    """
+    return any(
+        isinstance(log.entry, Announcement) and state.quorum.signed_by(set(log.signers))
+        for log in state.log
+    )
 
 
 def value_root(opening: Opening) -> bytes | None:

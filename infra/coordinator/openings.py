@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from activities import looks
 from activities.arithmetic import Question
 from activities.evidence import has_evidence_size, proven_evidence
 from activities.operator import batch_layout
@@ -241,9 +242,6 @@ class _Wanted:
 
 
 def _wanted(state: CeremonyState, key: BatchKey) -> list[_Wanted]:
-    opening = state.opening(key)
-    if opening is None:
-        return []
     return [
         _Wanted(
             Question(opening.context, turn.number, turn.log_root, turn.decoded.root),
@@ -252,6 +250,6 @@ def _wanted(state: CeremonyState, key: BatchKey) -> list[_Wanted]:
             frozenset(opening.haves.get(turn.decoded.root, ())),
             state.plan.count,
         )
-        for turn in opening.rounds
-        if turn.decoded is not None and turn.verdict.awaits_v
+        for opening, turn in looks.awaited_values(state, key)
+        if turn.decoded is not None
     ]

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra.verify.opened import Claim, sum_of
+from mpc_core.protocol.batch import TAKEN
 from mpc_core.ring.exact import ExactRing
 from mpc_core.sharing.answers import answers_on_polynomial, value_of_answers
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from mpc_core.protocol.batch import BatchRule
 
 __all__ = ["AuditArithmetic"]
-
-_TAKEN = b""
-"""Both sides of an equation that is taken as the operators found it; no answer is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,6 @@ class AuditArithmetic:
 
     def value_at_zero(self, answers: Mapping[int, bytes], degree: int, rule: BatchRule) -> bytes:
         """Return the value at 0 of answers that lie on one polynomial, encoded as an answer."""
-        if rule.key in self.openings.taken:
-            return _TAKEN
         return value_of_answers(answers, degree, _ring(rule))
 
     def expected(
@@ -62,7 +58,7 @@ class AuditArithmetic:
             CeremonyError: RF-BATCH-002 or -003, if it is no opening of that batch.
         """
         if rule.key in self.openings.taken:
-            return _TAKEN
+            return TAKEN
         found = self.openings.find(v_root)
         if found is None:
             return None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.quorum import Quorum
 
 __all__ = [
+    "TAKEN",
     "Arithmetic",
     "BatchKey",
     "BatchRule",
@@ -83,6 +84,10 @@ class BatchRule:
         return quorum.two_t_plus_one if self.degree == "double" else quorum.n_minus_t
 
 
+TAKEN = b""
+"""In place of sum rho v: the answers count as fitting, as the operators of a sealed log found."""
+
+
 class Arithmetic(Protocol):
     """The arithmetic the rules need; answers are the bytes of Y by operator index."""
 
@@ -97,7 +102,10 @@ class Arithmetic(Protocol):
     def expected(
         self, rule: BatchRule, context_id: bytes, round_number: int, log_root: bytes, v_root: bytes
     ) -> bytes | None:
-        """Return sum rho v, encoded as Y, or None while this party does not hold this v."""
+        """Return sum rho v, encoded as Y, or None while this party does not hold this v.
+
+        `TAKEN` is for who reads a sealed log without v and goes by what n-t operators found.
+        """
         ...
 
 
@@ -234,7 +242,8 @@ def judge(
         return Verdict.OPEN
     if expected is None:
         return Verdict.UNKNOWN
-    if arithmetic.value_at_zero(fitting, rule.polynomial_degree(quorum), rule) != expected:
+    degree = rule.polynomial_degree(quorum)
+    if expected != TAKEN and arithmetic.value_at_zero(fitting, degree, rule) != expected:
         return Verdict.ODD_V
     return Verdict.COMPLETE if everyone <= answers.keys() else Verdict.PROVISIONAL
 

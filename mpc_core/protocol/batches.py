@@ -37,7 +37,7 @@ class Batches:
     Attributes:
         rules: what the layout, and decryption requests, fix about every batch.
         current: the opening under a batch's current context, once that is known.
-        unknown: batches with a verdict that waits until this party holds v.
+        unknown: openings, live or not, that were judged without a v, by context.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Batches:
             for dependency in rule.dependencies:
                 self._dependents[dependency].append(key)
         self.current: dict[BatchKey, Opening] = {}
-        self.unknown: set[BatchKey] = set()
+        self.unknown: dict[bytes, Opening] = {}
 
     def begin(self, stages: tuple[str, ...]) -> None:
         """Let the batches of these stages take entries, and those of earlier ones no more."""
@@ -166,13 +166,19 @@ class Batches:
         )
 
     @property
-    def learned(self) -> tuple[BatchKey, ...]:
-        """Batches of which this party has come to hold a v that a verdict waits for."""
-        return tuple(key for key in sorted(self.unknown) if self.current[key].learned)
+    def learned(self) -> tuple[Opening, ...]:
+        """Openings of which this party has come to hold a v that was awaited."""
+        return tuple(opening for opening in self.unknown.values() if opening.learned)
 
-    def ambiguous(self, keys: Iterable[BatchKey]) -> bool:
-        """Tell whether one of these batches has several rounds, whose order in time matters."""
-        return any(len(self.current[key].rounds) > 1 for key in keys)
+    def ambiguous(self, openings: Iterable[Opening]) -> bool:
+        """Tell whether one of these has to be judged at the place in the log where it was blind.
+
+        So it is with several rounds, whose order in time matters, and with what is not current.
+        """
+        return any(
+            len(opening.rounds) > 1 or self.current.get(opening.rule.key) is not opening
+            for opening in openings
+        )
 
     def touch_all(self) -> None:
         """Judge every batch that is not sealed anew: who takes part has changed."""
@@ -184,12 +190,13 @@ class Batches:
         """Judge a batch anew; when its opened value changes, so do the contexts that name it."""
         opening = self.current.get(key)
         root = None
-        self.unknown.discard(key)
         if opening is not None:
             opening.advance(self._members)
             root = opening.v_root
-            if opening.unknown:
-                self.unknown.add(key)
+            if opening.blind:
+                self.unknown[opening.context] = opening
+            else:
+                self.unknown.pop(opening.context, None)
         if root == self._opened.get(key):
             return
         if root is None:

@@ -90,6 +90,9 @@ class Opening:
     """Rounds whose time to recompute is over."""
     dead: bool = False
     """Killed by a blame or a correction; what was posted stays evidence."""
+    blind: set[int] = field(default_factory=set)
+    """Rounds that were judged without their v. What the log made of them then rests on that v, so
+    it is awaited also when later answers, or the death of the batch, decide without it."""
     held: int | None = None
     """The first round that was provisional; it holds until its answers no longer fit."""
 
@@ -234,6 +237,10 @@ class Opening:
             self._open_round(members, frozenset())
         for turn in self.rounds:
             turn.verdict = self._verdict(turn, members)
+            if turn.verdict.awaits_v:
+                self.blind.add(turn.number)
+            elif turn.number in self.blind and self.expected(turn) is not None:
+                self.blind.discard(turn.number)
         if self.held is not None and self.rounds[self.held].verdict not in _FITS:
             self.held = None
         if self.held is None:
@@ -344,16 +351,14 @@ class Opening:
         return self.rounds[-1] if self.rounds else None
 
     @property
-    def unknown(self) -> bool:
-        """Whether some verdict waits until this party holds v."""
-        return any(turn.verdict.awaits_v for turn in self.rounds)
+    def awaited(self) -> tuple[Round, ...]:
+        """The rounds whose v this party has to hold for following the log."""
+        return tuple(self.rounds[number] for number in sorted(self.blind))
 
     @property
     def learned(self) -> bool:
-        """Whether this party has come to hold a v that some verdict waits for."""
-        return any(
-            turn.verdict.awaits_v and self.expected(turn) is not None for turn in self.rounds
-        )
+        """Whether this party has come to hold a v that was awaited."""
+        return any(self.expected(turn) is not None for turn in self.awaited)
 
     def status(self, members: Members) -> BatchStatus:
         """Return the batch as a workflow sees it."""

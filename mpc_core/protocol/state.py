@@ -156,8 +156,8 @@ class CeremonyState:
             for log in self._log:
                 self._fold(log)
         else:
-            for key in learned:
-                self._batches.touch(key)
+            for opening in learned:
+                self._batches.touch(opening.rule.key)
 
     def _check_signers(self, log: LogEntry) -> None:
         signers = set(log.signers)
@@ -436,9 +436,14 @@ class CeremonyState:
 
     @property
     def awaiting_v(self) -> tuple[BatchKey, ...]:
-        """Batches whose verdict waits until this party holds v."""
+        """Batches of which some verdict waits until this party holds v."""
+        return tuple(sorted({opening.rule.key for opening in self.awaiting}))
+
+    @property
+    def awaiting(self) -> tuple[Opening, ...]:
+        """The openings, live or dead, of which some verdict waits until this party holds v."""
         self._settle()
-        return tuple(sorted(self._batches.unknown))
+        return tuple(self._batches.unknown.values())
 
     @property
     def justice(self) -> Justice:

@@ -13,7 +13,8 @@ from mpc_core.protocol.entries import (
     Unserved,
 )
 from mpc_core.protocol.setup import sets_of
-from tests.support.ledger import Ledger, digest
+from mpc_core.protocol.state import CeremonyState
+from tests.support.ledger import Ledger, ToyArithmetic, digest
 
 N0, S0, M0 = ("N", 0), ("S", 0), ("M", 0)
 LIAR = 2
@@ -321,3 +322,32 @@ def test_nobody_is_barred_again_by_whoever_changes_its_word(ledger):
     for said in (Served, Unserved):
         assert ledger.post(LIAR, said(*batch, 1)) is None
         assert ledger.state.opening(N0).unserving == set()
+
+
+# -- who reads the log without the opened values ---------------------------------------------------
+
+
+def test_a_value_is_awaited_until_it_is_held_also_when_its_batch_is_dead(ledger):
+    for step in (ledger.share, ledger.decode, ledger.vouch):
+        step(S0)
+    ledger.reply(S0, (1, 2, 3))
+    products = lie(ledger, M0)
+    assert ledger.post(1, blame(ledger, M0, products)) is None
+    convict(ledger, ledger.entries[-1].entry.batch, ledger.entries[-1].entry.context)
+    for key in (S0, M0):
+        ledger.open(key, (1, 3, 4))
+    arithmetic = ToyArithmetic(ledger.arithmetic.degrees, omniscient=False)
+    reader = CeremonyState(ledger.plan, ledger.rules, arithmetic)
+    for log in ledger.entries:
+        reader.apply(log)
+    assert reader.members.excluded == set()
+    first = next(each for each in ledger.state.ever_opened if each.rule.key == S0)
+    assert first.context in {opening.context for opening in reader.awaiting}
+    while reader.awaiting:
+        arithmetic.held.update(
+            turn.decoded.root for opening in reader.awaiting for turn in opening.awaited
+        )
+    assert reader.members.excluded == ledger.state.members.excluded == {LIAR}
+    assert [reader.status(key) for key in ledger.rules] == [
+        ledger.state.status(key) for key in ledger.rules
+    ]
