@@ -106,3 +106,12 @@ def test_what_keys_were_made_of_is_destroyed_also_by_who_never_used_its_keys(und
     assert not ceremony.party(LATE).vault.names("setup")
     assert ceremony.party(LATE).vault.kept.keys() == undisturbed.party(LATE).vault.kept.keys()
     assert same_key(key_of(ceremony, (1, LATE)), key_of(undisturbed, (1, 2)))
+
+
+def test_who_loses_its_work_after_the_others_concluded_concludes_too(undisturbed):
+    ceremony = Ceremony()
+    ceremony.at["conclude"] = lambda: ceremony.lose(3)
+    assert ceremony.run() == undisturbed.digest()
+    assert ceremony.party(3).vault.names("passing-shares")
+    ceremony.restart(3)
+    assert ceremony.party(3).vault.kept.keys() == undisturbed.party(3).vault.kept.keys()
