@@ -117,8 +117,9 @@ UNCHANGED = 255
 def _values():
     """Return what a field may get instead of its value, by type: values of others, odd ones."""
     _, entries = _ceremonies()
+    templates = [log.entry for log in entries] + entry_examples()
     found = [
-        getattr(log.entry, field.name) for log in entries for field in dataclasses.fields(log.entry)
+        getattr(entry, field.name) for entry in templates for field in dataclasses.fields(entry)
     ]
     found += [b"", b"x", bytes(32), bytes(24), 0, 1, 2, 5, 2**63 - 1, "", "vector", "decoder"]
     found += ["recomputed", "answers/00/0", "round/zz/1", "roots/" + "00" * 32, (), (b"",), (0, 1)]
