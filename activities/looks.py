@@ -33,6 +33,7 @@ __all__ = [
     "usable_roots",
     "value_root",
     "vectors_and_evidence",
+    "words_about",
 ]
 
 OFFLINE = frozenset({"N", "S", "M"})
@@ -185,6 +186,12 @@ def is_announced(state: CeremonyState) -> bool:
         isinstance(log.entry, Announcement) and state.quorum.signed_by(set(log.signers))
         for log in state.log
     )
+
+
+def words_about(state: CeremonyState, key: BatchKey, author: int, operator: int) -> int:
+    """Return how often an author has spoken of being served an operator's vector."""
+    opening = state.opening(key)
+    return 0 if opening is None else opening.words[author, operator]
 
 
 def value_root(opening: Opening) -> bytes | None:

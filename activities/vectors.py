@@ -89,5 +89,6 @@ class Vectors:
             lambda state: looks.may_say(state, key, own, index, serves=serves)
         ):
             identifier = context.identifier(self.operator.plan.hash)
+            serial = self.operator.log.read(lambda state: looks.words_about(state, key, own, index))
             kind = Served if serves else Unserved
-            self.operator.log.post(kind(context.name, identifier, index))
+            self.operator.log.post(kind(context.name, identifier, index, serial))

@@ -61,12 +61,7 @@ class Ended:
 
 
 class Engine:
-    """A ceremony under a schedule; the `Site` of its operators.
-
-    Attributes:
-        blinded: operators that lost opened values after the seal: when all others have dropped
-            theirs at the end, they hold their shares but cannot read the log any more.
-    """
+    """A ceremony under a schedule; the `Site` of its operators."""
 
     def __init__(self, schedule: Schedule) -> None:
         """Set a ceremony up; nothing runs yet."""
@@ -85,7 +80,6 @@ class Engine:
         self._pending = list(schedule.disturbances)
         self._ending: list[Disturbance] = []
         self._gone: set[int] = set()
-        self.blinded: set[int] = set()
         self.operators = {index: self._seated(index) for index in range(1, schedule.n + 1)}
         self.coordinator = Coordinator(self)
 
@@ -149,13 +143,13 @@ class Engine:
     def is_over(self) -> bool:
         """Tell whether the key set is announced and everybody who is up has its share."""
         return (
-            (self.coordinator.over or (bool(self.blinded) and self.coordinator.announced))
+            self.coordinator.over
             and not self._pending
             and not self._ending
             and all(
                 operator.steps.destruction.is_concluded()
                 for operator in self.honest()
-                if operator.running and operator.index not in self.blinded
+                if operator.running
             )
         )
 
@@ -309,8 +303,6 @@ class Engine:
         kinds = {each.kind for each in self._ending if each.operator == operator.index}
         power, work = Kind.POWER in kinds, Kind.LOSE_WORK in kinds
         operator.end(power=power, work=work)
-        if (power or work) and self.log.state.sealed is not None:
-            self.blinded.add(operator.index)
 
     # -- for people -------------------------------------------------------------------------------
 

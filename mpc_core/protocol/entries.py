@@ -232,12 +232,17 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class Unserved:
-    """The author could not get the share vector of an operator."""
+    """The author could not get the share vector of an operator.
+
+    `serial` counts what the author said before about that vector, here and in `Served`: the same
+    bytes stand in the log only once.
+    """
 
     kind: ClassVar[str] = "unserved"
     batch: BatchName
     context: bytes
     operator: int
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +253,7 @@ class Served:
     batch: BatchName
     context: bytes
     operator: int
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ PROTOCOL.md, "Opening a batch":
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,8 @@ class Opening:
     """(operator, round): its vector went into a v that did not fit, and it did not answer."""
     services: dict[int, dict[int, bool]] = field(default_factory=dict)
     """What operators say last about being served the vector of another, by that other."""
+    words: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """How often an author has spoken of an operator's vector."""
     unserving: set[int] = field(default_factory=set)
     """Operators of which t+1 say that they do not serve their vector."""
     recomputed: set[int] = field(default_factory=set)
@@ -144,7 +147,7 @@ class Opening:
         require(len(entry.values) == self.rule.answer_bytes, "the answer is not canonical")
         turn.answers[author] = entry.values
 
-    def post_service(self, author: int, operator: int, *, serves: bool) -> None:
+    def post_service(self, author: int, operator: int, serial: int, *, serves: bool) -> None:
         """Take an operator's word about being served a vector; its last one counts.
 
         Who is served by t+1 operators' word serves, whatever others say: one of them is honest.
@@ -153,9 +156,13 @@ class Opening:
         require(operator in self.roots, "that operator has posted no root")
         said = self.services.setdefault(operator, {})
         require(said.get(author) is not serves, "the author has said so")
+        require(
+            serial == self.words[author, operator], "another word of the author is the next one"
+        )
         contradicts = author in said or operator in self.unserving
         require(contradicts or not serves, "nobody says that it does not serve")
         said[author] = serves
+        self.words[author, operator] += 1
         served = sum(said.values())
         refused = len(said) - served
         if refused > self.quorum.threshold >= served:

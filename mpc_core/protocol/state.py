@@ -252,7 +252,7 @@ class CeremonyState:
         self, log: LogEntry, entry: entries.Served | entries.Unserved, *, serves: bool
     ) -> None:
         opening = self._batches.named(entry.batch, entry.context)
-        opening.post_service(log.author, entry.operator, serves=serves)
+        opening.post_service(log.author, entry.operator, entry.serial, serves=serves)
 
     # -- rules about who lied ---------------------------------------------------------------------
 

@@ -295,7 +295,7 @@ def test_a_vector_that_t_plus_1_operators_do_not_get_is_not_opened_from(ledger):
     refused = ledger.post(1, ledger.decoded(N0, operators=(1, 2, 3)))
     assert refused == "a listed operator does not serve its vector"
     for author in (1, 3):
-        assert ledger.post(author, Served(*batch, LIAR)) is None
+        assert ledger.post(author, Served(*batch, LIAR, 1)) is None
     assert ledger.post(1, ledger.decoded(N0, operators=(1, 2, 3))) is None
 
 
@@ -307,8 +307,8 @@ def test_whoever_is_served_may_say_so_first(ledger):
     for author in (LIAR, 3):
         assert ledger.post(author, Unserved(*batch, 1)) is None
     assert ledger.state.opening(N0).unserving == {1}
-    for author in (4, 3):
-        assert ledger.post(author, Served(*batch, 1)) is None
+    for author, said_before in ((4, 0), (3, 1)):
+        assert ledger.post(author, Served(*batch, 1, said_before)) is None
     assert ledger.state.opening(N0).unserving == set()
 
 
@@ -318,9 +318,9 @@ def test_nobody_is_barred_again_by_whoever_changes_its_word(ledger):
     for author, said in ((LIAR, Unserved), (3, Unserved), (4, Served)):
         assert ledger.post(author, said(*batch, 1)) is None
     assert ledger.state.opening(N0).unserving == {1}
-    assert ledger.post(3, Served(*batch, 1)) is None
-    for said in (Served, Unserved):
-        assert ledger.post(LIAR, said(*batch, 1)) is None
+    assert ledger.post(3, Served(*batch, 1, 1)) is None
+    for serial, said in enumerate((Served, Unserved), 1):
+        assert ledger.post(LIAR, said(*batch, 1, serial)) is None
         assert ledger.state.opening(N0).unserving == set()
 
 
