@@ -14,7 +14,7 @@ from infra.publish.files import batch_keys, disputed, opening_path, rejected_pat
 from infra.publish.manifest import Keeps
 from infra.verify.arithmetic import AuditArithmetic
 from infra.verify.verdict import NotRepeated, invalid
-from mpc_core.protocol.batch import Verdict, fitting_answers
+from mpc_core.protocol.batch import TAKEN, Verdict, fitting_answers
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.entries import Answer, Decoded, LogEntry
 
@@ -189,7 +189,8 @@ def check_challenges(rules: Rules, state: CeremonyState, openings: Openings) -> 
         expected = arithmetic.expected(
             rule, opening.context, turn.number, turn.log_root, turn.decoded.root
         )
-        if arithmetic.value_at_zero(fitting, degree, rule) != expected:
+        fits = expected == TAKEN or arithmetic.value_at_zero(fitting, degree, rule) == expected
+        if not fits:
             raise _inconsistent(rules, turn, key, "answers that contradict the opened value")
         count += len(fitting)
         misfits += [
