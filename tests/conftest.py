@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 import hypothesis
-import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
@@ -19,12 +21,17 @@ _REAL_PROCESSES = (
 """Beginnings of the files whose tests start whole ceremonies of processes."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class FilesTogether(LoadScopeScheduling):
     """Keep a file's tests in one worker, for its fixtures, and run one real ceremony at a time.
 
     Two at once on two cores would wait for deadlines that have nothing to do with what is tested.
     """
-    for item in items:
-        name = item.path.stem
-        group = "processes" if name.startswith(_REAL_PROCESSES) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid):
+        file = PurePosixPath(nodeid.partition("::")[0])
+        return "processes" if file.stem.startswith(_REAL_PROCESSES) else str(file)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Return what hands the tests out."""
+    return FilesTogether(config, log)
