@@ -109,7 +109,7 @@ def test_who_has_lost_its_shares_is_not_needed(ceremony):
     for name in ceremony.party(2).vault.names("shares"):
         ceremony.party(2).vault.remove(name)
     assert decrypt(ceremony, made(ceremony)) == READ
-    assert {refusal.code for refusal in ceremony.refusals} == {"RF-SETUP-001"}
+    assert {refusal.code for refusal in ceremony.refusals} == {"RF-RECOVER-012"}
 
 
 def test_an_operator_that_was_away_pays_what_it_owes_and_takes_part_in_the_next_one(ceremony):

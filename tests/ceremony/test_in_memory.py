@@ -218,18 +218,24 @@ def test_false_answers_in_the_assembly_are_erasures(undisturbed):
 
 
 class WrongDecoder(Batches):
-    """Opens batches to something else."""
+    """Opens a batch to something else."""
+
+    def __init__(self, operator, key):
+        super().__init__(operator)
+        object.__setattr__(self, "_wrong", key)
 
     def _open(self, key, work):
         points, opening = super()._open(key, work)
-        return points, opening.altered(2)
+        return points, opening.altered(2) if key == self._wrong else opening
 
 
 @pytest.mark.parametrize("stage", ["N", "O"])
 def test_a_wrong_v_of_the_decoder_never_becomes_provisional(undisturbed, stage):
     ceremony = Ceremony()
-    ceremony.party(3).alter = lambda steps: replace(steps, batches=WrongDecoder(steps.operator))
     wrong = (stage, 2)
+    ceremony.party(3).alter = lambda steps: replace(
+        steps, batches=WrongDecoder(steps.operator, wrong)
+    )
     verdicts = []
     states = []
 
