@@ -55,12 +55,12 @@ def measure_batch(
                 tasks[f"{mode} {name}"] = _bound(mode, step)
         taken = median_times(tasks, repetitions)
     larger = cut_to(batch, LONGER * positions, subject.parameters)
-    gains = {
-        mode: gain_of_two_threads(
-            _bound(mode, lambda: drain(subject.work(larger).share_pieces())), repetitions
-        )
-        for mode in modes
-    }
+    gains = {}
+    for mode in modes:
+        with in_mode(mode):  # around both threads: the setting is the whole process's
+            gains[mode] = gain_of_two_threads(
+                lambda: drain(subject.work(larger).share_pieces()), repetitions
+            )
     return tuple(
         batch_cost(subject, sample, mode, _of_mode(taken, mode), (taken["aes"], gains[mode]))
         for mode in modes
