@@ -73,14 +73,14 @@ class Disk:
         original = self._originals[name]
 
         def operate(*arguments, **named):
-            if not self._watching or not self._is_here(arguments[0]):
-                return original(*arguments, **named)
-            if self.is_off or self.operations == self.cut_at:
-                self.is_off = True
-                raise PowerCut
-            self.operations += 1
+            is_here = self._is_here(arguments[0])
+            if is_here and self._watching:
+                if self.is_off or self.operations == self.cut_at:
+                    self.is_off = True
+                    raise PowerCut
+                self.operations += 1
             done = original(*arguments, **named)
-            if name == "fsync":
+            if is_here and name == "fsync":
                 self._note(arguments[0])
             return done
 
@@ -178,6 +178,21 @@ def _build(folder: Path, entries: dict[str, object]) -> None:
             path.chmod(0o600)
 
 
+class ReachedBlobs(BlobStore):
+    """Blobs on a disk, of which the other parties of a drill are served without a network."""
+
+    def __init__(self, outbox: Outbox, leaf_bytes: int) -> None:
+        super().__init__(outbox, leaf_bytes)
+        self.sent: Counter[str] = Counter()
+        self.missed: dict[bytes, None] = {}
+
+    def wanted(self) -> tuple[bytes, ...]:
+        return tuple(self.missed)
+
+    def forget_wanted(self, root: bytes) -> None:
+        self.missed.pop(root, None)
+
+
 class PoweredParty(Party):
     """An operator whose stores are the real ones, on a disk that may lose power."""
 
@@ -192,10 +207,16 @@ class PoweredParty(Party):
         self.vault.sweep()
         self.work = FileStore(folder / "work" / "steps")
         outbox = Outbox(folder / "work" / "outbox", SentLedger(folder / "work" / "sent.json"))
-        self.blobs = BlobStore(outbox, self.site.plan.layout.leaf_bytes)
+        self.blobs = ReachedBlobs(outbox, self.site.plan.layout.leaf_bytes)
         self.blobs.sweep()
-        self.blobs.sent = Counter()
         super().start()
+        self.log.tamper = self._say
+
+    def _say(self, entry):
+        """Let an entry out, unless the power is gone already."""
+        if self.disk.is_off:
+            raise PowerCut
+        return entry
 
     def _operator(self, known):
         return replace(super()._operator(known), random=self.draw)
@@ -215,5 +236,7 @@ class PoweredParty(Party):
     def lose_power(self, style: str) -> None:
         if self.running:
             self.stop()
+        if isinstance(self.blobs, BlobStore):
+            self.blobs._spares._spares.clear()  # a process without power cleans nothing up
         self.disk.lose_power(style)
         self.losses += 1
