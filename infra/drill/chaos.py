@@ -69,6 +69,7 @@ class ChaosResult:
         batch_seconds: median time between two batches of the undisturbed ceremony.
         happened: all disturbances.
         ended: processes that ended by themselves, with the reason.
+        lost: operators that stayed away with a damaged vault.
         ceremonies: number of disturbed ceremonies, all of which ended well.
         compared: how many of them had the contributors of an earlier one, and its key set.
     """
@@ -76,6 +77,7 @@ class ChaosResult:
     batch_seconds: float
     happened: list[Happened] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    lost: int = 0
     ceremonies: int = 0
     compared: int = 0
 
@@ -86,6 +88,7 @@ class ChaosResult:
             "disturbances": len(self.happened),
             "compared": self.compared,
             "ended": self.ended,
+            "lost": self.lost,
             "batch_seconds": self.batch_seconds,
             "rows": rows(self.happened, self.batch_seconds),
         }
@@ -145,6 +148,7 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> ChaosResult:
         shutil.rmtree(folder.root)
         result.happened += outcome.happened
         result.ended += outcome.ended
+        result.lost += len(outcome.lost)
         result.ceremonies += 1
         result.compared = references.compared
     shutil.rmtree(calm.root)

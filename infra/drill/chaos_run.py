@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Happened", "Outcome", "Run", "StuckError"]
 
+NEEDS_PEOPLE = "RF-RECOVER-"
+"""Codes with which an operator ends whose vault is damaged, until people let it in again."""
+
 AGAIN_SECONDS = 2.0
 """After which a process that ended by itself is started again."""
 
@@ -75,11 +78,13 @@ class Outcome:
     Attributes:
         happened: the disturbances that came before its end.
         ended: processes that ended by themselves, with the reason.
+        lost: operators that a damaged vault kept from going on.
         steps: when each step or batch was finished.
     """
 
     happened: tuple[Happened, ...]
     ended: tuple[str, ...]
+    lost: tuple[str, ...]
     steps: tuple[float, ...]
 
 
@@ -114,6 +119,8 @@ class Run:
         self._steps: list[float] = []
         self._happened: list[Happened] = []
         self._ended: list[str] = []
+        self._robbed: set[str] = set()
+        self._lost: set[str] = set()
         self._last_step = time.monotonic()
         self._waits = ""
         self._finished = False
@@ -136,7 +143,12 @@ class Run:
                 self._heard(message.name, message.text)
             self._check_temporal()
             self._check_patience()
-        return Outcome(tuple(self._happened), tuple(self._ended), tuple(self._steps))
+        return Outcome(
+            tuple(self._happened),
+            tuple(self._ended),
+            tuple(sorted(self._lost)),
+            tuple(self._steps),
+        )
 
     @property
     def _now(self) -> float:
@@ -191,7 +203,9 @@ class Run:
     def _start(self, name: str) -> None:
         """Start a process, unless another outage still keeps it down."""
         self._down[name] = max(0, self._down.get(name, 0) - 1)
-        if self._down[name] or self._site.runs(name):
+        if name in self._lost:
+            self._is_back(name)
+        if self._down[name] or name in self._lost or self._site.runs(name):
             return
         try:
             self._site.start(name)
@@ -229,6 +243,7 @@ class Run:
 
     def _flip_vault(self, happened: Happened) -> None:
         [name] = happened.disturbance.victims
+        self._robbed.add(name)
         home, choice = self._site.home(name), happened.disturbance.choice
         self._take_down(happened, lambda: damage.flip_vault(home, choice))
 
@@ -310,8 +325,17 @@ class Run:
             return
         if message.name == COORDINATOR and not message.code:
             return
+        if failure and message.name in self._robbed and failure.code.startswith(NEEDS_PEOPLE):
+            self._lose(message.name, failure.code)
+            return
         reason = f"{failure.code} {failure.subject}" if failure else message.reason
         self._note_end(message.name, reason)
+
+    def _lose(self, name: str, code: str) -> None:
+        """Leave an operator down that only people can let in again: the others go on without."""
+        self._lost.add(name)
+        self._say(f"{name} stays away with its damaged vault: {code}")
+        self._is_back(name)
 
     def _note_end(self, name: str, reason: str) -> None:
         """Start a process again that ended by itself."""
