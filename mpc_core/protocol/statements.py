@@ -281,7 +281,7 @@ def _summons(state: CeremonyState, subject: str) -> Verdicts:
     since = -1
     if operator in members.awaited:
         if not _is_overdue_with_its_keys(state, operator):
-            return NotYet("the operator is not absent")
+            return Done("returned")
         since = state.setup.complaint_close or 0
     serials = [known.serial for known in members.summonses.values() if known.operator == operator]
     entry = Summons(operator, 1 + max(serials, default=-1), tuple(sorted(owed)))

@@ -104,3 +104,12 @@ def test_a_port_that_does_not_exist_is_void(ledger, port):
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "op-02.operators.example", "localhost"])
 def test_addresses_and_names_are_taken(ledger, host):
     assert ledger.post(2, Address(0, host, 65_535)) is None
+
+
+def test_nobody_waits_for_a_summons_of_who_came_back(ledger):
+    _provisional(ledger)
+    slot = ledger.slot("answers", ("N", 0), 0)
+    assert ledger.close(slot) is None
+    assert isinstance(due_statement(ledger.state, "summons", "4"), Due)
+    assert ledger.post(4, Return(0)) is None
+    assert due_statement(ledger.state, "summons", "4") == Done("returned")
