@@ -53,6 +53,11 @@ class PoweredCeremony(Ceremony):
                 party.lose_power(self.style)
                 party.disk.cut_at = party.disk.operations + self._next_gap()
 
+    def _look(self) -> None:
+        """Let whoever came back fetch what it lost before it is asked for a signature."""
+        super()._look()
+        self._let_presence_work()
+
     def _follow(self, act: Callable[[Party], None]) -> bool:
         """Let the operator follow an order; return whether it did: if not, it is ordered again."""
         try:
