@@ -51,6 +51,8 @@ class Endorser:
         """Return why this operator does not sign now, "" if it does."""
         if isinstance(entry, Seal):
             self.operator.log.wait_for(lambda state: True if state.size >= entry.size else None)
+        if isinstance(entry, (Summons, WriteOff)) and entry.operator == self.operator.index:
+            return "it is about this operator itself"
         due = self.operator.log.read(lambda state: _due(state, entry))
         if not isinstance(due, Due) or due.entry != entry:
             return "the log does not call for this statement"

@@ -165,7 +165,7 @@ class CoordinatorActivities:
             state="draft",
             body=base64.b64encode(body).decode(),
             envelope=self._order(statement_line(body)),
-            signers=sorted(state.members.awaited),
+            signers=sorted(state.members.signers),
         )
 
     def _has_waited(

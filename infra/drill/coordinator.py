@@ -111,7 +111,7 @@ class Coordinator:
         """Ask the operators for their signatures under a statement; post it with n-t of them."""
         engine, body = self._engine, wire.body_of(entry)
         parts = []
-        for index in sorted(self.log.state.members.awaited):
+        for index in sorted(self.log.state.members.signers):
             signature = self._signature(engine.operators[index], body)
             if signature:
                 parts.append(wire.Endorsement(index, wire.ED25519, signature))

@@ -42,6 +42,7 @@ class Members:
     returns: dict[int, int] = field(default_factory=dict)
     returned_at: dict[int, int] = field(default_factory=dict)
     absent_at: dict[int, int] = field(default_factory=dict)
+    sealed: bool = False
     returned: Counter[int] = field(default_factory=Counter)
     summonses: dict[int, Summons] = field(default_factory=dict)
     rejoins: dict[int, Rejoin] = field(default_factory=dict)
@@ -50,6 +51,11 @@ class Members:
     def accountable(self) -> frozenset[int]:
         """Operators neither excluded nor written off: completeness needs all of them."""
         return frozenset(self.quorum.everyone) - self.excluded - self.written_off
+
+    @property
+    def signers(self) -> frozenset[int]:
+        """Operators that are asked for signatures: absent ones are only not waited for."""
+        return frozenset(self.quorum.everyone) - self.excluded
 
     @property
     def awaited(self) -> frozenset[int]:
@@ -76,10 +82,10 @@ class Members:
         """Tell whether a return at this log position counts.
 
         The first one counts at once. Each further one counts after twice as many entries, so that
-        who comes and goes cannot have everybody wait again and again; but it always counts while
-        too few are present for the log to grow.
+        who comes and goes cannot have everybody wait again and again. It always counts while too
+        few are present for the log to grow, and after the seal, when it grows too little.
         """
-        if len(self.awaited) < self.quorum.n_minus_t:
+        if self.sealed or len(self.awaited) < self.quorum.n_minus_t:
             return True
         returned = self.returned.get(operator, 0)
         pause = ENTRIES_AWAY * self.quorum.count * ((1 << min(returned, 32)) - 1)

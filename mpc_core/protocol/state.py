@@ -340,6 +340,7 @@ class CeremonyState:
             "it names another prefix than the one it follows",
         )
         self._release.sealed = log
+        self._members.sealed = True
         self._batches.begin(ONLINE)
 
     # -- what is owed -----------------------------------------------------------------------------

@@ -232,7 +232,7 @@ class Ceremony:
             reasons = due
             if isinstance(due, Due):
                 body, parts, reasons = wire.body_of(due.entry), [], {}
-                for index in sorted(self.log.state.members.awaited):
+                for index in sorted(self.log.state.members.signers):
                     party = self.parties[index]
                     if not party.running:
                         reasons[index] = "it does not run"
