@@ -56,7 +56,7 @@ class KnownValues:
     def take_for_granted(self, question: Question) -> None:
         """Go by what n-t operators found of a value that nobody serves any more.
 
-        Security: only for values below an announcement, which n-t operators signed.
+        Security: only for values below a seal, which n-t operators signed.
         """
         self._granted.add(question)
 

@@ -146,8 +146,8 @@ class Batches:
     def hold(self, key: BatchKey) -> None:
         """Have the opened values here that the verdicts of a batch wait for.
 
-        After the announcement nobody may serve them any more. Then this operator goes by what n-t
-        others found, as everybody does who reads the log without them.
+        After the seal nobody may be able to serve one any more. Then this operator goes by what n-t
+        others found, as everybody does who reads the log without it.
         """
         log = self.operator.log
         with self.operator.lock(f"{key}"):
@@ -155,7 +155,7 @@ class Batches:
                 try:
                     self._hold_of(opening, turn)
                 except CeremonyError:
-                    if not log.read(looks.is_announced):
+                    if not log.read(lambda state: looks.others_sealed(state, key)):
                         raise
                     self.operator.known.take_for_granted(_question(opening.context, turn))
                     log.wake()

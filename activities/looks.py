@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from activities.arithmetic import Question
 from mpc_core.protocol.batch import Verdict
-from mpc_core.protocol.entries import Announcement, Evidence
+from mpc_core.protocol.entries import Evidence, Seal
 
 if TYPE_CHECKING:
     from mpc_core.protocol.batch import BatchKey
@@ -20,13 +20,13 @@ __all__ = [
     "decoded",
     "held_round",
     "holders",
-    "is_announced",
     "is_answered",
     "is_disputed",
     "is_settled",
     "may_correct",
     "may_say",
     "offline_questions",
+    "others_sealed",
     "roots",
     "takes_entries",
     "turn_of",
@@ -177,13 +177,13 @@ def awaited_values(state: CeremonyState, key: BatchKey) -> list[tuple[Opening, R
     ]
 
 
-def is_announced(state: CeremonyState) -> bool:
-    """Tell whether n-t operators announced the key set, whether this party can judge that or not.
+def others_sealed(state: CeremonyState, key: BatchKey) -> bool:
+    """Tell whether n-t operators sealed a batch, whether this party can judge that or not.
 
     Security: one of n-t signers at least is honest, and it had found every batch complete.
     """
-    return any(
-        isinstance(log.entry, Announcement) and state.quorum.signed_by(set(log.signers))
+    return key[0] in OFFLINE and any(
+        isinstance(log.entry, Seal) and state.quorum.signed_by(set(log.signers))
         for log in state.log
     )
 

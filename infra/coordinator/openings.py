@@ -180,6 +180,9 @@ class Openings:
             ):
                 self._known.learn(wanted.question, batch, self._blobs.read(root))
                 self.log.wake()
+            elif self.log.read(lambda state: looks.others_sealed(state, key)):
+                self._known.take_for_granted(wanted.question)
+                self.log.wake()
 
     def _ask_holders(self, wanted: _Wanted, size: int, label: str) -> bool:
         """Ask whoever has it; who does not answer is passed over, and from then on asked last."""

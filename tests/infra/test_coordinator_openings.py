@@ -15,8 +15,8 @@ class Log:
     def __init__(self, wanted):
         self.wanted = wanted
 
-    def read(self, _):
-        return self.wanted
+    def read(self, question):
+        return [] if "others_sealed" in question.__code__.co_names else self.wanted
 
     def wake(self):
         """Nobody waits."""
