@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from mpc_core.protocol.batch import TAKEN
 from mpc_core.ring.exact import ExactRing
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from activities.ports import Store
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.protocol.batch import BatchRule
+    from mpc_core.protocol.opening import Round
 
 __all__ = ["KnownValues", "LearnedArithmetic", "Question"]
 
@@ -37,6 +38,12 @@ class Question:
     round: int
     log_root: bytes
     v_root: bytes
+
+    @classmethod
+    def of(cls, context: bytes, turn: Round) -> Self:
+        """Return the challenge of a round that has a decoder's entry."""
+        assert turn.decoded is not None
+        return cls(context, turn.number, turn.log_root, turn.decoded.root)
 
     @property
     def name(self) -> str:

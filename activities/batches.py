@@ -157,7 +157,7 @@ class Batches:
                 except CeremonyError:
                     if not log.read(lambda state: looks.others_sealed(state, key)):
                         raise
-                    self.operator.known.take_for_granted(_question(opening.context, turn))
+                    self.operator.known.take_for_granted(Question.of(opening.context, turn))
                     log.wake()
                 else:
                     self._learn(key, opening.context, turn)
@@ -167,7 +167,7 @@ class Batches:
         if self.operator.log.read(lambda state: state.opening(key)) is opening:
             self._hold(key, turn)
             return
-        question = _question(opening.context, turn)
+        question = Question.of(opening.context, turn)
         holders = opening.haves.get(question.v_root, set())
         self._get(key, question.v_root, holders, first=turn.decoder)
 
@@ -423,7 +423,7 @@ class Batches:
 
     def _learn(self, key: BatchKey, identifier: bytes, turn: Round) -> None:
         """Compute what the answers must have at 0, once, so that the log can be judged."""
-        question = _question(identifier, turn)
+        question = Question.of(identifier, turn)
         if self.operator.known.find(question) is None:
             opening = self.operator.blobs.read(question.v_root)
             self.operator.known.learn(question, self.operator.batch(key), opening)
@@ -464,9 +464,3 @@ class Batches:
             next_step="check the memory and the vault of this machine",
             runbook="contradicting-answers",
         )
-
-
-def _question(context: bytes, turn: Round) -> Question:
-    """Return the challenge of a round that has a decoder's entry."""
-    assert turn.decoded is not None
-    return Question(context, turn.number, turn.log_root, turn.decoded.root)

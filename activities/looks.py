@@ -93,7 +93,7 @@ def may_correct(state: CeremonyState, operator: int) -> bool:
 def offline_questions(state: CeremonyState) -> list[Question]:
     """Return the challenges of all opened values of N, S and M, also of those that were refuted."""
     return [
-        Question(opening.context, turn.number, turn.log_root, turn.decoded.root)
+        Question.of(opening.context, turn)
         for opening in state.ever_opened
         if opening.rule.stage in OFFLINE
         for turn in opening.rounds

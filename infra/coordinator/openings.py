@@ -225,7 +225,7 @@ def _root(state: CeremonyState, key: BatchKey) -> bytes | None:
 def _questions_outside(state: CeremonyState, kept: Collection[BatchKey]) -> list[Question]:
     """Return what names the opened values of batches of N, S and M that are not kept."""
     return [
-        Question(opening.context, turn.number, turn.log_root, turn.decoded.root)
+        Question.of(opening.context, turn)
         for opening in state.ever_opened
         if opening.rule.stage != "O" and opening.rule.key not in kept
         for turn in opening.rounds
@@ -247,7 +247,7 @@ class _Wanted:
 def _wanted(state: CeremonyState, key: BatchKey) -> list[_Wanted]:
     return [
         _Wanted(
-            Question(opening.context, turn.number, turn.log_root, turn.decoded.root),
+            Question.of(opening.context, turn),
             turn.decoder,
             tuple(operator for operator, _ in turn.decoded.points),
             frozenset(opening.haves.get(turn.decoded.root, ())),

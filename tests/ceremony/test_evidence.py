@@ -17,7 +17,7 @@ from mpc_core.protocol.entries import (
 )
 from mpc_core.protocol.errors import CeremonyError
 from tests.ceremony.test_liars import lying
-from tests.support.simulation import Ceremony
+from tests.support.simulation import with_keys
 
 KEY = ("N", 0)
 DECODER = 1
@@ -27,12 +27,7 @@ NEXT = 2
 
 @pytest.fixture
 def ceremony():
-    ceremony = Ceremony()
-    for party in ceremony.parties.values():
-        party.start()
-        party.come_back()
-    ceremony.keys()
-    return ceremony
+    return with_keys()
 
 
 def opens_another_value(party):

@@ -4,7 +4,7 @@ import pytest
 
 from mpc_core.protocol.entries import Root
 from mpc_core.protocol.errors import CeremonyError
-from tests.support.simulation import Ceremony
+from tests.support.simulation import with_keys
 
 KEY = ("N", 0)
 FAULTY = 2
@@ -12,12 +12,7 @@ FAULTY = 2
 
 @pytest.fixture
 def ceremony():
-    ceremony = Ceremony()
-    for party in ceremony.parties.values():
-        party.start()
-        party.come_back()
-    ceremony.keys()
-    return ceremony
+    return with_keys()
 
 
 def flip_a_stage_key(party, stage="N"):

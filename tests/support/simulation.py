@@ -325,4 +325,14 @@ def _orders(view) -> list[tuple[str, int, int]]:
     return []
 
 
-__all__ = ["COORDINATOR", "SEED", "Ceremony", "Party", "WouldWaitError"]
+def with_keys() -> Ceremony:
+    """Return a ceremony of four that has its keys, and nothing else yet."""
+    ceremony = Ceremony()
+    for party in ceremony.parties.values():
+        party.start()
+        party.come_back()
+    ceremony.keys()
+    return ceremony
+
+
+__all__ = ["COORDINATOR", "SEED", "Ceremony", "Party", "WouldWaitError", "with_keys"]
