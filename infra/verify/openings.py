@@ -14,7 +14,7 @@ from infra.publish.files import batch_keys, disputed, opening_path, rejected_pat
 from infra.publish.manifest import Keeps
 from infra.verify.arithmetic import AuditArithmetic
 from infra.verify.verdict import NotRepeated, invalid
-from mpc_core.protocol.batch import TAKEN, Verdict, fitting_answers
+from mpc_core.protocol.batch import Verdict, fits_value, fitting_answers
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.entries import Answer, Decoded, LogEntry
 
@@ -176,7 +176,7 @@ def check_challenges(rules: Rules, state: CeremonyState, openings: Openings) -> 
     count, misfits = 0, []
     for key in batch_keys(rules.layout):
         opening, turn = _held(rules, state, key)
-        rule, degree = opening.rule, opening.rule.polynomial_degree(state.quorum)
+        rule = opening.rule
         answers = {
             operator: value
             for operator, value in turn.answers.items()
@@ -189,8 +189,7 @@ def check_challenges(rules: Rules, state: CeremonyState, openings: Openings) -> 
         expected = arithmetic.expected(
             rule, opening.context, turn.number, turn.log_root, turn.decoded.root
         )
-        fits = expected == TAKEN or arithmetic.value_at_zero(fitting, degree, rule) == expected
-        if not fits:
+        if expected is None or not fits_value(fitting, expected, rule, state.quorum, arithmetic):
             raise _inconsistent(rules, turn, key, "answers that contradict the opened value")
         count += len(fitting)
         misfits += [

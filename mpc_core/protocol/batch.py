@@ -33,6 +33,8 @@ __all__ = [
     "BatchStatus",
     "NextStep",
     "Verdict",
+    "fits_value",
+    "fitting_answers",
     "judge",
     "next_step",
 ]
@@ -242,10 +244,21 @@ def judge(
         return Verdict.OPEN
     if expected is None:
         return Verdict.UNKNOWN
-    degree = rule.polynomial_degree(quorum)
-    if expected != TAKEN and arithmetic.value_at_zero(fitting, degree, rule) != expected:
+    if not fits_value(fitting, expected, rule, quorum, arithmetic):
         return Verdict.ODD_V
     return Verdict.COMPLETE if everyone <= answers.keys() else Verdict.PROVISIONAL
+
+
+def fits_value(
+    fitting: Mapping[int, bytes],
+    expected: bytes,
+    rule: BatchRule,
+    quorum: Quorum,
+    arithmetic: Arithmetic,
+) -> bool:
+    """Tell whether answers on one polynomial have the expected value at 0, or are taken as such."""
+    degree = rule.polynomial_degree(quorum)
+    return expected == TAKEN or arithmetic.value_at_zero(fitting, degree, rule) == expected
 
 
 def fitting_answers(
