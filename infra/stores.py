@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ class FileStore:
     def __init__(self, folder: Path) -> None:
         """Keep everything below `folder`, which is made when it is missing."""
         self._folder = make_directory(folder)
+        self._replacing = threading.Lock()
 
     def _path(self, name: str) -> Path:
         parts = name.split("/")
@@ -66,18 +68,25 @@ class FileStore:
         """Return what is stored, or None; what is damaged is destroyed and counts as lost."""
         path = self._path(name)
         data = read_guarded(path)
-        if data is None and path.exists():
-            self._destroy(path)
-        return data
+        return self._read_or_destroy(path) if data is None and path.exists() else data
+
+    def _read_or_destroy(self, path: Path) -> bytes | None:
+        """Read what seems damaged once more, while nobody writes: it may just have been written."""
+        with self._replacing:
+            data = read_guarded(path)
+            if data is None:
+                self._destroy(path)
+            return data
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
         """Store or replace; what can be made again need not survive a power loss."""
         path = self._path(name)
         make_directory(path.parent)
-        if durable:
-            write_guarded(path, data)
-        else:
-            write_unguarded(path, data)
+        with self._replacing:
+            if durable:
+                write_guarded(path, data)
+            else:
+                write_unguarded(path, data)
 
     def take(self, other: Self, name: str) -> None:
         """Move what another store keeps under a name here, durably.
@@ -87,11 +96,12 @@ class FileStore:
         """
         source, target = other._path(name), self._path(name)
         make_directory(target.parent)
-        if source.stat().st_dev == target.parent.stat().st_dev:
-            replace_durably(source, target)
-        else:
+        with self._replacing:
+            if source.stat().st_dev == target.parent.stat().st_dev:
+                replace_durably(source, target)
+                return
             write_atomic(target, source.read_bytes(), SECRET_FILE)
-            other.discard(name)
+        other.discard(name)
 
     def discard(self, name: str) -> None:
         """Remove what is no secret any more; nothing happens when the name is unknown."""

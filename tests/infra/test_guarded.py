@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import infra.stores
 from infra.guarded import read_guarded, write_guarded, write_unguarded
 from infra.report.metrics import MetricsRecorder, read_metrics
 from infra.stores import FileStore
@@ -53,6 +54,20 @@ def test_a_damaged_file_of_a_store_counts_as_lost_and_can_be_written_again(tmp_p
     assert store.names("roots") == ()
     store.write("roots/one", CONTENT)
     assert store.read("roots/one") == CONTENT
+
+
+def test_what_is_written_while_it_is_looked_for_is_not_damaged(tmp_path, monkeypatch):
+    store = FileStore(tmp_path)
+
+    def just_before_the_write(path):
+        found = read_guarded(path)
+        if not path.exists():
+            store.write("one", CONTENT)
+        return found
+
+    monkeypatch.setattr(infra.stores, "read_guarded", just_before_the_write)
+    assert store.read("one") in {None, CONTENT}
+    assert store.read("one") == CONTENT
 
 
 def test_a_store_takes_what_another_one_keeps_with_its_digest(tmp_path):
