@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from infra.transport.outbox import Outbox
     from mpc_core.sharing.opening import Buffer
 
-__all__ = ["BlobStore", "FileStore", "StagedBlob"]
+__all__ = ["BlobStore", "FileStore", "StagedBlob", "StoredBefore"]
 
 _STAGED = ".staged-"
 _MOST_SPARES = 4
@@ -143,6 +143,14 @@ class FileStore:
             return ()
         found = (path for path in start.rglob("*") if path.is_file() and path.suffix != ".tmp")
         return tuple(sorted(path.relative_to(self._folder).as_posix() for path in found))
+
+
+class StoredBefore(FileStore):
+    """What a party stores, for a process that only reads, also while the party writes."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return what is stored, or None; what is damaged is left to the party."""
+        return read_guarded(self._path(name))
 
 
 class StagedBlob:

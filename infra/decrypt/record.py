@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from activities.arithmetic import KnownValues
 from activities.work.phases import decode_phases
 from infra.board.copy import MemoryCopy
 from infra.board.log import BoardLog
 from infra.board.replica import Replica
-from infra.party.rules import layout_of, party_state
-from infra.stores import BlobStore, FileStore
+from infra.party.rules import layout_of, past_state
+from infra.stores import BlobStore
 from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox
 from mpc_core.protocol.errors import CeremonyError
@@ -110,9 +109,7 @@ def record_of(home: Home, plan: Plan) -> Record:
         CeremonyError: RF-LOG-* if its log is damaged.
     """
     layout, blobs = layout_of(plan), outbox_of(home, plan)
-    state = party_state(plan, layout, KnownValues(plan.hash, FileStore(home.work / "steps")))
-    for entry in _covered_log(home, plan).entries():
-        state.apply(entry)
+    state = past_state(home, plan, layout, _covered_log(home, plan).entries())
     return Record(plan, layout, state, blobs.read_if_here)
 
 

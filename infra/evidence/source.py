@@ -9,17 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from activities.arithmetic import KnownValues
 from infra.board import export, notes
 from infra.board.copy import MemoryCopy, stored_in
 from infra.board.replica import Replica
 from infra.files import disk_errors
 from infra.homes import Home
 from infra.party.kernels import load_kernels
-from infra.party.rules import layout_of, party_state
+from infra.party.rules import layout_of, past_state
 from infra.plan.signing import load_signed_plan
 from infra.publish.manifest import EVIDENCE
-from infra.stores import FileStore
 from infra.verify import ceremony, evidence, log, openings
 from infra.verify.evidence import Rules
 from infra.verify.progress import Progress
@@ -157,9 +155,7 @@ def _home(home: Home) -> Source:
     with disk_errors(home.work / "log"):
         stored = stored_in((home.work / "log").read_bytes())
     replica = Replica(plan, _ReadOnly(stored))
-    state = party_state(plan, rules.layout, KnownValues(plan.hash, FileStore(home.work / "steps")))
-    for entry in replica.entries():
-        state.apply(entry)
+    state = past_state(home, plan, rules.layout, replica.entries())
     checkpoint = replica.checkpoint
     if checkpoint is None:
         raise CeremonyError(

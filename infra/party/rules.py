@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from activities.arithmetic import LearnedArithmetic
+from activities import looks
+from activities.arithmetic import KnownValues, LearnedArithmetic, Question
+from infra.stores import StoredBefore
 from mpc_core.preprocessing.layout import build_layout
 from mpc_core.protocol.batch import BatchRule
 from mpc_core.protocol.state import CeremonyState
@@ -12,15 +14,16 @@ from mpc_core.ring.exact import degree_for
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from activities.arithmetic import KnownValues
+    from infra.homes import Home
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.entries import LogEntry
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["batch_counts", "batch_rules", "layout_of", "party_state"]
+__all__ = ["batch_counts", "batch_rules", "layout_of", "party_state", "past_state"]
 
 STAGES = ("N", "S", "M", "O")
 
@@ -55,6 +58,32 @@ def party_state(plan: Plan, layout: CeremonyLayout, known: KnownValues) -> Cerem
         LearnedArithmetic(known),
         acceptance_floods=len(plan.tests.plaintexts),
     )
+
+
+def past_state(
+    home: Home, plan: Plan, layout: CeremonyLayout, log: Iterable[LogEntry]
+) -> CeremonyState:
+    """Return the state of a log that this process only reads, with what its party has learned.
+
+    What the party itself took as the signers of the seal found it is taken so here too.
+    """
+    known = KnownValues(plan.hash, StoredBefore(home.work / "steps"))
+    state = party_state(plan, layout, known)
+    for entry in log:
+        state.apply(entry)
+    while granted := _sealed_unknown(state):
+        for question in granted:
+            known.take_for_granted(question)
+    return state
+
+
+def _sealed_unknown(state: CeremonyState) -> list[Question]:
+    return [
+        Question.of(opening.context, turn)
+        for opening in state.awaiting
+        if looks.others_sealed(state, opening.rule.key)
+        for turn in opening.awaited
+    ]
 
 
 def _rule(batch: BatchLayout) -> BatchRule:

@@ -12,7 +12,7 @@ from infra.coordinator import keyset
 from infra.coordinator.keyset import KeySetBuilder, keeps_from_now_on
 from infra.coordinator.openings import Openings
 from infra.homes import Home
-from infra.party.rules import party_state
+from infra.party.rules import party_state, past_state
 from infra.plan import COORDINATOR
 from infra.publish import Keeps
 from infra.publish.manifest import OPENINGS
@@ -45,6 +45,13 @@ class Served:
         self.blobs.publish(self.finished.values[root], label)
 
 
+class Nobody:
+    """Operators none of whom serves anything."""
+
+    def fetch(self, *_, **__):
+        raise CeremonyError("RF-PEER-001", "nobody is there")
+
+
 class Coordinator:
     """A coordinator's home after the announcement; each start follows the log anew."""
 
@@ -56,7 +63,7 @@ class Coordinator:
         known = KnownValues(plan.hash, FileStore(home / "steps"))
         board = MemoryBoard(plan)
         self.log = MemoryLog(plan, board, party_state(plan, layout, known), Clock())
-        served = Served(finished, self.blobs) if peers else None
+        served = Served(finished, self.blobs) if peers else Nobody()
         self.openings = Openings(self.log, known, self.blobs, served, layout)
         for envelope in finished.envelopes:
             board.submit(envelope)
@@ -137,10 +144,30 @@ def test_with_all_openings_kept_every_one_stays_and_lies_on_the_disk_once(finish
 
 
 def test_an_opening_that_is_gone_is_an_error_that_says_so(finished, tmp_path):
+    Coordinator(finished, tmp_path, Keeps.ASSEMBLY)
+    again = Coordinator(finished, tmp_path, Keeps.ASSEMBLY, peers=False)
+    again.blobs.remove(finished.root_of(("O", 1)))
+    with pytest.raises(CeremonyError, match="RF-RUN-012"):
+        again.builder.publish(lambda: None)
+
+
+def test_an_opening_that_is_gone_is_fetched_again(finished, tmp_path):
     coordinator = Coordinator(finished, tmp_path, Keeps.ASSEMBLY)
     coordinator.blobs.remove(finished.root_of(("O", 1)))
-    with pytest.raises(CeremonyError, match="RF-RUN-012"):
-        coordinator.builder.publish(lambda: None)
+    coordinator.builder.publish(lambda: None)
+    assert verify(coordinator.root).outcome is Outcome.OK
+
+
+def test_who_reads_the_log_later_takes_lost_values_below_the_seal_as_its_signers_did(
+    finished, tmp_path
+):
+    state = Coordinator(finished, tmp_path, Keeps.ASSEMBLY).log.state
+    context = state.opening(("N", 0)).context.hex()
+    (tmp_path / "steps" / "expected" / f"{context}-0").unlink()
+    home = SimpleNamespace(work=tmp_path)
+    state = past_state(home, finished.plan, finished.layout, state.log)
+    assert state.awaiting_v == ()
+    assert state.release.announcement is not None
 
 
 def test_who_once_asked_for_all_openings_gets_them_at_a_later_start_too(tmp_path):

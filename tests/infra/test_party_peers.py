@@ -161,5 +161,5 @@ def test_a_blob_comes_into_the_own_blobs_verified_and_only_openings_are_shared(
     assert outbox._ledger.totals() == {"N": {"op-02": 5000}}
     assert ours.path(staged.root, "N").samefile(theirs.path(staged.root, "N")) == shared
     assert any((tmp_path / "shared").iterdir()) == shared
-    monkeypatch.setattr(infra.stores, "chunk_root", None)
+    monkeypatch.setattr(infra.stores, "leaf_root", None)
     assert ours.read(staged.root) == b"value" * 1000
