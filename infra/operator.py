@@ -199,7 +199,7 @@ class _Assembly:
             self.replica,
             party_state(plan, layout, known),
             submit=lambda envelope: self.client.loop.run(self.line.submit(envelope), _heartbeat),
-            tick=_heartbeat,
+            tick=self._beat,
             signer=(seat.index, seat.key),
             clock=clock,
             pool=pool,
@@ -228,6 +228,10 @@ class _Assembly:
 
     def _wake(self) -> None:
         self.log.wake()
+
+    def _beat(self) -> None:
+        _heartbeat()
+        self.loop.check_disk()
 
     def activities(self) -> OperatorActivities:
         """Return the activities that its worker offers."""

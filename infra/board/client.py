@@ -40,6 +40,7 @@ __all__ = ["BoardTransport", "Calls", "HttpTransport", "LocalTransport", "Witnes
 MESSAGE_BYTES = 65536
 """Room for heads, signatures and refusals beside the entries of an answer."""
 
+_DISK = frozenset({"RF-DISK-001", "RF-DISK-002"})
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 
@@ -252,6 +253,15 @@ class WitnessLoop:
     def _request(self, head: Vote | None = None, certificate: Vote | None = None) -> SyncRequest:
         replica = self._replica
         return SyncRequest(self.epoch, replica.held, replica.covered_size, head, certificate)
+
+    def check_disk(self) -> None:
+        """Raise what keeps this copy of the log from growing: who waits for it waits in vain.
+
+        Raises:
+            CeremonyError: RF-DISK-001 or RF-DISK-002.
+        """
+        if self.trouble is not None and self.trouble.code in _DISK:
+            raise self.trouble
 
     def _note(self, error: CeremonyError) -> None:
         if self.trouble is None or self.trouble.code != error.code:

@@ -379,3 +379,24 @@ async def test_the_board_works_over_mutual_tls(tmp_path, members):
                 assert {await way.submit(signed(1, PLAN, 2)) for way in ways} == {0}
                 for client in clients:
                     await asyncio.to_thread(client.close)
+
+
+async def test_who_waits_for_a_log_that_finds_no_room_on_the_disk_is_told(tmp_path):
+    class FullDisk(MemoryCopy):
+        """Takes nothing."""
+
+        def add_entries(self, entries):
+            if entries:
+                raise CeremonyError("RF-DISK-001", "the disk is full")
+
+    async with house_of(tmp_path, 1, 2, 3) as house:
+        told = asyncio.Event()
+        replica, transport = Replica(PLAN, FullDisk()), LocalTransport(house.board, COORDINATOR)
+        loop = WitnessLoop(replica, transport, report=lambda _: told.set())
+        loop.check_disk()
+        task = asyncio.create_task(loop.run())
+        await house.board.submit(closing("contributions", PLAN))
+        await asyncio.wait_for(told.wait(), 60)
+        with pytest.raises(CeremonyError, match="RF-DISK-001"):
+            loop.check_disk()
+        task.cancel()
