@@ -178,6 +178,8 @@ def _close_complaints(state: CeremonyState) -> Verdicts:
     setup = state.setup
     if setup.complaint_close is not None:
         return Done()
+    if setup.phase is SetupPhase.CONTRIBUTIONS and setup.closed:
+        return Done()  # a complaint had strings replaced: it is that round that has to be closed
     if setup.phase is not SetupPhase.COMPLAINTS:
         return NotYet("contributions are missing")
     if len(setup.examined) < state.quorum.n_minus_t:

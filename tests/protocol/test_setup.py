@@ -341,6 +341,22 @@ def test_a_complaint_that_leaves_a_set_with_nothing_asks_again():
     assert ledger.close("complaints") == "contributions are not complete"
 
 
+def test_who_waits_for_the_close_of_the_complaints_looks_again_when_strings_are_asked_for():
+    ledger = started()
+    members = access_sets(ledger.quorum)[0]
+    gone, present = contributors(members, ledger.quorum)
+    assert isinstance(due_statement(ledger.state, "close", "complaints"), NotYet)
+    ledger.contribute(without=(gone,))
+    ledger.close("contributions/0")
+    assert isinstance(due_statement(ledger.state, "close", "complaints"), NotYet)
+    ledger.post(next(i for i in members if i not in (gone, present)), Complaint(present))
+    assert due_statement(ledger.state, "close", "complaints") == Done()
+    ledger.contribute(without=(gone,))
+    ledger.close("contributions/1")
+    ledger.examine()
+    assert isinstance(due_statement(ledger.state, "close", "complaints"), Due)
+
+
 def test_who_examined_the_contributions_examines_replacements_again():
     ledger = started()
     members = access_sets(ledger.quorum)[0]
