@@ -7,10 +7,12 @@ destruction").
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mpc_core.protocol.batch import Verdict
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
     from activities.steps import Steps
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.owed import Owed
+    from mpc_core.protocol.state import CeremonyState
 
-__all__ = ["CatchUp", "is_redone"]
+__all__ = ["CatchUp", "owed_unordered"]
 
 _SETUP_STEPS = {
     "kem-key": "announce_kem_key",
@@ -59,13 +62,13 @@ class CatchUp:
         self._raise()
 
     def redo(self) -> None:
-        """Post what is owed of batches that are redone; nobody orders them a second time.
+        """Post what is owed of batches that nobody orders a second time.
 
         Raises:
             CeremonyError: the first refusal, after everything else was tried.
         """
         tried: set[Owed] = set()
-        while owed := [item for item in self._payable() if is_redone(item) and item not in tried]:
+        while owed := [item for item in self._unordered() if item not in tried]:
             for item in owed:
                 tried.add(item)
                 self._pay(item)
@@ -100,6 +103,11 @@ class CatchUp:
         )
         return [item for item in owed if named or not self._is_audit(item)]
 
+    def _unordered(self) -> list[Owed]:
+        operator = self.steps.operator
+        unordered = operator.log.read(lambda state: owed_unordered(state, operator.index))
+        return [item for item in self._payable() if item in unordered]
+
     def _is_audit(self, item: Owed) -> bool:
         """Tell whether this is about a zero audit: its challenge comes with the key set's entry."""
         if item.batch is None:
@@ -112,7 +120,7 @@ class CatchUp:
                 self.steps.step(_SETUP_STEPS[item.kind])
             return
         key = (item.batch.stage, item.batch.batch)
-        if key in self._refused:
+        if key in self._refused or not self._is_current(key, item):
             return
         before = len(self._refusals)
         with self._noting():
@@ -124,6 +132,14 @@ class CatchUp:
                 self.steps.answer(key, item.round)
         if len(self._refusals) > before:
             self._refused.add(key)
+
+    def _is_current(self, key: BatchKey, item: Owed) -> bool:
+        """Tell whether a batch still has the context under which something was owed.
+
+        What it was begun from may be open again, and whoever waits here for that cannot open it.
+        """
+        opening = self.steps.operator.log.read(lambda state: state.opening(key))
+        return opening is not None and opening.context.hex() == item.context
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -137,6 +153,27 @@ class CatchUp:
             raise self._refusals[0]
 
 
-def is_redone(item: Owed) -> bool:
-    """Tell whether this is about a batch that was killed and is drawn anew."""
-    return item.batch is not None and bool(item.batch.generation or item.batch.attempt)
+def owed_unordered(state: CeremonyState, operator: int) -> tuple[Owed, ...]:
+    """Return what an operator owes of batches whose orders were all given before.
+
+    Those are batches that were killed and are drawn anew; batches whose opened value was refuted,
+    which may have been settled by then; and batches that were begun from such a value and have
+    another context now.
+    """
+    refuted = {
+        opening.context.hex()
+        for opening in state.openings
+        if any(turn.verdict is Verdict.ODD_V for turn in opening.rounds)
+    }
+    begun = Counter(opening.name for opening in state.ever_opened)
+    return tuple(
+        item
+        for item in state.owed(operator)
+        if item.batch is not None
+        and (
+            item.batch.generation
+            or item.batch.attempt
+            or item.context in refuted
+            or begun[item.batch] > 1
+        )
+    )

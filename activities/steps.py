@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from activities.acceptance import Acceptance
 from activities.batches import Batches
-from activities.catch_up import CatchUp, is_redone
+from activities.catch_up import CatchUp, owed_unordered
 from activities.endorse import Endorser
 from activities.evidence import Prosecutor
 from activities.giving import Giving
@@ -152,12 +152,12 @@ class Steps:
         CatchUp(self).run()
 
     def owes_redone(self) -> bool:
-        """Tell whether this operator owes something of a batch that is redone."""
+        """Tell whether this operator owes something of a batch that nobody orders again."""
         index = self.operator.index
-        return self.operator.log.read(lambda state: any(map(is_redone, state.owed(index))))
+        return self.operator.log.read(lambda state: bool(owed_unordered(state, index)))
 
     def redo(self) -> None:
-        """Post what this operator owes of batches that are redone, as far as it can be given."""
+        """Post what this operator owes of batches that nobody orders again, as far as it can."""
         CatchUp(self).redo()
 
     def prosecutes(self) -> bool:

@@ -22,6 +22,7 @@ from infra.drill.schedule import (
 )
 from infra.drill.simulate import Simulation, check_shares
 from mpc_core.adversary.registry import ADVERSARIES, Outcome
+from mpc_core.protocol.batch import BatchState, Verdict
 from mpc_core.tfhe.objects import public_objects
 from mpc_core.tfhe.parameters import lookup
 from tests.support.key_check import key_of
@@ -171,6 +172,35 @@ def test_who_complains_once_too_often_after_all_have_examined_stops_nothing():
     engine = Engine(Schedule(2046, 4, liars=((1, "complaints-against-all"),)))
     engine.run()
     assert engine.log.state.setup.examinations == 1
+
+
+def test_a_liar_that_complains_late_cannot_have_replacements_asked_of_nobody():
+    """Found by seed 50026: a set lost its last string while the complaints were to be closed."""
+    noise = Noise(late=0.05, twice=0.3, unheard=0.05, lag=0.05)
+    late = Disturbance(Kind.LAG, 2, at=3, rounds=12)
+    liars = ((3, "complaints-against-all"),)
+    engine = Engine(Schedule(50026, 4, noise, (late,), liars))
+    engine.run()
+    assert len(engine.log.state.setup.asked) == 2
+
+
+def test_a_batch_that_is_refuted_after_it_was_settled_is_opened_again_and_so_is_what_follows():
+    """Found by seed 30048: with who was away, answers no longer fitted what products began from."""
+    disturbances = (
+        Disturbance(Kind.POWER, 1, at=8, rounds=12, amount=25),
+        Disturbance(Kind.CUT, 3, at=17, rounds=9),
+        Disturbance(Kind.LAG, 3, at=22, rounds=10),
+    )
+    engine = Engine(Schedule(30048, 4, Noise(), disturbances, ((4, "wrong-vector"),)))
+    engine.run()
+    check_shares(engine)
+    state = engine.log.state
+    refuted = state.opening(("S", 0))
+    assert refuted.rounds[0].verdict is Verdict.ODD_V
+    assert refuted.state is BatchState.COMPLETE
+    assert state.status(("M", 0)).name.generation == 0
+    contexts = {each.context for each in state.ever_opened if each.rule.key == ("M", 0)}
+    assert len(contexts) == 2
 
 
 # -- the drill itself -----------------------------------------------------------------------------
