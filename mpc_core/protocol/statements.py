@@ -64,7 +64,10 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The log has this statement; `subject` is what later steps need of it."""
+    """Nothing to wait for: the log has this statement, or calls for something else first.
+
+    `subject` is what later steps need of the statement, or what else there is.
+    """
 
     subject: str = ""
 
@@ -340,17 +343,16 @@ def _rejoin(state: CeremonyState, subject: str) -> Verdicts:
 
 
 def _seal(state: CeremonyState, _: str) -> Verdicts:
+    """Who waits for the seal looks again when a late answer undoes what was complete."""
     if state.sealed is not None:
         return Done()
-    unfinished = [
-        key
-        for key in state.batches
-        if key[0] in OFFLINE and state.status(key).state is not BatchState.COMPLETE
-    ]
-    if unfinished:
-        return NotYet(f"{len(unfinished)} batches are not complete")
     if state.justice.unsettled is not None:
-        return NotYet("a blame is unsettled")
+        return Done("a blame is unsettled")
+    complete = all(
+        state.status(key).state is BatchState.COMPLETE for key in state.batches if key[0] in OFFLINE
+    )
+    if not complete:
+        return Done("a batch is not complete")
     return Due(Seal(state.size, state.log[-1].prefix_root))
 
 
