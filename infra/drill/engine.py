@@ -10,7 +10,9 @@ number of rounds; if it does not, the engine says what everybody waits for.
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, cast
 
 from infra.drill.arithmetic import SharedArithmetic
@@ -20,14 +22,19 @@ from infra.drill.coordinator import Coordinator
 from infra.drill.liars import LyingOperator
 from infra.drill.network import HOST, DrillLog, Network
 from infra.drill.operator import DrillOperator, KilledError
+from infra.drill.peers import unreachable
 from infra.drill.schedule import Disturbance, Kind, Noise, Schedule
 from infra.drill.site import parties_of
-from infra.drill.watch import Watch
-from mpc_core.protocol.entries import SetupSeal
+from infra.drill.trace import Trace
+from infra.drill.watch import Watch, Witness
+from mpc_core.adversary.elsewhere import Elsewhere
+from mpc_core.protocol.entries import STATEMENTS, SetupSeal
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from infra.drill.peers import Reachable
+    from infra.drill.site import Parties
+    from mpc_core.protocol.entries import Entry
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Ended", "Engine", "StallError"]
@@ -51,6 +58,7 @@ class Ended:
         tries: attempts and generations of the batches, which with the setup decide the key set.
         rounds: how many the engine took.
         entries: size of the log.
+        trace: digest of the events; a seed gives the same one again.
     """
 
     digest: bytes
@@ -58,14 +66,15 @@ class Ended:
     tries: tuple[str, ...]
     rounds: int
     entries: int
+    trace: str
 
 
 class Engine:
     """A ceremony under a schedule; the `Site` of its operators."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        """Set a ceremony up; nothing runs yet."""
-        parties = parties_of(schedule.n, schedule.t)
+    def __init__(self, schedule: Schedule, parties: Parties | None = None) -> None:
+        """Set a ceremony up, of the usual parties unless others are given; nothing runs yet."""
+        parties = parties or parties_of(schedule.n, schedule.t)
         self.schedule = schedule
         self.plan, self.layout = parties.plan, parties.layout
         self.identities, self.seeds = parties.identities, parties.seeds
@@ -74,6 +83,7 @@ class Engine:
         self.network = Network(schedule.seed, schedule.noise)
         self.watch = Watch(frozenset(index for index, _ in schedule.liars))
         self.arithmetic = SharedArithmetic()
+        self.trace = Trace()
         self.rounds = 0
         self._luck = random.Random(f"engine {schedule.seed}")  # noqa: S311 - no secret
         self._tick = 1.0
@@ -98,6 +108,21 @@ class Engine:
             return cast("Reachable", self.coordinator)
         operator = self.operators.get(index)
         return operator if operator is not None and operator.running else None
+
+    def gossip(self, sender: int, receiver: int, envelope: bytes) -> None:
+        """Bring an entry from one operator to another, past the board.
+
+        Raises:
+            CeremonyError: RF-PEER-090, if it does not arrive.
+        """
+        operator = self.operators[receiver]
+        if not operator.running or not self.network.connects(sender, receiver):
+            raise unreachable(receiver)
+        operator.hear(envelope)
+
+    def elsewhere(self) -> Elsewhere:
+        """Return what the same operators said in another ceremony."""
+        return _another_ceremony(self.schedule.n)
 
     def seen_at_start(self, operator: DrillOperator) -> int:
         """Return how much of the log a starting operator is shown first."""
@@ -172,6 +197,7 @@ class Engine:
             tries=tuple(str(state.status(key).name) for key in state.batches),
             rounds=self.rounds,
             entries=len(self.board.entries),
+            trace=self.trace.digest,
         )
 
     def round(self) -> None:
@@ -183,6 +209,7 @@ class Engine:
             progress = self._turn(operator) or progress
         self._deliver()
         self.watch.judge(self.log.state, self.plan)
+        self._trace(before)
         if progress or len(self.board.entries) > before or self.board.covered < before:
             self._tick = 1.0
         else:
@@ -190,6 +217,11 @@ class Engine:
             if self._is_calm():
                 self._tick = min(2 * self._tick, LONGEST_TICK)
         self.rounds += 1
+
+    def _trace(self, before: int) -> None:
+        running = [each.log.size if each.running else -1 for each in self.operators.values()]
+        self.trace.note(self.rounds, self.clock.now, self.board.covered, running)
+        self.trace.note_entries(self.board.entries[before:])
 
     def _is_calm(self) -> bool:
         return not self._pending and not self._ending
@@ -335,5 +367,38 @@ class CoveredBoard(MemoryBoard):
 
     covered = 0
 
+    def submit(self, envelope: bytes) -> None:
+        """Append an entry, and keep it as it was signed."""
+        super().submit(envelope)
+        self.envelopes[envelope] = None
+
+    @cached_property
+    def envelopes(self) -> dict[bytes, None]:
+        """Begin with nothing."""
+        return {}
+
     def cover(self) -> None:
         """Wait for signatures."""
+
+
+_WAITING_SECONDS = 21.0
+"""In the plan of another ceremony, which has another hash by this; all keys are the same."""
+
+
+@lru_cache(maxsize=4)
+def _another_ceremony(n: int) -> Elsewhere:
+    """Run a ceremony of the same operators, with the same keys, under another plan."""
+    schedule = Schedule(0, n)
+    parties = parties_of(n, schedule.t, waiting_seconds=_WAITING_SECONDS)
+    engine = Engine(schedule, parties)
+    engine.watch = witness = Witness(frozenset())
+    engine.run()
+    entries: defaultdict[int, list[Entry]] = defaultdict(list)
+    for log in engine.board.entries:
+        if not isinstance(log.entry, STATEMENTS):
+            entries[log.author].append(log.entry)
+    return Elsewhere(
+        tuple(engine.board.envelopes),
+        {author: tuple(said) for author, said in entries.items()},
+        {place: tuple(vectors) for place, vectors in witness.vectors.items()},
+    )

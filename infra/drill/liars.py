@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from activities.batches import Batches
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from mpc_core.sharing.opening import Pieces
 
 __all__ = ["LyingOperator"]
-
-_EAGERNESS = 0.2
-"""How often it says something unasked when it has a turn."""
 
 
 class LyingLog(DrillLog):
@@ -64,6 +62,9 @@ class LyingOperator(DrillOperator):
         """Take a seat with an adversary of the registry."""
         super().__init__(site, index)
         self.liar: Twin = ADVERSARIES[name].twin(index, luck)
+        self.liar.fellows = frozenset(liar for liar, _ in site.schedule.liars)
+        if self.liar.needs_elsewhere:
+            self.liar.elsewhere = site.elsewhere()
         self.alter = self._with_lying_batches
 
     def _follow(self, known: KnownValues) -> DrillLog:
@@ -78,16 +79,29 @@ class LyingOperator(DrillOperator):
     def run(self, luck: random.Random) -> bool:
         """Do what an operator does, and say more than that."""
         progress = super().run(luck)
-        if self.running and self.liar.luck.random() < _EAGERNESS:
+        if self.running and self.liar.luck.random() < self.liar.eagerness:
             for entry in self.liar.unasked(self.log.state):
                 self._say(entry)
+            for envelope in self.liar.repeats():
+                self._try(partial(self.log.post_signed, envelope))
+            for peer, entry in self.liar.whispers(self.log.state):
+                self._whisper(peer, entry)
         return progress
 
     def _say(self, entry: Entry) -> None:
         log = self.log
         assert isinstance(log, LyingLog)
+        self._try(lambda: log.send(entry))
+
+    def _whisper(self, peer: int, entry: Entry) -> None:
+        signer = self.log.signer
+        assert signer is not None, "a liar has a seat"
+        envelope = wire.sign_entry(entry, self.site.plan, *signer)
+        self._try(lambda: self.site.gossip(self.index, peer, envelope))
+
+    def _try(self, say: Callable[[], None]) -> None:
         try:
-            log.send(entry)
+            say()
         except CeremonyError as refusal:
             self.unheard = str(refusal)
 
@@ -98,6 +112,8 @@ class LyingOperator(DrillOperator):
 
     def objection(self, entry: Entry) -> str:
         """Return why it does not sign a statement."""
+        for said in self.liar.asked(entry, self.log.state):
+            self._say(said)
         objection = super().objection(entry)
         return "" if self.liar.endorses(honest=not objection) else objection or "it does not"
 

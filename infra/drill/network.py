@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, cast
 
 from infra.drill.board import MemoryLog
 from infra.drill.peers import MemoryPeers, unreachable
 from infra.drill.schedule import Noise
+from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,12 +83,21 @@ class Network:
 
 
 class DrillLog(MemoryLog):
-    """The log of a party that reaches the board over the network and has a clock of its own."""
+    """The log of a party that reaches the board over the network and has a clock of its own.
+
+    Attributes:
+        heard: entries that others sent directly and that the board may not have yet.
+    """
 
     network: Network
     touched: Callable[[str], None]
     signing: Callable[[Entry], None]
     woken: int = 0
+
+    @cached_property
+    def heard(self) -> list[bytes]:
+        """Begin with nothing."""
+        return []
 
     @property
     def news(self) -> int:
@@ -106,6 +117,25 @@ class DrillLog(MemoryLog):
         """Sign an entry and hand it to the board."""
         self.signing(entry)
         super().post(entry)
+
+    def offer_what_was_heard(self) -> int:
+        """Hand over what others sent directly; return how much of it the board did not have."""
+        lacking = 0
+        for envelope in tuple(self.heard):
+            try:
+                if self.board.admission.position_of(envelope) is None:
+                    lacking += 1
+                    self.post_signed(envelope)
+                self.heard.remove(envelope)
+            except CeremonyError as refusal:
+                if not refusal.code.startswith("RF-PEER"):
+                    self.heard.remove(envelope)  # it is no entry
+        return lacking
+
+    def hand_over(self, statement: Entry) -> int:
+        """Do so before a statement ends the time for some of it."""
+        del statement
+        return self.offer_what_was_heard()
 
     def post_signed(self, envelope: bytes) -> None:
         """Hand over an entry; it may be the last thing this process does."""

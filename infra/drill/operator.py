@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, cast
 
 from infra.drill.board import WouldWaitError
 from infra.drill.clock import SkewedClock
 from infra.drill.network import DrillLog, DrillPeers
 from infra.drill.party import Party
 from infra.drill.site import drill_state
-from infra.drill.watch import WatchedOperator
+from infra.drill.watch import WatchedBatches, WatchedOperator
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class DrillOperator(Party):
         self.restart_at: int | None = None
         self.lagging = False
         self.clock = SkewedClock(true=site.clock)
+        self.alter = self._watched
         self._unasked = Task("what is done unasked", lambda _: self._go_on())
         self._looked_at = (-1, 0.0)
         for port in (self.vault, self.work, self.blobs):
@@ -125,10 +126,11 @@ class DrillOperator(Party):
     def _operator(self, known: KnownValues) -> WatchedOperator:
         plain = super()._operator(known)
         parts = {each.name: getattr(plain, each.name) for each in fields(plain) if each.init}
-        return WatchedOperator(**parts, tell=self._masks_with)
+        return WatchedOperator(**parts, derived={})
 
-    def _masks_with(self, key: bytes) -> None:
-        self.blobs.mask = key
+    def _watched(self, steps: Steps) -> Steps:
+        operator = cast("WatchedOperator", steps.operator)
+        return replace(steps, batches=WatchedBatches(operator, blobs=self.blobs))
 
     def _peers(self) -> DrillPeers:
         return DrillPeers(self.blobs, self.site.reach, self.site.network, self.index)
@@ -140,6 +142,7 @@ class DrillOperator(Party):
         """Try everything that may make progress; return whether something was done."""
         progress = False
         now, size = self.site.clock.now, self.log.news
+        self.log.offer_what_was_heard()
         turns = [task for task in self.tasks if task.ready(size, now)]
         if self._unasked_is_due():
             turns.append(self._unasked)
@@ -160,6 +163,10 @@ class DrillOperator(Party):
 
     def _go_on(self) -> None:
         self.presence.once()
+
+    def hear(self, envelope: bytes) -> None:
+        """Take an entry that another operator sent directly: the log gets it too."""
+        self.log.heard.append(envelope)
 
     def end(self, *, power: bool = False, work: bool = False) -> None:
         """End the process; the disk of `work/`, or what was not written durably, may be lost."""

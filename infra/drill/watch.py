@@ -7,23 +7,29 @@ difference of two secrets.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from activities.batches import Batches
 from activities.operator import Operator, StageKeys
 from mpc_core.protocol.entries import Answer, Decoded, Have, Reveal, Root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from activities.work import BatchWork
     from infra.drill.operator import DrillOperator
-    from infra.drill.stores import MemoryStagedBlob
+    from infra.drill.stores import MemoryBlobs, MemoryStagedBlob
+    from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.context import BatchContext
     from mpc_core.protocol.entries import Entry
     from mpc_core.protocol.plan import Plan
     from mpc_core.protocol.state import CeremonyState
+    from mpc_core.sharing.opening import Pieces
     from mpc_core.sharing.prss import StreamKey
 
-__all__ = ["BrokenError", "Watch", "WatchedOperator"]
+__all__ = ["BrokenError", "Watch", "WatchedBatches", "WatchedOperator", "Witness"]
 
 _ABOUT_BATCHES = (Root, Decoded, Have, Answer)
 _ONLINE = "O"
@@ -40,13 +46,17 @@ class Watch:
     Attributes:
         liars: who may be excluded.
         masks: root of the vector that was served under a mask, by operator and key.
+        masked: operators and roots of what they served under a mask.
         roots: root that an operator signed for a context.
+        answers: what an operator answered in a round of a context.
         revealed: contexts of which batch keys were posted.
     """
 
     liars: frozenset[int]
     masks: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    masked: set[tuple[int, bytes]] = field(default_factory=set)
     roots: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    answers: dict[tuple[int, bytes, int], Answer] = field(default_factory=dict)
     revealed: set[bytes] = field(default_factory=set)
 
     def serves(self, operator: DrillOperator, blob: MemoryStagedBlob, label: str) -> None:
@@ -57,7 +67,10 @@ class Watch:
         if label == _ONLINE and operator.log.state.sealed is None:
             raise BrokenError(f"operator {index} serves values of the assembly before the seal")
         mask = blob.mask
-        if mask is not None and self.masks.setdefault((index, mask), blob.root) != blob.root:
+        if mask is None:
+            return
+        self.masked.add((index, blob.root))
+        if self.masks.setdefault((index, mask), blob.root) != blob.root:
             raise BrokenError(f"operator {index} serves two vectors under one mask")
 
     def posts(self, operator: DrillOperator, entry: Entry) -> None:
@@ -71,6 +84,12 @@ class Watch:
             place = (index, entry.context)
             if self.roots.setdefault(place, entry.root) != entry.root:
                 raise BrokenError(f"operator {index} signs two roots for {entry.batch}")
+            if entry.batch.stage != _ONLINE and (index, entry.root) not in self.masked:
+                raise BrokenError(f"operator {index} opens {entry.batch} under no known mask")
+        if isinstance(entry, Answer):
+            turn = (index, entry.context, entry.round)
+            if self.answers.setdefault(turn, entry) != entry:
+                raise BrokenError(f"operator {index} gives two answers for {entry.batch}")
         if isinstance(entry, Reveal):
             self._check_reveal(index, state, entry)
 
@@ -100,11 +119,26 @@ class Watch:
             raise BrokenError("a batch is used whose keys are revealed")
 
 
+@dataclass
+class Witness(Watch):
+    """Eyes that also remember every share vector, by operator and stage."""
+
+    vectors: defaultdict[tuple[int, str], list[bytes]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def serves(self, operator: DrillOperator, blob: MemoryStagedBlob, label: str) -> None:
+        """Remember a masked blob."""
+        super().serves(operator, blob, label)
+        if blob.mask is not None:
+            self.vectors[operator.index, label].append(blob.data)
+
+
 @dataclass(frozen=True, slots=True)
 class _WatchedKeys(StageKeys):
-    """Stage keys that tell which mask is derived."""
+    """Stage keys that note which mask is derived for which context."""
 
-    tell: Callable[[bytes], None]
+    derived: dict[bytes, bytes]
 
     def batch_keys(
         self, context: bytes, stream: str, bits: int
@@ -113,17 +147,44 @@ class _WatchedKeys(StageKeys):
         keys = StageKeys.batch_keys(self, context, stream, bits)
         if stream == "zero":
             first = keys[self.sets[0]]
-            self.tell(first.key + first.nonce)
+            self.derived[context] = first.key + first.nonce
         return keys
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedOperator(Operator):
-    """An operator that tells which mask it derives."""
+    """An operator that notes which masks it derives.
 
-    tell: Callable[[bytes], None] = field(kw_only=True)
+    Attributes:
+        derived: the mask of every context.
+    """
+
+    derived: dict[bytes, bytes] = field(kw_only=True)
 
     def stage_keys(self, stage: str) -> StageKeys:
         """Read the child keys of a stage from the vault."""
         keys = Operator.stage_keys(self, stage)
-        return _WatchedKeys(keys.sets, keys.children, self.tell)
+        return _WatchedKeys(keys.sets, keys.children, self.derived)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedBatches(Batches):
+    """Work on batches that tells the blobs by what a share vector is masked."""
+
+    operator: WatchedOperator
+    blobs: MemoryBlobs = field(kw_only=True)
+
+    def _work(self, key: BatchKey, context: BatchContext) -> BatchWork:
+        work = Batches._work(self, key, context)  # noqa: SLF001 - slots have no super()
+        work.share_pieces = self._masked(context, work.share_pieces)  # type: ignore[method-assign]
+        return work
+
+    def _masked(self, context: BatchContext, pieces: Callable[[], Pieces]) -> Callable[[], Pieces]:
+        name = context.encode(self.operator.plan.hash)
+
+        def masked() -> Pieces:
+            self.operator.derived.pop(name, None)
+            yield from pieces()
+            self.blobs.mask = self.operator.derived.get(name)  # the last act before it is staged
+
+        return masked

@@ -7,7 +7,15 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mpc_core.adversary import accusations, batches, key_setup, presence
+from mpc_core.adversary import (
+    accusations,
+    batches,
+    collusion,
+    elsewhere,
+    key_setup,
+    presence,
+    whispers,
+)
 from mpc_core.protocol.justice import DECODER, RECOMPUTED, VECTOR
 
 if TYPE_CHECKING:
@@ -75,6 +83,13 @@ _ALL = "any"
 _ROWS = (
     _row("garbage-ciphertext", ("contribute", _SETUP), _S, key_setup.SealsGarbage),
     _row("other-strings", ("contribute", _SETUP), _S, key_setup.SendsOtherStrings),
+    _row("strings-of-another", ("contribute", _SETUP), _S, elsewhere.SendsStringsOfAnother),
+    _row(
+        "strings-of-another-ceremony",
+        ("contribute", _SETUP),
+        _S,
+        elsewhere.SendsStringsOfAnotherCeremony,
+    ),
     _row("no-strings", ("contribute", _SETUP), _S, key_setup.KeepsStringsBack),
     _row("false-complaint", ("examine", _SETUP), _S, key_setup.AccusesOne),
     _row("complaints-against-all", ("examine", _SETUP), _H, key_setup.AccusesEverybody),
@@ -83,6 +98,21 @@ _ROWS = (
     _row("no-references", ("acknowledge", _SETUP), _S, key_setup.KeepsReferencesBack),
     _row("wrong-vector", ("share", _OFFLINE), _A, batches.MakesAWrongVector, _ANY_GROUND),
     _row("wrong-noise", ("share", "N"), _A, batches.MakesWrongNoise, _ANY_GROUND),
+    _row(
+        "vector-of-another-batch",
+        ("share", _OFFLINE),
+        _A,
+        elsewhere.SharesAVectorOfAnotherBatch,
+        _ANY_GROUND,
+    ),
+    _row(
+        "vector-of-another-ceremony",
+        ("share", _OFFLINE),
+        _A,
+        elsewhere.SharesAVectorOfAnotherCeremony,
+        _ANY_GROUND,
+    ),
+    _row("root-of-another", ("share", _OFFLINE), _S, elsewhere.CommitsToAnothersVector),
     _row("bad-vector-no-answer", ("share", _OFFLINE), _S, batches.KeepsAnswersToABadVector),
     _row("root-of-nothing", ("share", _ALL), _S, batches.CommitsToNothing),
     _row("serves-nobody", ("serve", _ALL), _S, batches.ServesNobody),
@@ -99,6 +129,30 @@ _ROWS = (
         batches.AnswersWronglyUnserved,
         (RECOMPUTED,),
     ),
+    _row(
+        "answers-on-a-wrong-polynomial",
+        ("answer", _OFFLINE),
+        _A,
+        collusion.FitsAWrongPolynomial,
+        _ANY_GROUND,
+    ),
+    _row(
+        "answers-for-a-wrong-v",
+        ("answer", _OFFLINE),
+        _A,
+        collusion.FitsAWrongValue,
+        (DECODER, *_ANY_GROUND),
+    ),
+    _row("another-answer-to-one", ("answer", _OFFLINE), _H, whispers.WhispersAnotherAnswer),
+    _row(
+        "wrong-answer-to-one-only",
+        ("answer", _OFFLINE),
+        _A,
+        whispers.WhispersItsOnlyAnswer,
+        _ANY_GROUND,
+    ),
+    _row("wrong-answer-at-the-seal", ("answer", "M"), _A, whispers.AnswersAtTheSeal, _ANY_GROUND),
+    _row("copied-answer", ("answer", _OFFLINE), _A, elsewhere.CopiesAnAnswer, _ANY_GROUND),
     _row("no-answer", ("answer", _ALL), _S, batches.KeepsAnswersBack),
     _row("late-wrong-answer", ("answer", "M"), _S, batches.AnswersLateAndWrongly),
     _row("wrong-v", ("decode", _ALL), _A, batches.DecodesWrongly, (DECODER,)),
@@ -119,6 +173,7 @@ _ROWS = (
     _row("chatter", ("answer", _ALL), _S, presence.ChattersWithoutAnswers),
     _row("after-exclusion", ("post", _ALL), _A, presence.GoesOnAfterExclusion, _ANY_GROUND),
     _row("replay", ("post", _ALL), _H, presence.RepeatsItself),
+    _row("replay-of-another-ceremony", ("post", _ALL), _H, elsewhere.RepeatsAnotherCeremony),
     _row("another-key", ("post", _ALL), _H, presence.SignsWithAnotherKey),
     _row("signs-nothing", ("endorse", _ALL), _H, presence.SignsNothing),
     _row("signs-anything", ("endorse", _ALL), _H, presence.SignsAnything),

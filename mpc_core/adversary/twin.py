@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterable
 
+    from mpc_core.adversary.elsewhere import Elsewhere
     from mpc_core.protocol.entries import Entry
     from mpc_core.protocol.state import CeremonyState
 
@@ -24,11 +25,20 @@ class Twin:
     Attributes:
         index: its seat.
         luck: what it draws from.
+        fellows: the seats of all liars, its own too.
+        elsewhere: what was said in another ceremony, for who needs that.
+        eagerness: how often it says something unasked when it has a turn.
     """
+
+    eagerness = 0.2
+    needs_elsewhere = False
+    fellows: frozenset[int]
+    elsewhere: Elsewhere
 
     def __init__(self, index: int, luck: random.Random) -> None:
         """Take a seat."""
         self.index, self.luck = index, luck
+        self.fellows = frozenset({index})
 
     def posts(self, entry: Entry, state: CeremonyState) -> Iterable[Entry]:
         """Return what is posted instead of an entry."""
@@ -39,6 +49,24 @@ class Twin:
         """Return what is posted without any reason."""
         del state
         return ()
+
+    def repeats(self) -> Iterable[bytes]:
+        """Return what is posted as somebody signed it."""
+        return ()
+
+    def whispers(self, state: CeremonyState) -> Iterable[tuple[int, Entry]]:
+        """Return what is shown to one operator only, with whom that is."""
+        del state
+        return ()
+
+    def asked(self, statement: Entry, state: CeremonyState) -> Iterable[Entry]:
+        """Return what is posted when it is asked to sign a statement."""
+        del statement, state
+        return ()
+
+    def somebody(self, state: CeremonyState) -> int:
+        """Return one of the others."""
+        return self.luck.choice([each for each in state.quorum.everyone if each != self.index])
 
     def vector(self, stage: str, data: bytes) -> bytes:
         """Return the share vector that is committed to, instead of the right one."""

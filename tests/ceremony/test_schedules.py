@@ -1,6 +1,9 @@
 """Ceremonies in memory under whatever schedule hypothesis finds: they end, and end well."""
 
 import logging
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -21,8 +24,11 @@ from infra.drill.schedule import (
     largest_t,
 )
 from infra.drill.simulate import Simulation, check_shares
+from infra.drill.stores import MemoryStagedBlob
+from infra.drill.watch import BrokenError
 from mpc_core.adversary.registry import ADVERSARIES, Outcome
 from mpc_core.protocol.batch import BatchState, Verdict
+from mpc_core.protocol.entries import Root
 from mpc_core.tfhe.objects import public_objects
 from mpc_core.tfhe.parameters import lookup
 from tests.support.key_check import key_of
@@ -212,6 +218,32 @@ def test_a_seed_gives_the_same_schedule_and_the_same_ceremony_again():
     assert Engine(schedule).run() == Engine(schedule).run()
 
 
+TRACED = """
+import logging, structlog
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+from infra.drill.engine import Engine
+from infra.drill.schedule import draw_schedule
+from mpc_core.adversary.registry import ADVERSARIES
+for seed in {seeds}:
+    print(Engine(draw_schedule(seed, 4, tuple(ADVERSARIES))).run().trace)
+"""
+
+
+def test_a_seed_gives_the_same_events_whatever_order_sets_of_bytes_have():
+    seeds, here = (12, 13), os.environ.get("PYTHONHASHSEED")
+    other = "1" if here != "1" else "2"
+    child = subprocess.run(
+        [sys.executable, "-c", TRACED.format(seeds=seeds)],
+        env={**os.environ, "PYTHONHASHSEED": other},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    traces = [Engine(draw_schedule(seed, 4, LIES)).run().trace for seed in seeds]
+    assert child.stdout.split() == traces
+    assert len(set(traces)) == len(seeds)
+
+
 def test_an_undisturbed_schedule_loses_nothing():
     engine = Engine(Schedule(1, 4))
     engine.run()
@@ -230,6 +262,28 @@ def test_the_bodies_of_a_micro_key_set_have_small_noise(n):
         noise = residues(parameters, item, engine.coordinator.seed(), secrets, bodies[item.number])
         assert noise.size == item.bodies
         assert abs(noise).max() <= 1 << item.noise_bound_log2
+
+
+def test_every_masked_vector_is_known_with_its_mask_and_a_second_one_is_noticed():
+    engine = Engine(Schedule(1, 4))
+    engine.run()
+    masked = [key for key in engine.log.state.batches if key[0] in "NSM"]
+    assert len(engine.watch.masks) == len(masked) * 4
+    (index, mask), root = next(iter(engine.watch.masks.items()))
+    blobs = engine.operators[index].blobs
+    engine.watch.serves(engine.operators[index], MemoryStagedBlob(blobs, b"", root, mask), "N")
+    other = MemoryStagedBlob(blobs, b"", bytes(32), mask)
+    with pytest.raises(BrokenError, match="two vectors under one mask"):
+        engine.watch.serves(engine.operators[index], other, "N")
+
+
+def test_a_root_of_what_is_masked_by_nothing_known_is_noticed():
+    engine = Engine(Schedule(1, 4))
+    engine.run()
+    root = next(log.entry for log in engine.log.state.log if isinstance(log.entry, Root))
+    engine.watch.masked.clear()
+    with pytest.raises(BrokenError, match="under no known mask"):
+        engine.watch.posts(engine.operators[1], replace(root, context=bytes(32)))
 
 
 def test_a_schedule_that_fails_is_made_simpler(monkeypatch):
