@@ -173,11 +173,17 @@ def needs_replacement(members: AccessSet, facts: SetupFacts, quorum: Quorum) -> 
 
 
 def sets_to_replace(facts: SetupFacts, quorum: Quorum) -> tuple[AccessSet, ...]:
-    """Return the sets the setup pauses for: the next members in rotation are asked for them."""
+    """Return the sets the setup pauses for: the next members in rotation are asked for them.
+
+    Security: of more than t members that are zeroed one is honest, so a member that complained
+        about it lies. It knows the key of this set anyway, and could void all others for ever.
+    """
     effective = effective_complaints(facts.complaints, facts.rekeyed, quorum)
     paused = []
     for members in access_sets(quorum):
-        if any(not source.zeroed for source in _sources(members, facts, effective, quorum)):
+        sources = _sources(members, facts, effective, quorum)
+        zeroed = {source.operator for source in sources if source.zeroed}
+        if len(zeroed) > quorum.threshold or any(not source.zeroed for source in sources):
             continue
         if any(
             (operator, round_number) not in facts.posted

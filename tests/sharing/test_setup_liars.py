@@ -232,6 +232,20 @@ def test_the_key_of_a_set_without_a_liar_stays_secret_whatever_t_liars_do(quorum
     check()
 
 
+def test_liars_that_void_all_honest_members_of_a_set_hold_nothing_up():
+    quorum = Quorum(7, 2)
+    false = {(3, 2), (3, 5), (4, 7)}
+    garbage = {(i, j): GARBAGE for i in (3, 4) for j in quorum.everyone}
+    liars = frozenset({3, 4})
+    setup = Setup(Lies(quorum, liars, garbage, frozenset({(3, 0)}), frozenset(false))).run()
+    assert strings_that_count(setup, (2, 3, 4, 5, 7)) == []
+    assert all(
+        strings_that_count(setup, members)
+        for members in access_sets(quorum)
+        if not liars & set(members)
+    )
+
+
 @pytest.mark.parametrize("quorum", SIZES[:2], ids=str)
 def test_the_references_are_those_of_the_honest_whatever_t_liars_acknowledge(quorum):
     @sized(quorum)
