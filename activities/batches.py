@@ -206,8 +206,14 @@ class Batches:
             self._tidied.add(context.identifier(self.operator.plan.hash))
 
     def tidy(self) -> None:
-        """Drop the share vectors that nobody needs any more: this one's could be made again."""
+        """Drop the share vectors that nobody needs any more: this one's could be made again.
+
+        And the sums that were noted for batches that are settled, burnt or sealed.
+        """
         index = self.operator.index
+        self.operator.cache.retain(
+            self.operator.log.read(lambda state: looks.unsettled(state, index))
+        )
         settled = self.operator.log.read(
             lambda state: [
                 opening
@@ -257,9 +263,13 @@ class Batches:
         promised = posted or self.operator.work.read(name)
         if promised is not None and self.operator.blobs.read_if_here(promised) is not None:
             return promised
-        vector = self.operator.blobs.stage(self._work(key, context).share_pieces())
+        work = self._work(key, context)
+        if posted is None:  # later its shares may be stored already
+            work.cache = self.operator.cache
+        vector = self.operator.blobs.stage(work.share_pieces())
         if promised is not None and promised != vector.root:
             vector.discard()
+            self.operator.cache.drop(work.context_id)
             if posted is not None:
                 self._correct(key, context)
             raise self._own_vector_differs(key)
@@ -435,9 +445,12 @@ class Batches:
         if key[0] in looks.OFFLINE:
             self.operator.stage_keys(key[0])
         self._hold(key, turn)
-        shares = self._work(key, context).shares(self.operator.blobs.read(turn.decoded.root))
+        work = self._work(key, context)
+        work.cache = self.operator.cache
+        shares = work.shares(self.operator.blobs.read(turn.decoded.root))
         if shares is not None:
             keep_shares(self.operator, context.name, turn.decoded.root, shares)
+            self.operator.cache.drop(work.context_id)
 
     def _correct(self, key: BatchKey, context: BatchContext) -> None:
         """Say that the own root is wrong, if the plan allows another correction.

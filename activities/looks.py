@@ -30,6 +30,7 @@ __all__ = [
     "roots",
     "takes_entries",
     "turn_of",
+    "unsettled",
     "usable_roots",
     "value_root",
     "vectors_and_evidence",
@@ -55,6 +56,13 @@ def is_settled(opening: Opening, operator: int) -> bool:
     """Do `is_answered` for the opening itself."""
     return opening.held is not None and all(
         operator in turn.answers for turn in opening.rounds if turn.decoded is not None
+    )
+
+
+def unsettled(state: CeremonyState, operator: int) -> frozenset[bytes]:
+    """Return the contexts of all batches that are not sealed and not settled for this operator."""
+    return frozenset(
+        opening.context for opening in state.openings if not is_settled(opening, operator)
     )
 
 

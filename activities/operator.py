@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from activities.arithmetic import KnownValues
-    from activities.ports import Blobs, Log, Peers, Store
+    from activities.ports import Blobs, Log, Peers, Store, SumsCache
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.batch import BatchKey
@@ -64,6 +64,7 @@ class Operator:
     peers: Peers
     vault: Store
     work: Store
+    cache: SumsCache
     random: Callable[[str, int], bytes]
     _locks: dict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _locking: threading.Lock = field(default_factory=threading.Lock)

@@ -8,15 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from mpc_core.protocol.entries import Entry, Rejoin
     from mpc_core.protocol.state import CeremonyState
+    from mpc_core.sharing.cached import WordSink, WordSource
     from mpc_core.sharing.opening import Buffer
     from mpc_core.sharing.recovery import Question
 
-__all__ = ["Blobs", "Log", "Meter", "Peers", "StagedBlob", "Store"]
+__all__ = ["Blobs", "Log", "Meter", "Peers", "StagedBlob", "Store", "SumsCache"]
 
 Answer = TypeVar("Answer")
 
@@ -214,6 +215,30 @@ class Store(Protocol):
 
     def names(self, prefix: str) -> tuple[str, ...]:
         """Return the stored names below a prefix, sorted."""
+        ...
+
+
+class SumsCache(Protocol):
+    """Shares of x of the batches in flight, for as long as this process lives and there is room.
+
+    Security: a batch is named by the identifier of its context, so one that is drawn anew never
+        meets the sums of the one before.
+    """
+
+    def begin(self, context: bytes, count: int) -> WordSink | None:
+        """Note so many sums of a batch, in place of what was noted of it; None if it cannot."""
+        ...
+
+    def find(self, context: bytes) -> WordSource | None:
+        """Return the sums of a batch; None unless all of them were noted."""
+        ...
+
+    def drop(self, context: bytes) -> None:
+        """Forget a batch; nothing happens when it is unknown."""
+        ...
+
+    def retain(self, contexts: Collection[bytes]) -> None:
+        """Forget all other batches."""
         ...
 
 

@@ -47,6 +47,7 @@ class Destruction:
             if self._has_keys():
                 for batch in self._offline():
                     self._secure(batch)
+            self.operator.cache.retain(())
             for stage in OFFLINE:
                 self.operator.vault.remove(stage_key_name(stage))
             for name in self.operator.vault.names("setup"):

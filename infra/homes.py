@@ -71,6 +71,11 @@ class Home:
         return self.work / "outbox"
 
     @property
+    def sums(self) -> Path:
+        """Folder in which an operator opens files without a name."""
+        return self.work / "sums"
+
+    @property
     def sent_file(self) -> Path:
         """Where the process counts what it has served."""
         return self.work / "sent.json"

@@ -49,6 +49,7 @@ from infra.plan import load_identity, load_setup_seed, load_signed_plan
 from infra.report.metrics import MetricsRecorder
 from infra.shared import SharedOpenings
 from infra.stores import BlobStore, FileStore
+from infra.sums import FileSums, batches_at_a_time
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
 from infra.temporal.version import activities_only
@@ -222,6 +223,7 @@ class _Assembly:
             ),
             vault=vault,
             work=work,
+            cache=FileSums(home.sums, batches_at_a_time(plan)),
             random=seat.random,
         )
         self.steps = Steps.of(operator, self.meter)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from activities.operator import Operator
+    from activities.ports import SumsCache
     from mpc_core.preprocessing.batches import BatchLayout, Place
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.context import BatchContext
@@ -59,6 +60,9 @@ class BatchWork(ABC):
     earlier: Earlier
     revealed: Callable[[str], dict[tuple[int, ...], StreamKey]] | None = None
     """Batch keys that were posted for a burnt batch; otherwise they come from the stage keys."""
+
+    cache: SumsCache | None = None
+    """Where sums are noted for later, and found again; None for neither."""
 
     @cached_property
     def ring(self) -> Ring:

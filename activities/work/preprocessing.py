@@ -12,6 +12,9 @@ from mpc_core.preprocessing.products import (
     opened_product_shares,
     product_vector_pieces,
 )
+from mpc_core.sharing.cached import FoundSums, NotedSums, worth_noting
+from mpc_core.sharing.prss import prss_sums
+from mpc_core.sharing.zero import zero_sums
 from mpc_core.tfhe.objects import public_object
 from mpc_core.tfhe.words import reduce_to_64
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from mpc_core.preprocessing.batches import Place, Segment
     from mpc_core.ring.galois import RingArray
     from mpc_core.sharing.opening import Buffer, Pieces
+    from mpc_core.sharing.sums import StreamSums
 
 __all__ = ["BitsWork", "ProductsWork"]
 
@@ -29,14 +33,10 @@ class BitsWork(BatchWork):
     """Random bits: of the noise (only the share of E is kept) and of the secret keys."""
 
     def share_pieces(self) -> Pieces:
-        """Return masked x^2 + x, packed by weight (PROTOCOL.md, "Preprocessing")."""
-        return bit_vector_pieces(
-            self.keys("bits"),
-            self.keys("zero"),
-            self.operator.index,
-            self.batch.groups,
-            self.ring,
-        )
+        """Yield masked x^2 + x, packed by weight (PROTOCOL.md, "Preprocessing")."""
+        index, ring = self.operator.index, self.ring
+        masks = zero_sums(self.keys("zero"), index, ring)
+        yield from bit_vector_pieces(self._noted(), masks, index, self.batch.groups, ring)
 
     def check_opening(self, opening: Buffer) -> None:
         """Refuse an odd v: x^2 + x is even."""
@@ -44,10 +44,27 @@ class BitsWork(BatchWork):
 
     def shares(self, opening: Buffer) -> RingArray:
         """Return the shares of the bits, or of the noise they add up to."""
-        keys, index = self.keys("bits"), self.operator.index
+        x = self._found()
         if self.batch.stage == "N":
-            return opened_noise_shares(keys, index, self.batch.segments, opening, self.ring)
-        return opened_bit_shares(keys, index, self.batch.groups, opening, self.ring)
+            return opened_noise_shares(x, self.batch.segments, opening, self.ring)
+        return opened_bit_shares(x, self.batch.groups, opening, self.ring)
+
+    def _x(self) -> StreamSums:
+        """Prepare the sums for x from their streams."""
+        return prss_sums(self.keys("bits"), self.operator.index, self.ring)
+
+    def _noted(self) -> StreamSums:
+        """Prepare them, to be noted if that is cheaper than to make them once more."""
+        streams = len(self.operator.own_sets())
+        if self.cache is None or not worth_noting(streams, self.ring.degree):
+            return self._x()
+        sink = self.cache.begin(self.context_id, self.batch.bits)
+        return self._x() if sink is None else NotedSums(self._x(), sink)
+
+    def _found(self) -> StreamSums:
+        """Take them from where they were noted, if all of them were; else make them."""
+        source = None if self.cache is None else self.cache.find(self.context_id)
+        return self._x() if source is None else FoundSums(source, self._x)
 
 
 class ProductsWork(BatchWork):

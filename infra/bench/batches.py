@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from infra.bench.model import BatchCost
 from infra.bench.subject import cut_to, drain, joined
 from infra.bench.timing import gain_of_two_threads, in_mode, make_stream, median_times
+from infra.sums import FileSums
 from mpc_core.protocol.merkle import chunk_root
 from mpc_core.sharing.challenge import challenge
 from mpc_core.sharing.sets import sets_of, zero_family
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
     from infra.bench.subject import Subject
     from mpc_core.preprocessing.batches import BatchLayout
+    from mpc_core.sharing.opening import Buffer
 
-__all__ = ["batch_cost", "measure_batch", "stream_bytes"]
+__all__ = ["batch_cost", "measure_batch", "share_and_keep", "stream_bytes"]
 
 AT = 1
 """The operator that is measured; the work of the others differs in constants only."""
@@ -51,16 +53,17 @@ def measure_batch(
     with tempfile.TemporaryDirectory() as folder:
         tasks: dict[str, Callable[[], object]] = {"aes": lambda: make_stream(streams)}
         for mode in modes:
-            for name, step in _steps(subject, sample, Path(folder) / "vector").items():
+            for name, step in _steps(subject, sample, Path(folder)).items():
                 tasks[f"{mode} {name}"] = _bound(mode, step)
         taken = median_times(tasks, repetitions)
-    larger = cut_to(batch, LONGER * positions, subject.parameters)
-    gains = {}
-    for mode in modes:
-        with in_mode(mode):  # around both threads: the setting is the whole process's
-            gains[mode] = gain_of_two_threads(
-                lambda: drain(subject.work(larger).share_pieces()), repetitions
-            )
+        larger = cut_to(batch, LONGER * positions, subject.parameters)
+        cache = FileSums(Path(folder), 1)
+        gains = {}
+        for mode in modes:
+            with in_mode(mode):  # around both threads: the setting is the whole process's
+                gains[mode] = gain_of_two_threads(
+                    lambda: drain(subject.work(larger, cache=cache).share_pieces()), repetitions
+                )
     return tuple(
         batch_cost(subject, sample, mode, _of_mode(taken, mode), (taken["aes"], gains[mode]))
         for mode in modes
@@ -119,7 +122,29 @@ def stream_bytes(subject: Subject, batch: BatchLayout) -> int:
     return (sets * secrets + family * packed) * batch.word_bits // 8
 
 
-def _steps(subject: Subject, batch: BatchLayout, path: Path) -> Mapping[str, Callable[[], object]]:
+def share_and_keep(
+    subject: Subject, batch: BatchLayout, opening: Buffer, folder: Path
+) -> dict[str, Callable[[], object]]:
+    """Return the steps that an operator does before and after the opening, to be done in turn.
+
+    What the first one notes for the second lies in files of a folder, as in a ceremony.
+    """
+    cache = FileSums(folder, 1)
+
+    def keep() -> None:
+        work = subject.work(batch, cache=cache)
+        work.shares(opening)
+        cache.drop(work.context_id)
+
+    return {
+        "share": lambda: drain(subject.work(batch, cache=cache).share_pieces()),
+        "keep": keep,
+    }
+
+
+def _steps(
+    subject: Subject, batch: BatchLayout, folder: Path
+) -> Mapping[str, Callable[[], object]]:
     """Return every step of a batch, from its keys to what is kept."""
     work = subject.work(batch)
     indices = range(1, 2 * subject.plan.threshold + 2)
@@ -127,14 +152,15 @@ def _steps(subject: Subject, batch: BatchLayout, path: Path) -> Mapping[str, Cal
     opening = joined(work.open_pieces(vectors))
     drawn = challenge(subject.plan.hash, bytes(32), 0, bytes(32))
     leaf_bytes = subject.plan.layout.leaf_bytes
+    around = share_and_keep(subject, batch, opening, folder)
     return {
-        "share": lambda: drain(subject.work(batch).share_pieces()),
+        "share": around["share"],
         "open": lambda: drain(work.open_pieces(vectors)),
         "check": lambda: work.check_opening(opening),
         "answer": lambda: work.answer(drawn, vectors[AT]),
-        "keep": lambda: subject.work(batch).shares(opening),
+        "keep": around["keep"],
         "hash": lambda: chunk_root(vectors[AT], leaf_bytes),
-        "write": lambda: path.write_bytes(vectors[AT]),
+        "write": lambda: (folder / "vector").write_bytes(vectors[AT]),
     }
 
 

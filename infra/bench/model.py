@@ -122,9 +122,10 @@ class BatchCost:
         opened_bytes_per_item: the quotient; what packing rounds up is in it.
         stream_bytes: bytes of the key streams that enter the share vector.
         steps_ns: nanoseconds for each item: "share" (keys, PRSS, zero mask, the formula, packing
-            and encoding), "open" (2t+1 vectors to v, encoded), "check" (v is canonical, and even
-            for bits), "answer" (one sum over a vector), "keep" (keys and PRSS again, roots; for
-            noise the sum of its bits), "hash" and "write" (of one vector).
+            and encoding; sums of many streams are written to a file), "open" (2t+1 vectors to v,
+            encoded), "check" (v is canonical, and even for bits), "answer" (one sum over a vector),
+            "keep" (that file read, or keys and PRSS again; roots; for noise the sum of its bits),
+            "hash" and "write" (of one vector).
         whole_ns: share + open + keep: the way of a value through the kernels.
         all_ns: with check, answers for vector and v, and both hashed and written.
         aes_ns: nanoseconds for each item to make `stream_bytes` with AES-128-CTR once.

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from infra.bench.model import Roof
+from mpc_core.sharing.cached import worth_noting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,9 +70,11 @@ def batch_needs(cost: BatchCost, sets: int, masks: int) -> dict[str, float]:
         masks: sets of the zero masks with one operator.
     """
     degree, words = cost.degree, cost.word_bits // 8
+    share = prss_needs(sets, degree, cost.word_bits, cost.mode)
+    noted = 2 * degree * words if worth_noting(sets, degree) else 0  # written and read, encrypted
     needs: Counter[str] = Counter()
-    for _ in ("for the vector", "for what is kept"):
-        needs.update(prss_needs(sets, degree, cost.word_bits, cost.mode))
+    needs.update(share)  # for the vector
+    needs.update({"aes_blocks": noted / BLOCK_BYTES} if noted else share)  # for what is kept
     mask = prss_needs(masks, degree, cost.word_bits, cost.mode)
     mask["memory_bytes"] = 0
     needs.update(mask)  # d words for an element of d bits: as many as one bit has
@@ -80,7 +83,7 @@ def batch_needs(cost: BatchCost, sets: int, masks: int) -> dict[str, float]:
     squares = degree * (degree + 1) // 2
     opening = (2 * cost.threshold + 1) * words
     needs["multiplications"] = product * (squares + 2 * ROOT_STEPS + 1 + degree)
-    needs["memory_bytes"] = words + opening + 2 * words
+    needs["memory_bytes"] = words + opening + 2 * words + noted
     return dict(needs)
 
 

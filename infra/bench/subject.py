@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from activities.arithmetic import KnownValues
-    from activities.ports import Blobs, Log, Peers, Store
+    from activities.ports import Blobs, Log, Peers, Store, SumsCache
     from activities.work import BatchWork
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.batch import BatchKey
@@ -88,10 +88,12 @@ class Subject:
         """The public objects of the set."""
         return public_objects(self.parameters)
 
-    def work(self, batch: BatchLayout, index: int = 1) -> BatchWork:
-        """Return the work of one operator on a batch."""
+    def work(self, batch: BatchLayout, index: int = 1, cache: SumsCache | None = None) -> BatchWork:
+        """Return the work of one operator on a batch; `cache` is where it notes sums."""
         context = BatchContext(BatchName(batch.stage, batch.index))
-        return work_of(self.operator(index), batch, context, _Zeros(self.layout))
+        work = work_of(self.operator(index), batch, context, _Zeros(self.layout))
+        work.cache = cache
+        return work
 
     def operator(self, index: int) -> Operator:
         """Return an operator of the committee, without the ports that no arithmetic touches."""
@@ -107,6 +109,7 @@ class Subject:
             peers=cast("Peers", nothing),
             vault=cast("Store", _KnownKeys(self.plan, index)),
             work=cast("Store", nothing),
+            cache=cast("SumsCache", nothing),
             random=lambda _, length: bytes(length),
         )
 

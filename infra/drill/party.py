@@ -11,9 +11,10 @@ from activities.steps import Steps
 from infra.board import wire
 from infra.drill.board import MemoryLog
 from infra.drill.peers import MemoryPeers, refused
-from infra.drill.stores import CpuMeter, MemoryBlobs, MemoryStore
+from infra.drill.stores import CpuMeter, MemoryBlobs, MemoryStore, MemorySums
 from infra.party.presence import Presence
 from infra.party.rules import party_state
+from infra.sums import batches_at_a_time
 from mpc_core.protocol.owed import slot_of
 from mpc_core.sharing.sealing import KEM_SEED_BYTES
 from mpc_core.tfhe.parameters import lookup
@@ -45,6 +46,7 @@ class Party:
         self.blobs = MemoryBlobs(site.plan.layout.leaf_bytes)
         self.meter = CpuMeter()
         self.alter: Callable[[Steps], Steps] = lambda steps: steps
+        self.sums: MemorySums
         self.log: MemoryLog
         self.steps: Steps
         self.presence: Presence
@@ -55,6 +57,7 @@ class Party:
         """Start the operator's process."""
         assert not self.running
         known = KnownValues(self.site.plan.hash, self.work)
+        self.sums = MemorySums(batches_at_a_time(self.site.plan))
         self.log = self._follow(known)
         self.steps = self.alter(Steps.of(self._operator(known), self.meter))
         self.presence = Presence(
@@ -75,6 +78,7 @@ class Party:
             peers=self._peers(),
             vault=self.vault,
             work=self.work,
+            cache=self.sums,
             random=self._seed.derive,
         )
 

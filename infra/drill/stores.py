@@ -1,4 +1,4 @@
-"""What an operator keeps, in memory: named byte strings, blobs by root, and accounts.
+"""What an operator keeps, in memory: named byte strings, blobs by root, sums, and accounts.
 
 A process that is killed loses nothing that it wrote; a power loss takes what was not written
 durably.
@@ -12,14 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mpc_core.protocol.merkle import chunk_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from mpc_core.ring.galois import RingArray
     from mpc_core.sharing.opening import Buffer
 
-__all__ = ["CpuMeter", "MemoryBlobs", "MemoryStagedBlob", "MemoryStore", "nothing"]
+__all__ = ["CpuMeter", "MemoryBlobs", "MemoryStagedBlob", "MemoryStore", "MemorySums", "nothing"]
 
 
 def nothing(_: str) -> None:
@@ -180,6 +183,69 @@ class MemoryBlobs:
         """Stop serving and keeping these bytes."""
         self.touched("remove a blob")
         self.kept.pop(root, None)
+
+
+@dataclass
+class MemorySums:
+    """Noted sums of a few batches; they end with the process, so each start makes them anew.
+
+    Attributes:
+        most: how many batches.
+        read: contexts of the batches whose sums were asked for and found.
+    """
+
+    most: int
+    read: set[bytes] = field(default_factory=set)
+    _noted: dict[bytes, _MemoryWords] = field(default_factory=dict)
+
+    def begin(self, context: bytes, count: int) -> _MemoryWords:
+        """Note so many sums of a batch, in place of what was noted of it."""
+        self.drop(context)
+        if len(self._noted) >= self.most:
+            self.drop(next(iter(self._noted)))
+        self._noted[context] = _MemoryWords(count)
+        return self._noted[context]
+
+    def find(self, context: bytes) -> _MemoryWords | None:
+        """Return the sums of a batch; None unless all of them were noted."""
+        noted = self._noted.get(context)
+        if noted is None or sum(map(len, noted.parts)) < noted.count:
+            return None
+        self.read.add(context)
+        return noted
+
+    def noted(self) -> set[bytes]:
+        """Return the contexts of the batches of which something is noted."""
+        return set(self._noted)
+
+    def drop(self, context: bytes) -> None:
+        """Forget a batch."""
+        self._noted.pop(context, None)
+
+    def retain(self, contexts: Collection[bytes]) -> None:
+        """Forget all other batches."""
+        for context in self._noted.keys() - set(contexts):
+            self.drop(context)
+
+
+@dataclass
+class _MemoryWords:
+    """The sums of one batch, part by part."""
+
+    count: int
+    parts: list[RingArray] = field(default_factory=list)
+
+    def write(self, first: int, words: RingArray) -> None:
+        """Note sums, which follow the last ones."""
+        assert first == sum(map(len, self.parts))
+        self.parts.append(words.copy())
+
+    def read(self, first: int, out: RingArray) -> bool:
+        """Write noted sums."""
+        if len(self.parts) > 1:
+            self.parts[:] = [np.concatenate(self.parts)]
+        out[:] = self.parts[0][first : first + len(out)]
+        return True
 
 
 @dataclass

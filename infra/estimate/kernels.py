@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from activities.shares import keep_shares, stored_shares
+from infra.bench.batches import share_and_keep
 from infra.bench.subject import Subject, cut_to, drain, joined
 from infra.bench.timing import median_times
 from infra.estimate.costs import Costs, ElementCosts
@@ -124,18 +125,18 @@ def _measure_batch(subject: Subject, batch: BatchLayout, quorum: Quorum) -> Elem
         "open": lambda: drain(work.open_pieces(vectors)),
         "check": lambda: work.check_opening(opening),
         "answer": lambda: work.answer(drawn, vectors[1]),
-        "keep": lambda: work.shares(opening),
     }
-    if batch.stage != "O":
-        tasks["share"] = lambda: drain(subject.work(batch).share_pieces())
-    taken = median_times(tasks, REPETITIONS)
+    with tempfile.TemporaryDirectory() as folder:
+        if batch.stage != "O":
+            tasks |= share_and_keep(subject, batch, opening, Path(folder))
+        taken = median_times(tasks, REPETITIONS)
     scale = 1e9 * batch.elements
     return ElementCosts(
         share=taken.get("share", 0.0) / scale,
         open=taken["open"] / scale,
         check=taken["check"] / scale,
         answer=taken["answer"] / scale,
-        keep=taken["keep"] / scale,
+        keep=taken.get("keep", 0.0) / scale,
     )
 
 

@@ -105,14 +105,15 @@ def check_room(needed: Room, room: Room, folder: Path, shares: tuple[str, str]) 
 
 def _sandbox_shares(plan: Plan, storage: Storage) -> tuple[str, str]:
     """Return what memory and disk of a sandbox are needed for."""
-    count, each = plan.count, storage.shares + storage.vectors + storage.log
+    count = plan.count
     memory = (
         f"{count} times {size_text(storage.operator_memory)} for an operator, "
         f"{size_text(storage.coordinator_memory)} for the coordinator"
     )
     disk = (
-        f"{size_text(storage.openings)} of opened values, {count} times {size_text(each)} for "
-        f"an operator, {size_text(storage.result)} for the key set"
+        f"{size_text(storage.openings)} of opened values, {count} times "
+        f"{size_text(storage.operator_own)} for an operator, "
+        f"{size_text(storage.result)} for the key set"
     )
     return memory, disk
 

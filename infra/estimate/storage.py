@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra.estimate.log import decoder_of, log_entries, points_of
-from infra.estimate.work import kept_bytes, key_set_bytes
+from infra.estimate.work import kept_bytes, key_set_bytes, noted_bytes
+from infra.sums import MOST_SPARES
 from mpc_core.protocol.context import STAGES
 from mpc_core.tfhe.objects import public_objects
 
@@ -40,6 +41,7 @@ class Storage:
         openings: opened values; on a machine of several parties they are there once.
         shares: what one operator keeps of all batches.
         vectors: own and fetched share vectors that one operator holds at a time.
+        sums: sums of streams that it notes for batches in flight.
         log: one copy of the log.
         result: key set; transcripts share the files of the openings.
     """
@@ -49,13 +51,19 @@ class Storage:
     openings: int
     shares: int
     vectors: int
+    sums: int
     log: int
     result: int
 
     @property
+    def operator_own(self) -> int:
+        """Disk of what an operator shares with nobody on its machine."""
+        return self.shares + self.vectors + self.sums + self.log
+
+    @property
     def operator_disk(self) -> int:
         """Disk of an operator on a machine of its own."""
-        return self.openings + self.shares + self.vectors + self.log
+        return self.openings + self.operator_own
 
     @property
     def coordinator_disk(self) -> int:
@@ -64,8 +72,7 @@ class Storage:
 
     def machine_disk(self, operators: int) -> int:
         """Disk of a machine with so many operators and the coordinator."""
-        each = self.shares + self.vectors + self.log
-        return self.openings + operators * each + self.log + self.result
+        return self.openings + operators * self.operator_own + self.log + self.result
 
     def machine_memory(self, operators: int) -> int:
         """Memory of a machine with so many operators and the coordinator."""
@@ -97,9 +104,23 @@ def storage_of(
         openings=sum(batch.opened_bytes for batch in batches),
         shares=sum(kept_bytes(batch) for batch in batches),
         vectors=sum(largest) + -(-in_flight // quorum.count) * (points - 1) * largest[0],
+        sums=_noted_at_a_time(layout, quorum, in_flight),
         log=sum(posted.size for posted in log_entries(layout, quorum)),
         result=key_set_bytes(parameters),
     )
+
+
+def _noted_at_a_time(layout: CeremonyLayout, quorum: Quorum, in_flight: int) -> int:
+    """Return the length of the sums noted for batches in flight, and of files kept to be reused.
+
+    Key bits are made beside the noise.
+    """
+    noted = [
+        sorted((noted_bytes(batch, quorum) for batch in batches), reverse=True)
+        for batches in (layout.noise, layout.secrets)
+    ]
+    largest = max(sizes[0] for sizes in noted)
+    return sum(sum(sizes[:in_flight]) for sizes in noted) + MOST_SPARES * largest
 
 
 def _working_sets(batches: Sequence[BatchLayout], quorum: Quorum) -> Iterator[int]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from infra.estimate.costs import ElementCosts
 from infra.estimate.log import decoder_of, points_of
+from mpc_core.protocol.setup import sets_of
+from mpc_core.sharing.cached import worth_noting
 from mpc_core.tfhe.objects import Kind, public_objects
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.quorum import Quorum
     from mpc_core.tfhe.parameters import Parameters
 
-__all__ = ["CeremonyWork", "kept_bytes", "key_set_bytes"]
+__all__ = ["CeremonyWork", "kept_bytes", "key_set_bytes", "noted_bytes"]
 
 SAME_COST = {"flood": "noise"}
 """Purposes whose batches are made as those of another."""
@@ -32,6 +34,13 @@ def kept_bytes(batch: BatchLayout) -> int:
         batch.elements if batch.stage == "M" else sum(segment.count for segment in batch.segments)
     )
     return positions * batch.degree * batch.word_bits // 8
+
+
+def noted_bytes(batch: BatchLayout, quorum: Quorum) -> int:
+    """Return the length of the sums that an operator notes while a batch of bits is in flight."""
+    if not worth_noting(len(sets_of(1, quorum)), batch.degree):
+        return 0
+    return batch.bits * batch.degree * batch.word_bits // 8
 
 
 def key_set_bytes(parameters: Parameters) -> int:

@@ -51,6 +51,7 @@ def seat_of(rules: Rules, index: int) -> Operator:
         peers=NO_PORT,
         vault=NO_PORT,
         work=NO_PORT,
+        cache=NO_PORT,
         random=NO_PORT,
     )
 

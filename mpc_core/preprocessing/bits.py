@@ -22,10 +22,10 @@ from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.galois import NARROW
 from mpc_core.sharing.opening import reduce_groups
 from mpc_core.sharing.packing import pack, packed_count, unpack
-from mpc_core.sharing.prss import prss_share, prss_sums
+from mpc_core.sharing.prss import prss_share
 from mpc_core.sharing.spans import Span, bytes_of, spans_of, too_wide
 from mpc_core.sharing.sums import address_of
-from mpc_core.sharing.zero import zero_mask, zero_sums
+from mpc_core.sharing.zero import zero_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mpc_core.sharing.opening import Buffer, Pieces
     from mpc_core.sharing.prss import StreamKey
     from mpc_core.sharing.sets import OperatorSet
+    from mpc_core.sharing.sums import StreamSums
 
 __all__ = [
     "OpenedBits",
@@ -55,19 +56,21 @@ WORD_BYTES = 16
 
 
 def bit_vector_pieces(
-    bits: Mapping[OperatorSet, StreamKey],
-    zeros: Mapping[OperatorSet, StreamKey],
-    at: int,
-    groups: WeightGroups,
-    ring: Ring,
+    x: StreamSums, masks: StreamSums, at: int, groups: WeightGroups, ring: Ring
 ) -> Pieces:
     """Yield the encoding of the share vector V of a batch of random bits, piece by piece.
 
-    Arguments and security are those of `bit_share_vector`. A piece is overwritten when the next one
-    is asked for.
+    Args:
+        x: the sums for x (`prss_sums`); each is asked for once, in the order of their numbers.
+        masks: those for the zero masks (`zero_sums`).
+        at: the operator whose share is computed.
+        groups: the weight groups of the batch; each is packed by itself.
+        ring: GR(2^K, d).
+
+    Security: that of `bit_share_vector`. A piece is overwritten when the next one is asked for.
     """
     d = ring.degree
-    tiles = vector_tiles(prss_sums(bits, at, ring), zero_sums(zeros, at, ring), at, ring)
+    tiles = vector_tiles(x, masks, at, ring)
     piece = np.empty(PIECE_BYTES + WORD_BYTES, np.uint8)
     piece_at, filled = address_of(piece), 0
     for group in _placed(groups, ring):
@@ -88,15 +91,12 @@ def bit_vector_pieces(
         yield piece[:filled].data
 
 
-def opened_bit_shares(
-    bits: Mapping[OperatorSet, StreamKey], at: int, groups: WeightGroups, v: Buffer, ring: Ring
-) -> RingArray:
+def opened_bit_shares(x: StreamSums, groups: WeightGroups, v: Buffer, ring: Ring) -> RingArray:
     """Return the degree-t shares of 2^i b for every bit, in group order.
 
-    Arguments, result, errors and security are those of `bit_shares`, but for v, which is encoded
-    as it was opened; see `OpenedBits` for what is refused.
+    Arguments and errors are those of `OpenedBits`, result and security those of `bit_shares`.
     """
-    opened = OpenedBits(bits, at, groups, v, ring)
+    opened = OpenedBits(x, groups, v, ring)
     shares = ring.zeros(sum(group.bits for group in groups))
     start = 0
     for number, group in enumerate(groups):
@@ -112,19 +112,11 @@ class OpenedBits:
         bit; use it for nothing that leaves the operator before the batch is complete.
     """
 
-    def __init__(
-        self,
-        bits: Mapping[OperatorSet, StreamKey],
-        at: int,
-        groups: WeightGroups,
-        v: Buffer,
-        ring: Ring,
-    ) -> None:
+    def __init__(self, x: StreamSums, groups: WeightGroups, v: Buffer, ring: Ring) -> None:
         """Prepare the bits of a batch.
 
         Args:
-            bits: this batch's "bits" key of every access set that contains `at`.
-            at: the operator whose share is computed.
+            x: the sums for x (`prss_sums`).
             groups: the weight groups of the batch.
             v: the opening, as it is encoded.
             ring: GR(2^K, d).
@@ -134,7 +126,7 @@ class OpenedBits:
         """
         self._ring, self._groups = ring, tuple(_placed(groups, ring))
         self._data = bytes_of(v, _element_groups(groups, ring), ring)
-        self._tiles = bit_tiles(prss_sums(bits, at, ring), ring)
+        self._tiles = bit_tiles(x, ring)
 
     def add(self, number: int, start: int, out: RingArray) -> None:
         """Add shares of 2^i b to `out`, for as many bits as it has elements.

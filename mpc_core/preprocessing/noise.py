@@ -17,13 +17,12 @@ from mpc_core.preprocessing.batches import noise_groups
 from mpc_core.preprocessing.bits import OpenedBits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from mpc_core.preprocessing.batches import Segment
     from mpc_core.ring.galois import Ring, RingArray
     from mpc_core.sharing.opening import Buffer
-    from mpc_core.sharing.prss import StreamKey
-    from mpc_core.sharing.sets import OperatorSet
+    from mpc_core.sharing.sums import StreamSums
 
 __all__ = ["noise_shares", "opened_noise_shares"]
 
@@ -32,17 +31,12 @@ TILE_BODIES = 1 << 14
 
 
 def opened_noise_shares(
-    bits: Mapping[OperatorSet, StreamKey],
-    at: int,
-    segments: Sequence[Segment],
-    v: Buffer,
-    ring: Ring,
+    x: StreamSums, segments: Sequence[Segment], v: Buffer, ring: Ring
 ) -> RingArray:
     """Return shares of E for every body of a noise batch, without keeping those of its bits.
 
     Args:
-        bits: this batch's "bits" key of every access set that contains `at`.
-        at: the operator whose share is computed.
+        x: the sums for the x of the batch (`prss_sums`).
         segments: the runs of the batch, each with its bound m.
         v: the opening, as it is encoded.
         ring: GR(2^K, d).
@@ -53,7 +47,7 @@ def opened_noise_shares(
     Raises:
         CeremonyError: RF-BATCH-002, RF-BATCH-003 or RF-BATCH-020 if v is no opening of even values.
     """
-    opened = OpenedBits(bits, at, noise_groups(segments), v, ring)
+    opened = OpenedBits(x, noise_groups(segments), v, ring)
     noise = ring.zeros(sum(segment.count for segment in segments))
     start = group = 0
     for segment in segments:

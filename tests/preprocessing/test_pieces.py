@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,6 +27,8 @@ from mpc_core.preprocessing.noise import noise_shares, opened_noise_shares
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.galois import Ring, RingArray
 from mpc_core.sharing.opening import encode_words
+from mpc_core.sharing.prss import prss_sums
+from mpc_core.sharing.zero import zero_sums
 from tests.support.modes import every_mode, use
 from tests.support.rings import REFERENCE_COMMITTEES, keys_of, ring_of, seeds
 
@@ -55,6 +58,13 @@ def random_opening(draw: random.Random, groups: Groups, ring: Ring) -> RingArray
     )
 
 
+def sums_of(n, t, at, bits):
+    """The sums for x and for the masks, in the mode that is in use."""
+    ring, stream_keys = ring_of(n, bits), partial(keys_of, n, t, at, bits=bits)
+    x = prss_sums(stream_keys(stream="bits"), at, ring)
+    return x, zero_sums(stream_keys(stream="zero"), at, ring)
+
+
 def joined(pieces) -> bytes:
     """A piece is only good until the next one is asked for."""
     return b"".join(bytes(piece) for piece in pieces)
@@ -72,7 +82,8 @@ def test_pieces_are_the_encoded_share_vector(seed, committee, bits) -> None:
     for mode in available_modes():
         with pytest.MonkeyPatch.context() as patch:
             use(mode, patch)
-            assert joined(bit_vector_pieces(*keys, at, groups, ring)) == expected, mode
+            sums = sums_of(n, t, at, bits)
+            assert joined(bit_vector_pieces(*sums, at, groups, ring)) == expected, mode
 
 
 @given(seeds, st.sampled_from(REFERENCE_COMMITTEES), st.sampled_from([64, 128]))
@@ -88,7 +99,8 @@ def test_shares_from_an_encoded_opening_are_the_shares_of_the_bits(seed, committ
     for mode in available_modes():
         with pytest.MonkeyPatch.context() as patch:
             use(mode, patch)
-            found = opened_bit_shares(keys, at, groups, memoryview(encoded), ring)
+            x, _ = sums_of(n, t, at, bits)
+            found = opened_bit_shares(x, groups, memoryview(encoded), ring)
             assert np.array_equal(found, expected), mode
 
 
@@ -110,7 +122,8 @@ def test_noise_from_an_encoded_opening_is_the_sum_of_its_bits(seed, committee, b
     for mode in available_modes():
         with pytest.MonkeyPatch.context() as patch:
             use(mode, patch)
-            found = opened_noise_shares(keys, at, segments, encoded, ring)
+            x, _ = sums_of(n, t, at, bits)
+            found = opened_noise_shares(x, segments, encoded, ring)
             assert np.array_equal(found, expected), mode
 
 
@@ -121,24 +134,25 @@ def test_tiles_and_pieces_change_nothing(monkeypatch, mode: str, bits: int) -> N
     at, ring, draw = 2, ring_of(4, bits), random.Random(bits)
     segments = (Segment(1, 0, 200, 9), Segment(2, 0, 33, 3))
     groups = noise_groups(segments)
-    x, zeros = (keys_of(4, 1, at, stream, bits) for stream in ("bits", "zero"))
+    keys = [keys_of(4, 1, at, stream, bits) for stream in ("bits", "zero")]
+    x, masks = sums_of(4, 1, at, bits)
     v = encode_words(random_opening(draw, groups, ring), elements_of(groups, ring), ring)
-    vector = joined(bit_vector_pieces(x, zeros, at, groups, ring))
-    shares = opened_bit_shares(x, at, groups, v, ring)
-    noise = opened_noise_shares(x, at, segments, v, ring)
+    vector = joined(bit_vector_pieces(x, masks, at, groups, ring))
+    shares = opened_bit_shares(x, groups, v, ring)
+    noise = opened_noise_shares(x, segments, v, ring)
     assert vector == encode_words(
-        bit_share_vector(x, zeros, at, groups, ring), elements_of(groups, ring), ring
+        bit_share_vector(*keys, at, groups, ring), elements_of(groups, ring), ring
     )
 
     monkeypatch.setattr(tiles, "TILE_BLOCKS", 20)
     monkeypatch.setattr(module, "PIECE_BYTES", 7 * 3 * bits // 8)
     monkeypatch.setattr(noise_module, "TILE_BODIES", 50)
-    pieces = [bytes(piece) for piece in bit_vector_pieces(x, zeros, at, groups, ring)]
+    pieces = [bytes(piece) for piece in bit_vector_pieces(x, masks, at, groups, ring)]
 
     assert len(pieces) > len(groups)
     assert b"".join(pieces) == vector
-    assert np.array_equal(opened_bit_shares(x, at, groups, v, ring), shares)
-    assert np.array_equal(opened_noise_shares(x, at, segments, v, ring), noise)
+    assert np.array_equal(opened_bit_shares(x, groups, v, ring), shares)
+    assert np.array_equal(opened_noise_shares(x, segments, v, ring), noise)
 
 
 @word_sizes
@@ -146,7 +160,7 @@ def test_tiles_and_pieces_change_nothing(monkeypatch, mode: str, bits: int) -> N
 def test_one_odd_coefficient_anywhere_is_refused(bits: int, weight: int) -> None:
     ring, groups = Ring(bits, 3), (WeightGroup(2, 5), WeightGroup(weight, 100))
     shape = elements_of(groups, ring)
-    keys = keys_of(4, 1, 1, "bits", bits)
+    x, _ = sums_of(4, 1, 1, bits)
     v = ring.zeros(2 + 34)
     check_even(encode_words(v, shape, ring), groups, ring)
     for element, coefficient in ((2, 0), (20, 1), (35, 0)):
@@ -156,7 +170,7 @@ def test_one_odd_coefficient_anywhere_is_refused(bits: int, weight: int) -> None
         with pytest.raises(CeremonyError, match="RF-BATCH-020"):
             check_even(encoded, groups, ring)
         with pytest.raises(CeremonyError, match="RF-BATCH-020"):
-            opened_bit_shares(keys, 1, groups, encoded, ring)
+            opened_bit_shares(x, groups, encoded, ring)
 
 
 def test_an_odd_value_in_an_unused_position_is_refused() -> None:
@@ -179,22 +193,22 @@ def test_a_coefficient_that_is_too_wide_is_refused(bits: int, weight: int) -> No
     with pytest.raises(CeremonyError, match="RF-BATCH-003"):
         check_even(bytes(encoded), groups, ring)
     with pytest.raises(CeremonyError, match="RF-BATCH-003"):
-        opened_bit_shares(keys_of(4, 1, 1, "bits", bits), 1, groups, bytes(encoded), ring)
+        opened_bit_shares(sums_of(4, 1, 1, bits)[0], groups, bytes(encoded), ring)
 
 
 @pytest.mark.parametrize("change", [-1, 1])
 def test_an_opening_of_another_length_is_refused(change: int) -> None:
     ring, groups = Ring(64, 3), (WeightGroup(0, 3), WeightGroup(9, 6))
     size = 3 * 8 + 6 * 7
-    keys = keys_of(4, 1, 1, "bits", 64)
+    x, _ = sums_of(4, 1, 1, 64)
     with pytest.raises(CeremonyError, match="RF-BATCH-002"):
         check_even(bytes(size + change), groups, ring)
     with pytest.raises(CeremonyError, match="RF-BATCH-002"):
-        opened_bit_shares(keys, 1, groups, bytes(size + change), ring)
+        opened_bit_shares(x, groups, bytes(size + change), ring)
 
 
 def test_more_bits_than_a_group_has_are_refused() -> None:
     ring, groups = Ring(64, 3), (WeightGroup(0, 6), WeightGroup(1, 6))
-    opened = OpenedBits(keys_of(4, 1, 1, "bits", 64), 1, groups, bytes(2 * 48), ring)
+    opened = OpenedBits(sums_of(4, 1, 1, 64)[0], groups, bytes(2 * 48), ring)
     with pytest.raises(ValueError, match="more bits"):
         opened.add(0, 3, ring.zeros(4))
