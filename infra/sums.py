@@ -30,7 +30,6 @@ from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from io import FileIO
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,10 +37,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
     from mpc_core.ring.galois import RingArray
 
-__all__ = ["MOST_SPARES", "FileSums", "batches_at_a_time"]
-
-MOST_SPARES = 2
-"""Files that nobody needs any more and that take room on the disk all the same."""
+__all__ = ["FileSums", "batches_at_a_time"]
 
 _KEY_BITS, _NONCE_BYTES, _TAG_BYTES = 256, 12, 16
 _log = structlog.get_logger()
@@ -60,7 +56,6 @@ class FileSums:
         self._folder, self._most = make_directory(folder), most
         self._guard = threading.Lock()
         self._files: dict[bytes, _File] = {}
-        self._spares: list[FileIO] = []
 
     def begin(self, context: bytes, count: int) -> _Writer | None:
         """Note so many sums of a batch, in place of what was noted of it; None if it cannot."""
@@ -69,7 +64,7 @@ class FileSums:
             if len(self._files) >= self._most:
                 del self._files[next(iter(self._files))]
             try:
-                file = _File(self._folder, count, self._spares)
+                file = _File(self._folder, count)
             except CeremonyError as refusal:
                 _say_not_noted(refusal)
                 return None
@@ -97,17 +92,17 @@ class FileSums:
 class _File:
     """One batch: a file, its key, and where its parts begin.
 
-    When nobody refers to it any more, its key is gone and its file is closed or a spare one. So one
-    that gives way while a thread reads it stays readable for that thread.
+    When nobody refers to it any more, its key and its file are gone. So one that gives way while a
+    thread reads it stays readable for that thread. No file is written over for another batch: what
+    is gone within seconds the system never writes to the disk.
     """
 
-    def __init__(self, folder: Path, count: int, spares: list[FileIO]) -> None:
+    def __init__(self, folder: Path, count: int) -> None:
         self.path = folder / "sums"
         """Stands in errors for the file, which has no name."""
         with disk_errors(self.path):
-            file = spares.pop() if spares else _open_unnamed(folder)
-            file.seek(0)
-        weakref.finalize(self, _put_away, file, spares)
+            file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115 - closed below
+        weakref.finalize(self, file.close)
         self.descriptor = file.fileno()
         self.cipher = AESGCM(AESGCM.generate_key(_KEY_BITS))
         self.count = count
@@ -205,18 +200,6 @@ class _Reader:
         self._words = opened.view(np.uint64).reshape(-1, *file.word)
         self._part = part
         return True
-
-
-def _open_unnamed(folder: Path) -> FileIO:
-    return tempfile.TemporaryFile(buffering=0, dir=folder)
-
-
-def _put_away(file: FileIO, spares: list[FileIO]) -> None:
-    """Keep a file to be written over, which is faster than to give a new one its place."""
-    if len(spares) < MOST_SPARES:
-        spares.append(file)
-    else:
-        file.close()
 
 
 def _nonce(first: int) -> bytes:

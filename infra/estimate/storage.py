@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from infra.estimate.log import decoder_of, log_entries, points_of
 from infra.estimate.work import kept_bytes, key_set_bytes, noted_bytes
-from infra.sums import MOST_SPARES
 from mpc_core.protocol.context import STAGES
 from mpc_core.tfhe.objects import public_objects
 
@@ -111,16 +110,11 @@ def storage_of(
 
 
 def _noted_at_a_time(layout: CeremonyLayout, quorum: Quorum, in_flight: int) -> int:
-    """Return the length of the sums noted for batches in flight, and of files kept to be reused.
-
-    Key bits are made beside the noise.
-    """
-    noted = [
-        sorted((noted_bytes(batch, quorum) for batch in batches), reverse=True)
+    """Return the length of the sums noted for batches in flight: key bits are made beside noise."""
+    return sum(
+        sum(sorted((noted_bytes(batch, quorum) for batch in batches), reverse=True)[:in_flight])
         for batches in (layout.noise, layout.secrets)
-    ]
-    largest = max(sizes[0] for sizes in noted)
-    return sum(sum(sizes[:in_flight]) for sizes in noted) + MOST_SPARES * largest
+    )
 
 
 def _working_sets(batches: Sequence[BatchLayout], quorum: Quorum) -> Iterator[int]:

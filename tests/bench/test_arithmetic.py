@@ -74,6 +74,15 @@ def test_a_bit_of_four_operators_enciphers_its_streams_twice_and_its_masks_once(
     assert needs["memory_bytes"] == 16 + 3 * 16 + 2 * 16
 
 
+def test_a_bit_of_thirteen_operators_enciphers_its_streams_once_and_its_share_twice():
+    large = _subject("test", 13, 4)
+    wide = next(batch for batch in large.layout.noise if batch.word_bits == 128)
+    needs = batch_needs(_cost(large, cut_to(wide, 2048, large.parameters)), 495, 55)
+    assert needs["aes_blocks"] == 495 + 55 + 2 * 4
+    # the own vector, nine vectors to open, v written and read; the share written and read
+    assert needs["memory_bytes"] == 16 + 9 * 16 + 2 * 16 + 2 * 64
+
+
 def test_a_product_of_polynomials_takes_two_transforms_of_eight_digits():
     needs = negacyclic_needs(2048, 128)
     transforms = 2 * 8 * 2.5 * 1024 * math.log2(1024)

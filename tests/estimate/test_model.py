@@ -9,6 +9,7 @@ from infra.estimate.costs import OVERHEADS, Machine
 from infra.estimate.log import COORDINATOR, log_entries
 from infra.estimate.model import estimate
 from infra.estimate.nominal import NOMINAL
+from infra.estimate.storage import storage_of
 from infra.estimate.work import key_set_bytes
 from mpc_core.protocol.quorum import Quorum
 from mpc_core.tfhe.parameters import lookup
@@ -93,6 +94,18 @@ def test_storage_of_the_large_set_fits_what_the_plan_promises(large):
     assert 11e9 < storage.openings < 11.5e9
     assert storage.machine_disk(4) < 25e9
     assert storage.operator_memory < 3e9
+
+
+def test_sums_are_noted_by_large_committees_only(large):
+    assert _estimate(large, HERE).storage.sums == 0
+    plan, layout = made("mainnet", 13, 4)
+    storage = storage_of(lookup("mainnet"), layout, Quorum.of(plan), 6)
+    of_noise = sorted((b.bits * 4 * b.word_bits // 8 for b in layout.noise), reverse=True)
+    of_key_bits = sum(b.bits * 4 * b.word_bits // 8 for b in layout.secrets)
+    assert storage.sums == sum(of_noise[:6]) + of_key_bits
+    assert storage.operator_disk > storage.openings + storage.sums
+    more = storage_of(lookup("mainnet"), layout, Quorum.of(plan), 12)
+    assert storage.sums < more.sums < 2 * storage.sums
 
 
 def test_key_files_are_as_long_as_published_ones():

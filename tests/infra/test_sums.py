@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import infra.sums
-from infra.sums import MOST_SPARES, FileSums
+from infra.sums import FileSums
 from mpc_core.ring.galois import Ring
 
 ONE, OTHER = bytes(32), bytes([1]) * 32
@@ -207,14 +207,9 @@ def test_the_same_sums_are_never_encrypted_alike(sums):
     assert len(set(seen)) == 3
 
 
-def test_files_are_used_again_and_no_more_than_a_few_wait_for_it(tmp_path):
-    sums, ring = FileSums(tmp_path / "sums", 10), Ring(64, 4)
-    for number in range(8):
-        note(sums, words_of(ring), bytes([number]) * 32)
-    numbers = {os.fstat(file.descriptor).st_ino for file in sums._files.values()}
-    sums.retain(())
-    assert len(sums._spares) == MOST_SPARES
-    short = words_of(ring, 10)
-    note(sums, short)  # over a longer one, under another key
-    assert os.fstat(sums._files[ONE].descriptor).st_ino in numbers
-    assert np.array_equal(found(sums.find(ONE), ring, 0, 10), short)
+def test_the_room_of_what_is_dropped_is_free_at_once(sums):
+    note(sums, words_of(Ring(64, 4)))
+    descriptor = sums._files[ONE].descriptor
+    sums.drop(ONE)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
