@@ -35,7 +35,7 @@ ALWAYS = (0, 1, 2)
 """Registers that every image fills; a policy without one of them would allow other software."""
 
 ZERO = bytes(DIGEST_BYTES)
-MOST_PLAN_BYTES = 65_536
+MOST_PLAN_BYTES = 131_072
 
 Hex48 = Annotated[str, Field(pattern="^[0-9a-f]{96}$")]
 

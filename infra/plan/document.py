@@ -8,15 +8,39 @@ port, time of a run or certificate: peers are known by their keys alone (PROTOCO
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import tomllib
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
-from infra.plan.rules import check_rules, malformed
+from infra.plan.rendering import render_plan
+from infra.plan.rules import check_document, check_rules, malformed
+from infra.plan.sections import (
+    AuditorSection,
+    CoordinatorSection,
+    DeadlineSection,
+    DecisionSection,
+    DeputySection,
+    Hex16,
+    LayoutSection,
+    LimitSection,
+    MeasurementSection,
+    MlDsaKey,
+    Name,
+    OperatorSection,
+    RetentionSection,
+    RevisionSection,
+    Section,
+    Shortcut,
+    TestSection,
+    as_tuple,
+)
 from mpc_core.protocol.plan import (
+    COORDINATOR,
     Deadlines,
+    DecisionRules,
     DeputyIdentity,
     Layout,
     Limits,
@@ -25,127 +49,97 @@ from mpc_core.protocol.plan import (
     TestRules,
 )
 
-__all__ = ["PlanDocument", "parse_plan", "render_plan"]
+__all__ = ["MOST_BYTES", "PlanDocument", "parse_plan", "render_plan"]
 
-MOST_BYTES = 65_536
-"""Longest plan.toml; thirteen operators need about 4 KB."""
+MOST_BYTES = 131_072
+"""Longest plan.toml; thirteen operators with both keys need about 45 KB."""
 
-MOST_DEPUTIES = 8
-
-Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Shortcut = Literal["setup-seed", "drill-parameters", "software-enclave"]
-Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
+MOST_PARTIES = 8
+"""Most deputies, and most auditors."""
 
 
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class OperatorSection(_Section):
-    """An operator; its index is its place in the list, and its evaluation point."""
-
-    index: Annotated[int, Field(ge=1)]
-    name: Name
-    identity_key: Hex32
-
-
-class CoordinatorSection(_Section):
-    """Who hosts the log and gives the orders; trusted for liveness only."""
-
-    identity_key: Hex32
-
-
-class DeputySection(_Section):
-    """Who may host the log in the coordinator's place, once n-t operators moved it there."""
-
-    name: Name
-    identity_key: Hex32
-
-
-class DeadlineSection(_Section):
-    """Waiting times in seconds, on each operator's own clock."""
-
-    step_seconds: Annotated[float, Field(ge=0.1, le=86_400)]
-    waiting_seconds: Annotated[float, Field(ge=0.1, le=2_592_000)]
-
-
-class LayoutSection(_Section):
-    """How the ceremony is cut into batches."""
-
-    version: Literal[1]
-    bits_per_batch: Annotated[int, Field(ge=1_024, le=1 << 24)]
-    products_per_batch: Annotated[int, Field(ge=256, le=1 << 24)]
-    bodies_per_batch: Annotated[int, Field(ge=256, le=1 << 24)]
-    leaf_bytes: Annotated[int, Field(ge=1_024, le=1 << 20)]
-    batches_in_flight: Annotated[int, Field(ge=1, le=64)]
-
-
-class LimitSection(_Section):
-    """What an operator may put on the log."""
-
-    entry_bytes: Annotated[int, Field(ge=4_096, le=1 << 20)]
-    entries_per_operator: Annotated[int, Field(ge=100, le=10_000_000)]
-    corrections_per_operator: Annotated[int, Field(ge=0, le=100)]
-
-
-class TestSection(_Section):
-    """Test openings after the assembly, and the budget of `ringforge decrypt`."""
-
-    flood_bound_log2: Annotated[int, Field(ge=1, le=57)]
-    plaintexts: Annotated[
-        tuple[Annotated[int, Field(ge=0, le=3)], ...],
-        BeforeValidator(_as_tuple),
-        Field(max_length=64),
-    ]
-    decrypt_openings: Annotated[int, Field(ge=0, le=65_536)]
-
-
-class PlanDocument(_Section):
+class PlanDocument(Section):
     """Everything that plan.toml says."""
 
     version: Literal[1]
     ceremony_id: Hex16
     parameters: Annotated[str, Field(min_length=1, max_length=64)]
     sandbox: bool
-    insecure: Annotated[tuple[Shortcut, ...], BeforeValidator(_as_tuple)]
+    insecure: Annotated[tuple[Shortcut, ...], BeforeValidator(as_tuple)]
     threshold: Annotated[int, Field(ge=1)]
+    revision: RevisionSection | None = None
     coordinator: CoordinatorSection
     deadlines: DeadlineSection
     layout: LayoutSection
     limits: LimitSection
     tests: TestSection
-    operators: Annotated[tuple[OperatorSection, ...], BeforeValidator(_as_tuple)]
+    measurement: MeasurementSection | None = None
+    decisions: DecisionSection | None = None
+    retention: RetentionSection | None = None
+    operators: Annotated[tuple[OperatorSection, ...], BeforeValidator(as_tuple)]
     deputies: Annotated[
-        tuple[DeputySection, ...], BeforeValidator(_as_tuple), Field(max_length=MOST_DEPUTIES)
+        tuple[DeputySection, ...], BeforeValidator(as_tuple), Field(max_length=MOST_PARTIES)
     ] = ()
+    auditors: Annotated[
+        tuple[AuditorSection, ...], BeforeValidator(as_tuple), Field(max_length=MOST_PARTIES)
+    ] = ()
+    ml_dsa_keys: Annotated[dict[Name, MlDsaKey], Field(min_length=1)] | None = None
+
+    @property
+    def number(self) -> int:
+        """Which version of the ceremony's plan this is, from 1."""
+        return self.revision.number if self.revision else 1
+
+    @property
+    def party_names(self) -> tuple[str, ...]:
+        """Names of all parties: operators, coordinator, deputies, auditors."""
+        return (
+            *(operator.name for operator in self.operators),
+            COORDINATOR,
+            *(deputy.name for deputy in self.deputies),
+            *(auditor.name for auditor in self.auditors),
+        )
+
+    @property
+    def hash(self) -> bytes:
+        """SHA-256 of the canonical bytes."""
+        return hashlib.sha256(render_plan(self)).digest()
+
+    def ml_dsa_key(self, name: str) -> bytes:
+        """Return the second identity key of a party, empty if the plan names none."""
+        return base64.b64decode((self.ml_dsa_keys or {}).get(name, ""))
 
     def to_plan(self) -> Plan:
         """Return the facts that the protocol reads, with the hash of the canonical bytes."""
         return Plan(
-            hash=hashlib.sha256(render_plan(self)).digest(),
+            hash=self.hash,
             ceremony_id=self.ceremony_id,
             parameters=self.parameters,
             sandbox=self.sandbox,
             insecure=self.insecure,
             threshold=self.threshold,
             operators=tuple(
-                OperatorIdentity(each.index, each.name, bytes.fromhex(each.identity_key))
+                OperatorIdentity(
+                    each.index,
+                    each.name,
+                    bytes.fromhex(each.identity_key),
+                    self.ml_dsa_key(each.name),
+                )
                 for each in self.operators
             ),
             coordinator_key=bytes.fromhex(self.coordinator.identity_key),
-            deadlines=Deadlines(**self.deadlines.model_dump()),
+            coordinator_ml_dsa_key=self.ml_dsa_key(COORDINATOR),
+            deadlines=Deadlines(**self.deadlines.model_dump(exclude_none=True)),
             layout=Layout(**self.layout.model_dump()),
             limits=Limits(**self.limits.model_dump()),
             tests=TestRules(**self.tests.model_dump()),
             deputies=tuple(
-                DeputyIdentity(each.name, bytes.fromhex(each.identity_key))
+                DeputyIdentity(
+                    each.name, bytes.fromhex(each.identity_key), self.ml_dsa_key(each.name)
+                )
                 for each in self.deputies
             ),
+            decisions=DecisionRules(**self.decisions.model_dump()) if self.decisions else None,
         )
 
 
@@ -153,8 +147,9 @@ def parse_plan(data: bytes) -> PlanDocument:
     """Return what the bytes of a plan.toml say.
 
     Raises:
-        CeremonyError: RF-PLAN-001 to RF-PLAN-005 if a rule is broken, RF-PLAN-006 if the bytes
-            are no plan, RF-PLAN-007 if they are not the canonical rendering of what they say.
+        CeremonyError: RF-PLAN-001 to RF-PLAN-005 or RF-PLAN-013 to RF-PLAN-018 if a rule is
+            broken, RF-PLAN-006 if the bytes are no plan, RF-PLAN-007 if they are not the canonical
+            rendering of what they say.
     """
     if len(data) > MOST_BYTES:
         raise malformed(f"at most {MOST_BYTES} bytes", f"{len(data)} bytes")
@@ -163,96 +158,28 @@ def parse_plan(data: bytes) -> PlanDocument:
     except UnicodeDecodeError as error:
         raise malformed("UTF-8 text", f"another byte at offset {error.start}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise malformed(
-            "every field of a plan, and no other", f"{where}: {first['msg']}"
-        ) from error
+        raise malformed("every field of a plan, and no other", first_fault(error)) from error
     except (ValueError, RecursionError) as error:  # a number or a nesting without end among them
         raise malformed("TOML", str(error)) from error
-    check_rules(document.to_plan())
+    check(document)
     _check_canonical(data, render_plan(document))
     return document
 
 
-def render_plan(document: PlanDocument) -> bytes:
-    """Return the canonical bytes of a plan: what everybody signs."""
-    deadlines, layout, limits = document.deadlines, document.layout, document.limits
-    lines = [
-        "# The plan of a ceremony. Everybody signs exactly these bytes (plan.sig): a change, even",
-        "# of a comment, is another plan and gives another key set.",
-        f"version = {document.version}",
-        "",
-        "# Written into the key files as their tag.",
-        f'ceremony_id = "{document.ceremony_id}"',
-        f'parameters = "{document.parameters}"',
-        "",
-        "# Insecure shortcuts are possible in a sandbox only and are named here.",
-        f"sandbox = {_boolean(document.sandbox)}",
-        f"insecure = {_strings(document.insecure)}",
-        "",
-        "# Operators that may crash or lie; there are at least three times as many and one.",
-        f"threshold = {document.threshold}",
-        "",
-        "# Hosts the log and gives the orders. Nobody's secret depends on it.",
-        "[coordinator]",
-        f'identity_key = "{document.coordinator.identity_key}"',
-        "",
-        "# Waiting times, on each operator's own clock.",
-        "[deadlines]",
-        f"step_seconds = {deadlines.step_seconds!r}",
-        f"waiting_seconds = {deadlines.waiting_seconds!r}",
-        "",
-        "# How the work is cut. The same keys under another layout would be a two-time pad.",
-        "[layout]",
-        f"version = {layout.version}",
-        f"bits_per_batch = {layout.bits_per_batch}",
-        f"products_per_batch = {layout.products_per_batch}",
-        f"bodies_per_batch = {layout.bodies_per_batch}",
-        f"leaf_bytes = {layout.leaf_bytes}",
-        f"batches_in_flight = {layout.batches_in_flight}",
-        "",
-        "# What one operator may put on the log.",
-        "[limits]",
-        f"entry_bytes = {limits.entry_bytes}",
-        f"entries_per_operator = {limits.entries_per_operator}",
-        f"corrections_per_operator = {limits.corrections_per_operator}",
-        "",
-        "# Test decryptions before the key is announced, each under one fresh flood of noise, and",
-        "# the openings that `ringforge decrypt` may use up in a sandbox.",
-        "[tests]",
-        f"flood_bound_log2 = {document.tests.flood_bound_log2}",
-        f"plaintexts = [{', '.join(map(str, document.tests.plaintexts))}]",
-        f"decrypt_openings = {document.tests.decrypt_openings}",
-        "",
-        "# In the order of their evaluation points. Identity keys are Ed25519, in hex.",
-    ]
-    for operator in document.operators:
-        lines += [
-            "[[operators]]",
-            f"index = {operator.index}",
-            f'name = "{operator.name}"',
-            f'identity_key = "{operator.identity_key}"',
-            "",
-        ]
-    if document.deputies:
-        lines.append("# May host the log in the coordinator's place, once n-t operators moved it.")
-    for deputy in document.deputies:
-        lines += [
-            "[[deputies]]",
-            f'name = "{deputy.name}"',
-            f'identity_key = "{deputy.identity_key}"',
-            "",
-        ]
-    return "\n".join(lines).encode()
+def check(document: PlanDocument) -> None:
+    """Check what the fields of a plan owe each other.
+
+    Raises:
+        CeremonyError: RF-PLAN-001 to RF-PLAN-006, RF-PLAN-013 to RF-PLAN-018.
+    """
+    check_rules(document.to_plan())
+    check_document(document)
 
 
-def _boolean(value: bool) -> str:
-    return "true" if value else "false"
-
-
-def _strings(values: tuple[str, ...]) -> str:
-    return "[" + ", ".join(f'"{value}"' for value in values) + "]"
+def first_fault(error: ValidationError) -> str:
+    """Return where a document differs from its schema, without the value that does."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}"
 
 
 def _check_canonical(data: bytes, canonical: bytes) -> None:

@@ -1,6 +1,7 @@
 """Identity keys in an operator's vault, and the insecure setup seed of reproducible sandboxes.
 
-An identity key signs the plan, log entries and checkpoints, and is pinned by the plan. With
+An identity is pinned by the plan. Its Ed25519 key signs log entries and checkpoints, both of its
+keys the plan and decisions; the file holds the one of Ed25519 first. With
 `--insecure-setup-seed` everything that is random otherwise is derived from one seed by HKDF under
 labels that name its use; a plan says so in `insecure`, and no other plan may use one.
 """
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
@@ -25,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from infra.files import SECRET_FILE, write_atomic
+from infra.plan.hybrid import ML_DSA_SEED_BYTES, HybridIdentity, PublicIdentity
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.plan import COORDINATOR
 
@@ -37,10 +40,14 @@ __all__ = [
     "COORDINATOR",
     "SETUP_SEED",
     "SetupSeed",
+    "create_hybrid_identity",
     "create_identity",
+    "create_ml_dsa_key",
+    "load_hybrid_identity",
     "load_identity",
     "load_setup_seed",
     "public_key_of",
+    "read_identity",
     "write_identity",
 ]
 
@@ -50,6 +57,7 @@ SETUP_SEED = "setup-seed"
 IDENTITY_FILE = "identity.key"
 SEED_BYTES = 32
 LONGEST_PIECE = 255 * 32
+PEM_END = b"-----END PRIVATE KEY-----\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +110,24 @@ class SetupSeed:
         """Return the identity key of the party whose part of the seed this is."""
         return Ed25519PrivateKey.from_private_bytes(self.derive("identity"))
 
+    def ml_dsa_key(self) -> MLDSA65PrivateKey:
+        """Return the second identity key of that party."""
+        return MLDSA65PrivateKey.from_seed_bytes(self.derive("ml-dsa-65", ML_DSA_SEED_BYTES))
+
 
 def create_identity() -> Ed25519PrivateKey:
     """Return a fresh identity key."""
     return Ed25519PrivateKey.from_private_bytes(secrets.token_bytes(32))
+
+
+def create_hybrid_identity() -> HybridIdentity:
+    """Return a fresh identity with both keys."""
+    return HybridIdentity(create_identity(), create_ml_dsa_key())
+
+
+def create_ml_dsa_key() -> MLDSA65PrivateKey:
+    """Return a fresh second identity key."""
+    return MLDSA65PrivateKey.from_seed_bytes(secrets.token_bytes(ML_DSA_SEED_BYTES))
 
 
 def public_key_of(key: Ed25519PrivateKey) -> bytes:
@@ -113,18 +135,21 @@ def public_key_of(key: Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-def write_identity(vault: Path, key: Ed25519PrivateKey) -> None:
-    """Keep an identity key in a vault, readable by its owner only.
+def write_identity(
+    vault: Path, key: Ed25519PrivateKey, ml_dsa: MLDSA65PrivateKey | None = None
+) -> None:
+    """Keep the keys of an identity in a vault, readable by its owner only.
 
     Raises:
         CeremonyError: RF-DISK-001 or RF-DISK-002 if the disk refuses.
     """
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_atomic(vault / IDENTITY_FILE, pem, SECRET_FILE)
+    keys = (key,) if ml_dsa is None else (key, ml_dsa)
+    pem = (each.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) for each in keys)
+    write_atomic(vault / IDENTITY_FILE, b"".join(pem), SECRET_FILE)
 
 
 def load_identity(vault: Path, pinned: bytes, owner: str) -> Ed25519PrivateKey:
-    """Return the identity key of a vault after checking that the plan pins it.
+    """Return the Ed25519 key of a vault after checking that the plan pins it.
 
     Args:
         vault: folder that holds the key.
@@ -134,17 +159,56 @@ def load_identity(vault: Path, pinned: bytes, owner: str) -> Ed25519PrivateKey:
     Raises:
         CeremonyError: RF-PLAN-010 if there is no key, it cannot be read, or it is another one.
     """
+    identity = read_identity(vault, owner)
+    _check_pinned(owner, identity.public.ed25519, pinned)
+    return identity.ed25519
+
+
+def load_hybrid_identity(vault: Path, pinned: PublicIdentity, owner: str) -> HybridIdentity:
+    """Return what signs a plan and decisions for a party: every key that the plan names.
+
+    Raises:
+        CeremonyError: as `load_identity`, for either key.
+    """
+    identity = read_identity(vault, owner)
+    _check_pinned(owner, identity.public.ed25519, pinned.ed25519)
+    if not pinned.ml_dsa:
+        return HybridIdentity(identity.ed25519, None)
+    _check_pinned(owner, identity.public.ml_dsa, pinned.ml_dsa)
+    return identity
+
+
+def read_identity(vault: Path, owner: str) -> HybridIdentity:
+    """Return the keys in a vault, whatever a plan says of them.
+
+    Raises:
+        CeremonyError: RF-PLAN-010 if there is no Ed25519 key, or anything else than the two.
+    """
     try:
-        key = load_pem_private_key((vault / IDENTITY_FILE).read_bytes(), password=None)
+        blocks = (vault / IDENTITY_FILE).read_bytes().split(PEM_END)
+        keys = [load_pem_private_key(block + PEM_END, password=None) for block in blocks[:-1]]
     except OSError as error:
         raise _identity_error(owner, f"{error.strerror}: {vault / IDENTITY_FILE}") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _identity_error(owner, "a file that is no PEM private key") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise _identity_error(owner, "a private key of another kind")
-    if public_key_of(key) != pinned:
-        raise _identity_error(owner, f"the key of {public_key_of(key).hex()}", pinned.hex())
-    return key
+    match keys, blocks[-1]:
+        case [Ed25519PrivateKey() as key], b"":
+            return HybridIdentity(key, None)
+        case [Ed25519PrivateKey() as key, MLDSA65PrivateKey() as ml_dsa], b"":
+            return HybridIdentity(key, ml_dsa)
+    raise _identity_error(owner, "private keys of other kinds")
+
+
+def _check_pinned(owner: str, found: bytes, pinned: bytes) -> None:
+    if found != pinned:
+        shown = f"the key of {_short(found)}" if found else "no second key"
+        raise _identity_error(owner, shown, _short(pinned))
+
+
+def _short(public_key: bytes) -> str:
+    """Return a public key as a person compares it: the long one by its beginning."""
+    text = public_key.hex()
+    return text if len(public_key) <= SEED_BYTES else f"{text[:64]}..."
 
 
 def load_setup_seed(vault: Path, plan: Plan) -> SetupSeed | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infra.plan.document import LayoutSection
+from infra.plan.sections import LayoutSection
 from mpc_core.tfhe.objects import random_bits
 
 if TYPE_CHECKING:

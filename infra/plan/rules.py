@@ -9,12 +9,17 @@ from mpc_core.protocol.plan import DESIGN_RANGE
 from mpc_core.tfhe.parameters import DRILL_SET, lookup
 
 if TYPE_CHECKING:
+    from infra.plan.document import PlanDocument
+    from infra.plan.sections import OperatorSection
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["DRILL_PARAMETERS", "check_rules", "check_size", "malformed"]
+__all__ = ["DRILL_PARAMETERS", "check_document", "check_rules", "check_size", "malformed"]
 
 RESERVED = frozenset({"coordinator"})
 """Names that no operator and no deputy can have."""
+
+PARTICULARS = ("organisation", "site", "jurisdiction", "time_zone", "contact")
+"""What a plan says of every operator, outside a sandbox."""
 
 DRILL_PARAMETERS = "drill-parameters"
 """The insecure shortcut without which a plan cannot have the parameter set of drills."""
@@ -56,11 +61,13 @@ def check_rules(plan: Plan) -> None:
         CeremonyError: RF-PLAN-001 for an unknown parameter set, RF-PLAN-002 and RF-PLAN-003 for
             the number of operators, RF-PLAN-004 for names, indices and keys, RF-PLAN-005 for an
             insecure shortcut outside a sandbox, RF-PLAN-013 for test openings of a secure set,
-            RF-PLAN-014 for the parameter set of drills in any other plan.
+            RF-PLAN-014 for the parameter set of drills in any other plan, RF-PLAN-017 for
+            decisions that too few or too many have to sign.
     """
     _check_tests(plan, secure=not lookup(plan.parameters).insecure)
     check_size(plan.count, plan.threshold)
-    _check_identities(plan)
+    _check_indices(plan)
+    _check_decisions(plan)
     if plan.insecure and not plan.sandbox:
         raise CeremonyError(
             "RF-PLAN-005",
@@ -120,22 +127,107 @@ def _check_tests(plan: Plan, *, secure: bool) -> None:
         )
 
 
-def _check_identities(plan: Plan) -> None:
-    names = [operator.name for operator in plan.operators]
-    names += [deputy.name for deputy in plan.deputies]
-    keys = [operator.identity_key for operator in plan.operators]
-    keys += [plan.coordinator_key, *(deputy.identity_key for deputy in plan.deputies)]
+def _check_indices(plan: Plan) -> None:
     indices = [operator.index for operator in plan.operators]
     if indices != list(range(1, plan.count + 1)):
         raise _identity_error("operators in the order of their indices 1..n", f"indices {indices}")
+
+
+def _check_decisions(plan: Plan) -> None:
+    """Refuse a decision that t liars could take, or that nobody ever could.
+
+    Nobody signs that it is itself written off, and writing off rests on n-t clocks.
+    """
+    rules = plan.decisions
+    if rules is None:
+        return
+    most, least = plan.count, plan.threshold + 1
+    allowed = {
+        "write_off": (rules.write_off, plan.quorum, most - 1),
+        "extension": (rules.extension, least, most),
+        "pause": (rules.pause, least, most),
+        "abort": (rules.abort, least, most),
+    }
+    for name, (quorum, low, high) in allowed.items():
+        if not low <= quorum <= high:
+            raise CeremonyError(
+                "RF-PLAN-017",
+                f"the plan lets too few or too many operators decide on {name}",
+                expected=f"{low} to {high} of {plan.count} operators",
+                found=f"{name} = {quorum}",
+                effect="the plan is refused; nothing was started",
+                next_step="ask whoever made the plan for a corrected one",
+                runbook="governance",
+            )
+
+
+def check_document(document: PlanDocument) -> None:
+    """Check what a plan says of its parties.
+
+    Raises:
+        CeremonyError: RF-PLAN-004 if two of them cannot be told apart, RF-PLAN-015 if second
+            identity keys are missing, RF-PLAN-016 if an operator's particulars are.
+    """
+    _check_parties(document)
+    _check_second_keys(document)
+    if not document.sandbox:
+        for operator in document.operators:
+            _check_particulars(operator)
+
+
+def _check_parties(document: PlanDocument) -> None:
+    names = document.party_names
+    lists = (document.operators, document.deputies, document.auditors)
+    keys = [party.identity_key for parties in lists for party in parties]
+    keys.append(document.coordinator.identity_key)
+    reserved = next((name for name in names if name in RESERVED and names.count(name) > 1), None)
+    if reserved is not None:
+        raise _identity_error("a name that means nothing else", f"a party named {reserved}")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise _identity_error("every party under a name of its own", f"{twice} twice")
-    reserved = next((name for name in names if name in RESERVED), None)
-    if reserved is not None:
-        raise _identity_error("a name that means nothing else", f"a party named {reserved}")
     if len(set(keys)) != len(keys):
         raise _identity_error("one identity key for each party", "the same key at two parties")
+
+
+def _check_second_keys(document: PlanDocument) -> None:
+    """Refuse a plan that could be signed by half, but for older plans of sandboxes."""
+    keys = document.ml_dsa_keys
+    if keys is None and document.sandbox:
+        return
+    found = set(keys or ())
+    wrong = sorted(found ^ set(document.party_names))
+    if wrong:
+        raise _second_key_error(f"another set of names: {', '.join(wrong)}")
+    if keys is not None and len(set(keys.values())) != len(keys):
+        raise _second_key_error("the same key at two parties")
+
+
+def _second_key_error(found: str) -> CeremonyError:
+    return CeremonyError(
+        "RF-PLAN-015",
+        "the plan does not name an ML-DSA-65 key of every party",
+        expected="[ml_dsa_keys] with one key for each operator, coordinator, deputy and auditor",
+        found=found,
+        effect="the plan is refused: its signatures would not be hybrid",
+        next_step="ask the parties for what `ringforge operator identity` printed",
+        runbook="governance",
+    )
+
+
+def _check_particulars(operator: OperatorSection) -> None:
+    missing = [name for name in PARTICULARS if getattr(operator, name) is None]
+    if missing:
+        raise CeremonyError(
+            "RF-PLAN-016",
+            f"the plan does not say who operator {operator.name} is",
+            expected=", ".join(PARTICULARS),
+            found=f"no {', '.join(missing)}",
+            effect="the plan is refused: people must know whose signatures count",
+            next_step="ask whoever made the plan for a complete one",
+            runbook="governance",
+            operator=operator.name,
+        )
 
 
 def _identity_error(expected: str, found: str) -> CeremonyError:

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from infra.plan.document import (
+from infra.plan.document import PlanDocument
+from infra.plan.keys import COORDINATOR, create_identity, create_ml_dsa_key, public_key_of
+from infra.plan.layouts import cut_of
+from infra.plan.rules import DRILL_PARAMETERS, check_size
+from infra.plan.sections import (
     CoordinatorSection,
     DeadlineSection,
     DeputySection,
     LimitSection,
     OperatorSection,
-    PlanDocument,
     TestSection,
 )
-from infra.plan.keys import COORDINATOR, create_identity, public_key_of
-from infra.plan.layouts import cut_of
-from infra.plan.rules import DRILL_PARAMETERS, check_size
 from infra.plan.signing import sign_plan
 from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
     from infra.plan.keys import SetupSeed
     from infra.plan.signing import SignedPlan
     from mpc_core.tfhe.parameters import Parameters
 
-__all__ = ["SandboxParties", "sandbox_plan"]
+__all__ = ["SandboxParties", "sandbox_plan", "tests_of"]
 
 LIMITS = LimitSection(entry_bytes=262_144, entries_per_operator=20_000, corrections_per_operator=2)
 TESTS = TestSection(flood_bound_log2=50, plaintexts=(0, 1, 2, 3), decrypt_openings=64)
@@ -44,11 +48,13 @@ class SandboxParties:
         signed: the plan with everybody's signature.
         identities: identity keys of the operators and of the coordinator.
         seeds: parts of the setup seed; empty when there is none.
+        ml_dsa_keys: second identity keys; empty when the plan names none.
     """
 
     signed: SignedPlan
     identities: dict[str, Ed25519PrivateKey]
     seeds: dict[str, SetupSeed]
+    ml_dsa_keys: dict[str, MLDSA65PrivateKey] = field(default_factory=dict)
 
 
 def sandbox_plan(
@@ -60,10 +66,12 @@ def sandbox_plan(
     seed: SetupSeed | None = None,
     drill: bool = False,
     deputies: int = 0,
+    hybrid: bool = False,
 ) -> SandboxParties:
     """Make and sign the plan of a sandbox; only that of a drill may have the set of drills.
 
-    With a seed the deputies' keys come from it too.
+    With a seed the deputies' keys come from it too. Ceremonies of processes have hybrid identities;
+    what runs in memory does without.
 
     Raises:
         CeremonyError: RF-PLAN-001 to RF-PLAN-003 or RF-PLAN-014 if there can be no such ceremony.
@@ -74,8 +82,13 @@ def sandbox_plan(
     names = tuple(f"op-{index:02d}" for index in range(1, operators + 1))
     hosts = (COORDINATOR, *(f"deputy-{number}" for number in range(1, deputies + 1)))
     seeds = {} if seed is None else {name: seed.party(name) for name in (*names, *hosts)}
+    everybody = (*names, *hosts)
     identities = {
-        name: seeds[name].identity() if seeds else create_identity() for name in (*names, *hosts)
+        name: seeds[name].identity() if seeds else create_identity() for name in everybody
+    }
+    second = {
+        name: seeds[name].ml_dsa_key() if seeds else create_ml_dsa_key()
+        for name in (everybody if hybrid else ())
     }
     document = PlanDocument(
         version=1,
@@ -91,7 +104,7 @@ def sandbox_plan(
         deadlines=DeadlineSection(step_seconds=cut.step_seconds, waiting_seconds=waiting_seconds),
         layout=cut.layout,
         limits=LIMITS,
-        tests=_tests(chosen, drill=drill),
+        tests=DRILL_TESTS if drill else tests_of(chosen),
         operators=tuple(
             OperatorSection(
                 index=index, name=name, identity_key=public_key_of(identities[name]).hex()
@@ -102,11 +115,16 @@ def sandbox_plan(
             DeputySection(name=name, identity_key=public_key_of(identities[name]).hex())
             for name in hosts[1:]
         ),
+        ml_dsa_keys=_in_base64(second) if hybrid else None,
     )
-    return SandboxParties(sign_plan(document, identities), identities, seeds)
+    return SandboxParties(sign_plan(document, identities, second), identities, seeds, second)
 
 
-def _tests(parameters: Parameters, *, drill: bool) -> TestSection:
-    if drill:
-        return DRILL_TESTS
+def _in_base64(keys: Mapping[str, MLDSA65PrivateKey]) -> dict[str, str]:
+    public = {name: key.public_key().public_bytes_raw() for name, key in keys.items()}
+    return {name: base64.b64encode(data).decode() for name, data in public.items()}
+
+
+def tests_of(parameters: Parameters) -> TestSection:
+    """Return the test openings that a parameter set allows: none under a secure one."""
     return TESTS if parameters.insecure else NO_TESTS

@@ -99,6 +99,7 @@ def _made(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
         waiting_seconds=_given(options.waiting_seconds, DEFAULT_WAITING_SECONDS),
         seed=SetupSeed.parse(options.setup_seed) if options.setup_seed is not None else None,
         deputies=_given(options.deputies, 0),
+        hybrid=True,
     )
     plan = parties.signed.plan
     _check_room(plan, options.directory)
@@ -107,7 +108,8 @@ def _made(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
     with folder.being_made(names, hosts) as making:
         homes = (*(making.host(name) for name in hosts), *(making.operator(name) for name in names))
         for home in homes:
-            write_identity(home.vault, parties.identities[home.name])
+            own = parties.identities[home.name], parties.ml_dsa_keys[home.name]
+            write_identity(home.vault, *own)
             if home.name in parties.seeds:
                 write_setup_seed(home.vault, parties.seeds[home.name])
             write_signed_plan(home.path, parties.signed)

@@ -12,6 +12,7 @@ from typing import ClassVar
 __all__ = [
     "COORDINATOR",
     "Deadlines",
+    "DecisionRules",
     "DeputyIdentity",
     "Layout",
     "Limits",
@@ -29,27 +30,47 @@ DESIGN_RANGE = 13
 
 @dataclass(frozen=True, slots=True)
 class OperatorIdentity:
-    """One operator: its evaluation point is `index` (1..n), its signatures are Ed25519."""
+    """One operator: its evaluation point is `index` (1..n).
+
+    Entries and heads are signed by Ed25519 alone, plan and decisions by the ML-DSA-65 key too, if
+    the plan names one.
+    """
 
     index: int
     name: str
     identity_key: bytes
+    ml_dsa_key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class DeputyIdentity:
-    """A party that may take the board over from the coordinator; its signatures are Ed25519."""
+    """A party that may take the board over from the coordinator."""
 
     name: str
     identity_key: bytes
+    ml_dsa_key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Waiting times in seconds, on each operator's own clock."""
+    """Waiting times in seconds, on each operator's own clock.
+
+    `extension_seconds` is the most that decisions may add to the waiting time, all together.
+    """
 
     step_seconds: float
     waiting_seconds: float
+    extension_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRules:
+    """How many operators have to sign a decision: t+1 or more, a write-off n-t or more."""
+
+    write_off: int
+    extension: int
+    pause: int
+    abort: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +119,8 @@ class Plan:
         operators: in order of their index, 1..n.
         coordinator_key: Ed25519 key whose signed orders are followed.
         deputies: who else may host the board and give orders, once operators moved it there.
+        coordinator_ml_dsa_key: its second key, with which it signs the plan.
+        decisions: who decides what during the ceremony; None where n-t operators decide all.
     """
 
     hash: bytes
@@ -113,6 +136,8 @@ class Plan:
     limits: Limits
     tests: TestRules
     deputies: tuple[DeputyIdentity, ...] = ()
+    coordinator_ml_dsa_key: bytes = b""
+    decisions: DecisionRules | None = None
 
     @property
     def hosts(self) -> dict[str, bytes]:
@@ -129,6 +154,11 @@ class Plan:
     def quorum(self) -> int:
         """Signatures that a statement of all operators needs: n-t."""
         return self.count - self.threshold
+
+    @property
+    def decision_rules(self) -> DecisionRules:
+        """How many operators have to sign each decision."""
+        return self.decisions or DecisionRules(*(4 * (self.quorum,)))
 
     def name_of(self, index: int) -> str:
         """Return the name of the operator with this index."""

@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+from infra.governance.answers import Card, decode, render_card
 from infra.plan.document import parse_plan, render_plan
 from infra.plan.signing import verify_signed_plan
+from infra.plan.words import bytes_of, words_of
 from infra.publish import Keeps
 from infra.publish.manifest import FileRecord, is_cut_short, parse_manifest, sign_manifest
-from tests.fuzz.registry import target
+from tests.fuzz.registry import chosen, one_of, target
 from tests.fuzz.values import PLAN, signed_plan
 from tests.support.board import key_of
+from tests.support.plans import complete_document
 
 
-@target(seeds=lambda: [signed_plan().toml])
+def _plans():
+    yield signed_plan().toml
+    complete = complete_document()
+    yield render_plan(complete.model_copy(update={"sandbox": True, "ml_dsa_keys": None}))
+
+
+@target(seeds=_plans)
 def plan(data):
     assert render_plan(parse_plan(data)) == data
+
+
+def _cards():
+    operator, key = complete_document().operators[0], complete_document().ml_dsa_keys["op-01"]
+    yield render_card(Card(ml_dsa_key=key, **operator.model_dump(exclude={"index"}))).encode()
+
+
+def _words():
+    yield " ".join(words_of(bytes(range(32)))).encode()
+
+
+def _card(data):
+    found = decode(Card, data)
+    assert decode(Card, render_card(found).encode()) == found
+
+
+def _spoken(data):
+    found = bytes_of(data.decode(errors="replace"))
+    assert found is None or bytes_of(" ".join(words_of(found))) == found
+
+
+@target(seeds=chosen(_cards, _words))
+def cards_and_words(data):
+    one_of(data, _card, _spoken)
 
 
 @target(seeds=lambda: [signed_plan().signatures])

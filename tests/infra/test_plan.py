@@ -20,9 +20,9 @@ from infra.plan import (
     write_identity,
     write_signed_plan,
 )
-from infra.plan.document import DeputySection
 from infra.plan.keys import SETUP_SEED, write_setup_seed
 from infra.plan.sandbox import TESTS, sandbox_plan
+from infra.plan.sections import DeputySection
 from infra.plan.signing import verify_signed_plan
 from mpc_core.protocol.errors import CeremonyError
 
