@@ -162,7 +162,8 @@ class BatchStatus:
         v_unknown: the verdict waits until this party holds v.
         missing_roots: operators waited for that have posted no root.
         missing_haves: operators waited for that have not vouched.
-        missing_answers: operators waited for that have not answered that round.
+        missing_answers: operators waited for that have not answered that round, nor missed a close
+            of its answers.
         absent: operators that are not waited for and have not answered.
         erasures: operators whose answers are off the polynomial of a degree-t opening.
     """

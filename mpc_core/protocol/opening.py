@@ -55,6 +55,8 @@ class Round:
         log_root: root of the prefix that ends with it: what the challenge is from.
         answers: Y by operator.
         closed: whether the next round is open.
+        missed: who owed its answer at a close of them. Whatever it says afterwards, this batch does
+            not wait for it again: who comes back for ever could have it waited for for ever.
         verdict: what the answers say.
     """
 
@@ -65,6 +67,7 @@ class Round:
     log_root: bytes = b""
     answers: dict[int, bytes] = field(default_factory=dict)
     closed: bool = False
+    missed: set[int] = field(default_factory=set)
     verdict: Verdict = Verdict.OPEN
 
 
@@ -225,7 +228,10 @@ class Opening:
     def close_answers(self, number: int, members: Members) -> frozenset[int]:
         """Close the deadline of the answers; return who owed one."""
         require(self.held == number, "the batch is not provisional by this round")
-        return members.awaited - self._round(number).answers.keys()
+        turn = self._round(number)
+        owing = members.awaited - turn.answers.keys()
+        turn.missed |= owing
+        return owing
 
     def close_recomputation(self, number: int) -> frozenset[int]:
         """Close the time in which everybody recomputes its answer; nobody is absent for that."""
@@ -398,7 +404,9 @@ class Opening:
             v_unknown=turn.verdict.awaits_v,
             missing_roots=missing_roots,
             missing_haves=tuple(sorted(awaited - holders)) if root else (),
-            missing_answers=tuple(sorted(awaited - turn.answers.keys())) if root else (),
+            missing_answers=tuple(sorted(awaited - turn.missed - turn.answers.keys()))
+            if root
+            else (),
             absent=tuple(sorted(members.absent - turn.answers.keys())),
             erasures=self._erasures(turn, members),
         )

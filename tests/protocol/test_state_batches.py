@@ -252,6 +252,23 @@ def test_a_return_needs_a_higher_serial_than_the_last(ledger):
         )
 
 
+def test_a_batch_does_not_wait_again_for_who_missed_the_close_of_its_answers(ledger):
+    for key in (N0, N1):
+        ledger.share(key)
+        ledger.decode(key)
+        ledger.vouch(key)
+        ledger.reply(key, (1, 2, 3))
+    assert next_step(ledger.status(N0)) == "answer"
+    assert ledger.close(ledger.slot("answers", N0, 0)) is None
+    assert ledger.post(4, Return(0)) is None
+    assert 4 in ledger.state.members.awaited
+    assert next_step(ledger.status(N0)) == "settled"
+    assert next_step(ledger.status(N1)) == "answer"
+    assert ledger.status(N1).missing_answers == (4,)
+    ledger.reply(N0, (4,))
+    assert ledger.status(N0).state is BatchState.COMPLETE
+
+
 def test_what_an_absent_operator_posts_counts(ledger):
     ledger.share(N0, (1, 2, 3))
     ledger.close(ledger.slot("roots", N0))
