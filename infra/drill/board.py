@@ -6,10 +6,12 @@ Signatures are verified where an entry is admitted, once for all parties of this
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from infra.board import wire
 from infra.board.admission import Admission
+from infra.drill.peers import HOST, unreachable
 from mpc_core.protocol.entries import Acknowledgement, Answer
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
     from mpc_core.protocol.state import CeremonyState
 
-__all__ = ["MemoryBoard", "MemoryLog", "WouldWaitError"]
+__all__ = ["CoveredBoard", "MemoryBoard", "MemoryLog", "WouldWaitError"]
 
 _T = TypeVar("_T")
 
@@ -57,6 +59,37 @@ class MemoryBoard:
         """Let everybody see the whole log."""
         for reader in list(self.readers):
             reader.follow(len(self.entries))
+
+
+class CoveredBoard(MemoryBoard):
+    """A log of which co-signed checkpoints cover a prefix; parties hear of it when they do.
+
+    Attributes:
+        covered: size of that prefix.
+        held: whether nothing is taken, so that a seal can follow what was signed.
+    """
+
+    covered = 0
+    held = False
+
+    def submit(self, envelope: bytes) -> None:
+        """Append an entry, and keep it as it was signed.
+
+        Raises:
+            CeremonyError: RF-PEER-090 while the host takes nothing.
+        """
+        if self.held:
+            raise unreachable(HOST)
+        super().submit(envelope)
+        self.envelopes[envelope] = None
+
+    @cached_property
+    def envelopes(self) -> dict[bytes, None]:
+        """Begin with nothing."""
+        return {}
+
+    def cover(self) -> None:
+        """Wait for signatures."""
 
 
 class MemoryLog:

@@ -16,7 +16,9 @@ from infra.drill.network import HOST, DrillLog, DrillPeers
 from infra.drill.operator import KilledError, Task
 from infra.drill.site import drill_state
 from infra.drill.stores import MemoryBlobs, MemoryStore
+from mpc_core.protocol.entries import Seal
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.statements import Due, due_statement
 from mpc_core.tfhe.keyset import bodies_of, key_set_digest, seed_of
 from mpc_core.tfhe.parameters import lookup
 
@@ -76,6 +78,7 @@ class Coordinator:
 
     def turn(self) -> bool:
         """Fetch opened values and go on with the agenda; return whether it has just ended."""
+        self._engine.board.held = False
         self._openings.fetch_unknown()
         self.disorder.release(everything=not self.lies)
         if self.lies:
@@ -108,8 +111,16 @@ class Coordinator:
         self.gather(disorder.statement(self.log.state))
 
     def gather(self, entry: Entry) -> None:
-        """Ask the operators for their signatures under a statement; post it with n-t of them."""
+        """Ask the operators for their signatures under a statement; post it with n-t of them.
+
+        A seal has to follow what it names. When more was taken meanwhile, or not everybody has seen
+        all of it, nothing is taken until that is so, and the seal is drawn up anew.
+        """
         engine, body = self._engine, wire.body_of(entry)
+        is_due = isinstance(entry, Seal) and self._seal_is_due()
+        if isinstance(entry, Seal) and is_due and entry.size < len(engine.board.entries):
+            engine.board.held = True
+            return
         parts = []
         for index in sorted(self.log.state.members.signers):
             signature = self._signature(engine.operators[index], body)
@@ -122,6 +133,11 @@ class Coordinator:
                 )
             except CeremonyError as refusal:
                 self.agenda.doing["post"] = str(refusal)
+        elif is_due:
+            engine.board.held = True
+
+    def _seal_is_due(self) -> bool:
+        return isinstance(due_statement(self.log.state, Seal.kind, ""), Due)
 
     def _signature(self, operator: DrillOperator, body: bytes) -> bytes:
         if not operator.running or not self._engine.network.connects(HOST, operator.index):
@@ -132,8 +148,8 @@ class Coordinator:
             return operator.log.endorse(body)
         except (WouldWaitError, CeremonyError):
             return b""
-        except KilledError:
-            self._engine.kill(operator)
+        except KilledError as killed:
+            self._engine.kill(killed.operator)
             return b""
 
     def digest(self) -> bytes:

@@ -10,15 +10,16 @@ number of rounds; if it does not, the engine says what everybody waits for.
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, cast
 
+from activities.rejoin import approval_name
 from infra.drill.arithmetic import SharedArithmetic
-from infra.drill.board import MemoryBoard, MemoryLog
+from infra.drill.board import CoveredBoard, MemoryLog
 from infra.drill.clock import Clock
 from infra.drill.coordinator import Coordinator
+from infra.drill.elsewhere import another_ceremony
 from infra.drill.liars import LyingOperator
 from infra.drill.network import HOST, DrillLog, Network
 from infra.drill.operator import DrillOperator, KilledError
@@ -26,15 +27,16 @@ from infra.drill.peers import unreachable
 from infra.drill.schedule import Disturbance, Kind, Noise, Schedule
 from infra.drill.site import parties_of
 from infra.drill.trace import Trace
-from infra.drill.watch import Watch, Witness
-from mpc_core.adversary.elsewhere import Elsewhere
-from mpc_core.protocol.entries import STATEMENTS, SetupSeal
+from infra.drill.watch import Watch
+from mpc_core.protocol.entries import SetupSeal
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from infra.drill.peers import Reachable
     from infra.drill.site import Parties
-    from mpc_core.protocol.entries import Entry
+    from mpc_core.adversary.elsewhere import Elsewhere
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Ended", "Engine", "StallError"]
@@ -42,6 +44,8 @@ __all__ = ["Ended", "Engine", "StallError"]
 MOST_ROUNDS = 3000
 """Rounds in which every ceremony ends."""
 LONGEST_TICK = 64.0
+_LONGEST_QUIET = 4
+"""Rounds with words of liars only, after which time passes: they may go on for ever."""
 
 
 class StallError(Exception):
@@ -86,10 +90,11 @@ class Engine:
         self.trace = Trace()
         self.rounds = 0
         self._luck = random.Random(f"engine {schedule.seed}")  # noqa: S311 - no secret
-        self._tick = 1.0
+        self._tick, self._quiet = 1.0, 0
         self._pending = list(schedule.disturbances)
         self._ending: list[Disturbance] = []
         self._gone: set[int] = set()
+        self._bereft: set[int] = set()
         self.operators = {index: self._seated(index) for index in range(1, schedule.n + 1)}
         self.coordinator = Coordinator(self)
 
@@ -120,9 +125,20 @@ class Engine:
             raise unreachable(receiver)
         operator.hear(envelope)
 
+    @contextmanager
+    def called(self, index: int) -> Iterator[None]:
+        """Have a call of an operator fail when its process ends while it answers."""
+        try:
+            yield
+        except KilledError as killed:
+            if killed.operator.index != index:
+                raise
+            self.kill(killed.operator)
+            raise unreachable(index) from None
+
     def elsewhere(self) -> Elsewhere:
         """Return what the same operators said in another ceremony."""
-        return _another_ceremony(self.schedule.n)
+        return another_ceremony(type(self), self.schedule.n)  # type: ignore[arg-type]
 
     def seen_at_start(self, operator: DrillOperator) -> int:
         """Return how much of the log a starting operator is shown first."""
@@ -174,7 +190,7 @@ class Engine:
             and all(
                 operator.steps.destruction.is_concluded()
                 for operator in self.honest()
-                if operator.running
+                if operator.running and operator.index not in self._bereft
             )
         )
 
@@ -203,6 +219,7 @@ class Engine:
     def round(self) -> None:
         """Let everybody have one turn; let time pass if nothing came of it."""
         self._disturb()
+        self._readmit()
         before = len(self.board.entries)
         progress = self._host()
         for operator in self._luck.sample(list(self.operators.values()), self.schedule.n):
@@ -210,13 +227,19 @@ class Engine:
         self._deliver()
         self.watch.judge(self.log.state, self.plan)
         self._trace(before)
-        if progress or len(self.board.entries) > before or self.board.covered < before:
+        self._quiet = 0 if self._is_news(before) else self._quiet + 1
+        busy = progress or len(self.board.entries) > before or self.board.covered < before
+        if busy and self._quiet <= _LONGEST_QUIET:
             self._tick = 1.0
         else:
             self.clock.advance(self._tick)
             if self._is_calm():
                 self._tick = min(2 * self._tick, LONGEST_TICK)
         self.rounds += 1
+
+    def _is_news(self, before: int) -> bool:
+        """Tell whether anybody but liars has said something."""
+        return any(set(log.signers) - self.watch.liars for log in self.board.entries[before:])
 
     def _trace(self, before: int) -> None:
         running = [each.log.size if each.running else -1 for each in self.operators.values()]
@@ -246,8 +269,8 @@ class Engine:
             if operator.index not in self.network.cut and HOST not in self.network.cut:
                 operator.log.follow(self._shown(operator.log, lagging=operator.lagging))
             return operator.run(self._luck)
-        except KilledError:
-            self.kill(operator)
+        except KilledError as killed:
+            self.kill(killed.operator)
             return True
 
     def _shown(self, log: MemoryLog, *, lagging: bool = False) -> int:
@@ -261,7 +284,7 @@ class Engine:
 
     def _deliver(self) -> None:
         """Let late messages arrive, in any order."""
-        if HOST in self.network.cut:
+        if HOST in self.network.cut or self.board.held:
             return
         waiting, self.network.late = self.network.late, []
         self._luck.shuffle(waiting)
@@ -283,8 +306,8 @@ class Engine:
         while self._pending and self._pending[0].at <= self.rounds:
             self.disturb(self._pending.pop(0))
         for each in [each for each in self._ending if each.at + each.rounds <= self.rounds]:
-            self._ending.remove(each)
             self._end(each)
+            self._ending.remove(each)
         if self._is_calm():
             self.network.noise = Noise()
 
@@ -310,7 +333,7 @@ class Engine:
             case Kind.GONE if operator:
                 self._gone.add(each.operator)
                 operator.end()
-            case Kind.KILL | Kind.POWER | Kind.LOSE_WORK if operator:
+            case Kind.KILL | Kind.POWER | Kind.LOSE_WORK | Kind.LOSE_VAULT if operator:
                 operator.fuse = int(each.amount)
 
     def _end(self, each: Disturbance) -> None:
@@ -324,17 +347,41 @@ class Engine:
                 self.network.cut.discard(each.operator)
             case Kind.LAG if operator:
                 operator.lagging = False
-            case Kind.KILL | Kind.POWER | Kind.LOSE_WORK if operator:
+            case Kind.KILL | Kind.POWER | Kind.LOSE_WORK | Kind.LOSE_VAULT if operator:
                 if operator.running:  # the fuse was too long
                     self.kill(operator)
                 if operator.index not in self._gone:
                     operator.start()
+                if operator.index in self._bereft:
+                    operator.give_up()
+
+    def _readmit(self) -> None:
+        """Let people approve the return of operators that lost everything but their identity."""
+        for index in sorted(self._bereft):
+            seat = self.operators[index].steps.seat
+            if not self.operators[index].running or not seat.is_out():
+                continue
+            key = seat.key_digest()
+            assert key is not None, "who is out has a key to ask with"
+            for other in self.honest():
+                if other.running and other.vault.read(approval_name(index)) != key:
+                    self._approve(other, index, key)
+
+    def _approve(self, other: DrillOperator, index: int, key: bytes) -> None:
+        try:
+            other.approve(index, key)
+        except KilledError as killed:
+            self.kill(killed.operator)
 
     def kill(self, operator: DrillOperator) -> None:
         """End an operator's process in the way that the schedule says."""
         kinds = {each.kind for each in self._ending if each.operator == operator.index}
-        power, work = Kind.POWER in kinds, Kind.LOSE_WORK in kinds
-        operator.end(power=power, work=work)
+        power, work, vault = (
+            kind in kinds for kind in (Kind.POWER, Kind.LOSE_WORK, Kind.LOSE_VAULT)
+        )
+        if vault:
+            self._bereft.add(operator.index)
+        operator.end(power=power, work=work, vault=vault)
 
     # -- for people -------------------------------------------------------------------------------
 
@@ -360,45 +407,3 @@ def _setup_of(state: CeremonyState) -> bytes:
     entry = state.log[state.setup.sealed_at].entry
     assert isinstance(entry, SetupSeal), "it is the entry that sealed"
     return entry.references
-
-
-class CoveredBoard(MemoryBoard):
-    """A log of which co-signed checkpoints cover a prefix; parties hear of it when they do."""
-
-    covered = 0
-
-    def submit(self, envelope: bytes) -> None:
-        """Append an entry, and keep it as it was signed."""
-        super().submit(envelope)
-        self.envelopes[envelope] = None
-
-    @cached_property
-    def envelopes(self) -> dict[bytes, None]:
-        """Begin with nothing."""
-        return {}
-
-    def cover(self) -> None:
-        """Wait for signatures."""
-
-
-_WAITING_SECONDS = 21.0
-"""In the plan of another ceremony, which has another hash by this; all keys are the same."""
-
-
-@lru_cache(maxsize=4)
-def _another_ceremony(n: int) -> Elsewhere:
-    """Run a ceremony of the same operators, with the same keys, under another plan."""
-    schedule = Schedule(0, n)
-    parties = parties_of(n, schedule.t, waiting_seconds=_WAITING_SECONDS)
-    engine = Engine(schedule, parties)
-    engine.watch = witness = Witness(frozenset())
-    engine.run()
-    entries: defaultdict[int, list[Entry]] = defaultdict(list)
-    for log in engine.board.entries:
-        if not isinstance(log.entry, STATEMENTS):
-            entries[log.author].append(log.entry)
-    return Elsewhere(
-        tuple(engine.board.envelopes),
-        {author: tuple(said) for author, said in entries.items()},
-        {place: tuple(vectors) for place, vectors in witness.vectors.items()},
-    )

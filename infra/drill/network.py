@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, cast
 
 from infra.drill.board import MemoryLog
-from infra.drill.peers import MemoryPeers, unreachable
+from infra.drill.peers import HOST, MemoryPeers, unreachable
 from infra.drill.schedule import Noise
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from infra.drill.clock import SkewedClock
     from infra.drill.peers import Reachable
-    from mpc_core.protocol.entries import Entry
+    from mpc_core.protocol.entries import Entry, Rejoin
     from mpc_core.sharing.opening import Buffer
+    from mpc_core.sharing.recovery import Question
 
-__all__ = ["DrillLog", "DrillPeers", "Network"]
-
-HOST = 0
+__all__ = ["HOST", "DrillLog", "DrillPeers", "Network"]
 
 
 @dataclass
@@ -159,6 +160,17 @@ class DrillPeers(MemoryPeers):
 
     network: Network = field(default_factory=lambda: Network(0))
     index: int = 0
+    called: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
+
+    def ask(self, operator: int, question: Question) -> bytes:
+        """Ask an operator directly for secrets that this one lost."""
+        with self.called(operator):
+            return super().ask(operator, question)
+
+    def admission(self, operator: int, entry: Rejoin) -> bytes:
+        """Ask an operator directly to let this one in again."""
+        with self.called(operator):
+            return super().admission(operator, entry)
 
     def _served(self, peer: Reachable, root: bytes) -> Buffer | None:
         return cast("Server", peer).serve(self.index, root)

@@ -32,6 +32,11 @@ _RETRY_SECONDS = 1.0
 class KilledError(BaseException):
     """The process of an operator ends here; nothing in it may catch this."""
 
+    def __init__(self, operator: DrillOperator) -> None:
+        """Say whose process ends: it may be that of who was called, not of who calls."""
+        super().__init__(operator.name)
+        self.operator = operator
+
 
 @dataclass
 class Task:
@@ -107,7 +112,7 @@ class DrillOperator(Party):
         if self.fuse is not None and self.running:
             self.fuse -= 1
             if self.fuse < 0:
-                raise KilledError
+                raise KilledError(self)
 
     def _follow(self, known: KnownValues) -> DrillLog:
         site = self.site
@@ -133,7 +138,8 @@ class DrillOperator(Party):
         return replace(steps, batches=WatchedBatches(operator, blobs=self.blobs))
 
     def _peers(self) -> DrillPeers:
-        return DrillPeers(self.blobs, self.site.reach, self.site.network, self.index)
+        site = self.site
+        return DrillPeers(self.blobs, site.reach, site.network, self.index, site.called)
 
     def _served(self, blob: MemoryStagedBlob, label: str) -> None:
         self.site.watch.serves(self, blob, label)
@@ -168,8 +174,8 @@ class DrillOperator(Party):
         """Take an entry that another operator sent directly: the log gets it too."""
         self.log.heard.append(envelope)
 
-    def end(self, *, power: bool = False, work: bool = False) -> None:
-        """End the process; the disk of `work/`, or what was not written durably, may be lost."""
+    def end(self, *, power: bool = False, work: bool = False, vault: bool = False) -> None:
+        """End the process; disks, or what was not written durably, may be lost."""
         self.fuse = None
         if self.running:
             self.stop()
@@ -179,6 +185,8 @@ class DrillOperator(Party):
             self.blobs.kept.clear()
         if work:
             self.lose_work()
+        if vault:
+            self.lose_vault()
 
     def serve(self, asker: int, root: bytes) -> bytes | None:
         """Answer a call for a blob."""

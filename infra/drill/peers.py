@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from mpc_core.sharing.opening import Buffer
     from mpc_core.sharing.recovery import Question
 
-__all__ = ["MemoryPeers", "Reachable", "refused", "unreachable"]
+__all__ = ["HOST", "MemoryPeers", "Reachable", "refused", "unreachable"]
+
+
+HOST = 0
+"""In place of an operator: the host of the board."""
 
 
 class Reachable(Protocol):

@@ -1,9 +1,9 @@
 """What is done to a ceremony in memory: drawn from a seed before anything runs.
 
-A schedule keeps what the protocol assumes: at most t operators lie or stay away, so that the
-others bring the ceremony to its end; and honest operators that may be written off, together with
-liars, are at most t (PROTOCOL.md, "Writing off"). Whoever else is away comes back before the
-waiting time of the plan is over, and too few clocks are moved to run it out.
+A schedule keeps what the protocol assumes: at most t operators lie, stay away, or lose their vault,
+so that the others bring the ceremony to its end; and honest operators that may be written off,
+together with liars, are at most t (PROTOCOL.md, "Writing off"). Whoever else is away comes back
+before the waiting time of the plan is over, and too few clocks are moved to run it out.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Kind(StrEnum):
     KILL = "killed at one of its next writes or messages"
     POWER = "power lost: what was not written durably is gone"
     LOSE_WORK = "killed, work/ lost"
+    LOSE_VAULT = "killed, vault/ and work/ lost"
     CUT = "cut off from everybody for a while"
     LAG = "sees the log late for a while"
     CLOCK = "clock moved by up to an hour"
@@ -46,6 +47,8 @@ class Kind(StrEnum):
 
 ABSENCES = (Kind.KILL, Kind.POWER, Kind.LOSE_WORK, Kind.CUT)
 ANYBODY = 0
+_TOGETHER = 0.3
+"""How often all liars tell the same lie, which those that collude need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +166,15 @@ def draw_schedule(seed: int, n: int | None = None, lies: Sequence[str] = ()) -> 
     t = largest_t(n)
     failing = draw.sample(range(1, n + 1), t)
     lying = draw.randint(0, t) if lies else 0
-    liars = tuple((index, draw.choice(lies)) for index in sorted(failing[:lying]))
+    told = (draw.choice(lies),) if lying and draw.random() < _TOGETHER else lies
+    liars = tuple((index, draw.choice(told)) for index in sorted(failing[:lying]))
     honest = [index for index in range(1, n + 1) if index not in dict(liars)]
+    lost = tuple(_lost(draw, failing[lying:]))
+    bereft = {each.operator for each in lost}
     disturbances = [
-        *_absences(draw, honest),
-        *_gone(draw, failing[lying:]),
+        *lost,
+        *_absences(draw, [index for index in honest if index not in bereft]),
+        *_gone(draw, [index for index in failing[lying:] if index not in bereft]),
         *_clocks(draw, honest, n - t - lying - 1),
         *_lags(draw, n),
     ]
@@ -188,6 +195,13 @@ def _absences(draw: random.Random, honest: list[int]) -> Iterator[Disturbance]:
         kind = draw.choice(ABSENCES)
         at, rounds = draw.randint(0, LAST_BEGIN), draw.randint(1, LONGEST_ABSENCE)
         yield Disturbance(kind, index, at, rounds, draw.randint(0, LONGEST_FUSE))
+
+
+def _lost(draw: random.Random, failing: list[int]) -> Iterator[Disturbance]:
+    for index in failing:
+        if draw.random() < 0.3:  # noqa: PLR2004
+            at, rounds = draw.randint(0, LAST_BEGIN), draw.randint(1, LONGEST_ABSENCE)
+            yield Disturbance(Kind.LOSE_VAULT, index, at, rounds, draw.randint(0, LONGEST_FUSE))
 
 
 def _gone(draw: random.Random, failing: list[int]) -> Iterator[Disturbance]:

@@ -44,6 +44,12 @@ class ReturnsForEver(Twin):
         return (Return(self.serial),)
 
 
+class ReturnsAtOnce(ReturnsForEver):
+    """It is back the moment that it is absent, and never there."""
+
+    eagerness = 1.0
+
+
 class ChattersWithoutAnswers(KeepsAnswersBack):
     """It signs message after message, but never its answers."""
 

@@ -170,6 +170,7 @@ _ROWS = (
     _row("corrections", ("correct", _OFFLINE), _S, accusations.CorrectsOnPurpose),
     _row("false-unserved", ("fetch", _ALL), _H, accusations.SaysUnserved),
     _row("endless-returns", ("come back", _ALL), _S, presence.ReturnsForEver),
+    _row("returns-at-once", ("come back", _ALL), _S, presence.ReturnsAtOnce),
     _row("chatter", ("answer", _ALL), _S, presence.ChattersWithoutAnswers),
     _row("after-exclusion", ("post", _ALL), _A, presence.GoesOnAfterExclusion, _ANY_GROUND),
     _row("replay", ("post", _ALL), _H, presence.RepeatsItself),

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from activities.seal import KEY_SHARE
 from infra.drill.engine import Engine
 from infra.drill.schedule import (
     ABSENCES,
@@ -95,6 +96,14 @@ class Schedules(RuleBasedStateMachine):
     @rule()
     def is_gone_for_good(self):
         self.do(Kind.GONE, self.unlucky.pop())
+
+    @precondition(lambda self: self.unlucky - self.absent)
+    @rule(rounds=st.integers(1, LONGEST_ABSENCE), fuse=st.integers(0, 40))
+    def loses_its_vault(self, rounds, fuse):
+        operator = min(self.unlucky - self.absent)
+        self.unlucky.discard(operator)
+        self.absent.add(operator)
+        self.do(Kind.LOSE_VAULT, operator, rounds, fuse)
 
     @rule(who=st.integers(0, 12), rounds=st.integers(1, LONGEST_ABSENCE))
     def sees_little_of_the_log(self, who, rounds):
@@ -207,6 +216,19 @@ def test_a_batch_that_is_refuted_after_it_was_settled_is_opened_again_and_so_is_
     assert state.status(("M", 0)).name.generation == 0
     contexts = {each.context for each in state.ever_opened if each.rule.key == ("M", 0)}
     assert len(contexts) == 2
+
+
+@pytest.mark.parametrize(("at", "concludes"), [(2, True), (17, True), (22, False)])
+def test_who_loses_its_vault_is_let_in_again_and_takes_part_where_that_can_be(at, concludes):
+    lost = Disturbance(Kind.LOSE_VAULT, 3, at, rounds=3)
+    engine = Engine(Schedule(5, 4, disturbances=(lost,)))
+    engine.run()
+    check_shares(engine)
+    operator = engine.operators[3]
+    assert not operator.steps.seat.is_out()
+    assert engine.log.state.members.rejoins.keys() == {3}
+    assert operator.steps.destruction.is_concluded() == concludes
+    assert bool(operator.vault.read(KEY_SHARE)) == concludes
 
 
 # -- the drill itself -----------------------------------------------------------------------------
