@@ -20,6 +20,7 @@ from activities.rejoin import Seat, out_of_seat
 from activities.seal import Destruction
 from activities.setup import KeySteps
 from activities.wanted import Wanted
+from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,15 +79,21 @@ class Steps:
         )
 
     def step(self, name: str) -> None:
-        """Run a step outside the batches."""
+        """Run a step outside the batches.
+
+        Raises:
+            CeremonyError: RF-ORDER-005 if there is no such step.
+        """
         self.seat.require()
+        if name not in self._steps():
+            raise self._unknown(name)
         stage, act = self._steps()[name]
         with self.meter.stage(stage):
             act()
 
     def share(self, key: BatchKey) -> None:
-        """Compute a share vector and post its root."""
-        self.seat.require()
+        """Compute a share vector and post its root; RF-ORDER-005 if there is no such batch."""
+        self._require(key)
         with self.meter.stage(key[0]):
             self.keys.settle()
             if key[0] == _ASSEMBLY:
@@ -94,15 +101,19 @@ class Steps:
             self.batches.share(key)
 
     def decode(self, key: BatchKey, number: int) -> None:
-        """Open a batch, if this operator is the decoder of that round."""
-        self.seat.require()
+        """Open a batch, if it is this operator's turn; RF-ORDER-005 if there is no such batch."""
+        self._require(key, number)
         with self.meter.stage(key[0]):
             self.keys.settle()
             self.batches.decode(key, number)
 
     def answer(self, key: BatchKey, number: int) -> None:
-        """Vouch for the opening of a batch and answer its challenges up to that round."""
-        self.seat.require()
+        """Vouch for the opening of a batch and answer its challenges up to that round.
+
+        Raises:
+            CeremonyError: RF-ORDER-005 if there is no such batch.
+        """
+        self._require(key, number)
         with self.meter.stage(key[0]):
             self.keys.settle()
             self.batches.answer(key, number)
@@ -171,6 +182,27 @@ class Steps:
     def hold_openings(self) -> None:
         """Fetch every opened value that a verdict waits for: without it the log says too little."""
         CatchUp(self).hold_openings()
+
+    def _require(self, key: BatchKey, number: int = 0) -> None:
+        """Refuse to work without a seat, or on what neither plan nor log knows.
+
+        Whoever signs orders may lie, and the round of an order is not even signed.
+        """
+        self.seat.require()
+        if number < 0 or not self.operator.log.read(lambda state: key in state.batches):
+            raise self._unknown(f"round {number} of batch {key[0][:40]}-{key[1]}")
+
+    def _unknown(self, subject: str) -> CeremonyError:
+        return CeremonyError(
+            "RF-ORDER-005",
+            "an order is about something that this ceremony does not have",
+            operator=self.operator.name,
+            expected="a step, or a batch of the plan or of a request on the log",
+            found=subject[:80],
+            effect="nothing was done",
+            next_step="ask the coordinator which version it runs",
+            runbook="order-refused",
+        )
 
     def _steps(self) -> Mapping[str, tuple[str, Callable[[], None]]]:
         return {

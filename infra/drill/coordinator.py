@@ -12,10 +12,12 @@ from infra.drill.agenda import Agenda
 from infra.drill.board import WouldWaitError
 from infra.drill.clock import SkewedClock
 from infra.drill.disorder import Disorder
+from infra.drill.forgery import Forger, obey
 from infra.drill.network import HOST, DrillLog, DrillPeers
 from infra.drill.operator import KilledError, Task
 from infra.drill.site import drill_state
 from infra.drill.stores import MemoryBlobs, MemoryStore
+from infra.drill.watch import BrokenError
 from mpc_core.protocol.entries import Seal
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.statements import Due, due_statement
@@ -69,6 +71,7 @@ class Coordinator:
         self.over = False
         luck = random.Random(f"coordinator {engine.schedule.seed}")  # noqa: S311 - no secret
         self.disorder, self.lies = Disorder(luck, engine.layout), False
+        self.forger = Forger(luck, engine.parties)
         self._workflow = self.agenda.ceremony()
 
     @property
@@ -108,7 +111,19 @@ class Coordinator:
         for operator in self._engine.operators.values():
             if disorder.luck.random() < 0.2:  # noqa: PLR2004
                 operator.tasks.append(Task(*disorder.senseless(), pointless=True))
+            if operator.running and disorder.luck.random() < 0.2:  # noqa: PLR2004
+                self._forge(operator)
         self.gather(disorder.statement(self.log.state))
+
+    def _forge(self, operator: DrillOperator) -> None:
+        """Give a forged order, at times twice."""
+        forged = self.forger.forge()
+        try:
+            for _ in range(self.disorder.luck.randint(1, 2)):
+                if obey(operator, forged) and not forged.is_signed:
+                    raise BrokenError(f"operator {operator.index} follows a forged order")
+        except KilledError as killed:
+            self._engine.kill(killed.operator)
 
     def gather(self, entry: Entry) -> None:
         """Ask the operators for their signatures under a statement; post it with n-t of them.

@@ -79,7 +79,7 @@ class Engine:
     def __init__(self, schedule: Schedule, parties: Parties | None = None) -> None:
         """Set a ceremony up, of the usual parties unless others are given; nothing runs yet."""
         parties = parties or parties_of(schedule.n, schedule.t)
-        self.schedule = schedule
+        self.schedule, self.parties = schedule, parties
         self.plan, self.layout = parties.plan, parties.layout
         self.identities, self.seeds = parties.identities, parties.seeds
         self.clock = Clock()

@@ -85,11 +85,13 @@ class DrillOperator(Party):
         fuse: writes and messages until it is killed, None if it is not to be.
         restart_at: round in which it is started again.
         lagging: whether it hears little of the log.
+        unheard: the last refusal of what it was made to say or do, for people.
     """
 
     site: Engine
     log: DrillLog
     kind_of_log: type[DrillLog] = DrillLog
+    unheard: str = ""
 
     def __init__(self, site: Engine, index: int) -> None:
         """Take a seat; nothing runs yet."""

@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from activities.orders import batch_line, step_line
 from activities.seal import KEY_SHARE
 from infra.drill.engine import Engine
+from infra.drill.forgery import ForgedOrder, obey
 from infra.drill.schedule import (
     ABSENCES,
     LONGEST_ABSENCE,
@@ -34,6 +36,7 @@ from mpc_core.tfhe.objects import public_objects
 from mpc_core.tfhe.parameters import lookup
 from tests.support.key_check import key_of
 from tests.support.reference_keys import residues
+from workflows.contracts import BatchOrder, StepOrder
 
 LIES = tuple(ADVERSARIES)
 SIZES = (4,) * 50 + (7,) * 6 + (10, 10, 13)
@@ -180,6 +183,39 @@ def test_a_coordinator_that_orders_as_it_likes_costs_time_only():
     undisturbed = Engine(Schedule(1, 4)).run()
     assert engine.run().digest == undisturbed.digest
     assert not engine.log.state.members.excluded
+
+
+def test_no_forged_order_is_followed_and_no_senseless_one_does_harm():
+    """Every way to forge, before and after the seal, each order twice."""
+    engine = Engine(Schedule(1, 4))
+    for operator in engine.operators.values():
+        operator.start()
+    while not engine.is_over():
+        engine.round()
+        for operator in engine.operators.values():
+            forged = engine.coordinator.forger.forge()
+            for _ in range(2):
+                assert not obey(operator, forged) or forged.is_signed
+    assert engine.ended().digest == Engine(Schedule(1, 4)).run().digest
+    assert not engine.log.state.members.excluded
+
+
+@pytest.mark.parametrize(
+    ("activity", "order", "says"),
+    [
+        ("share", BatchOrder("N", 999, ""), "RF-ORDER-005"),
+        ("answer", BatchOrder("N", 0, "", -7), "RF-ORDER-005"),
+        ("step", StepOrder("destroy", ""), "RF-ORDER-005"),
+    ],
+)
+def test_the_coordinator_can_order_nothing_that_there_is_not(activity, order, says):
+    engine = Engine(Schedule(1, 4))
+    engine.run()
+    operator = engine.operators[1]
+    line = step_line("destroy") if activity == "step" else batch_line("N", order.batch)
+    signed = engine.coordinator.forger.signed(line)
+    assert not obey(operator, ForgedOrder(activity, replace(order, envelope=signed), True))
+    assert says in operator.unheard
 
 
 def test_who_complains_once_too_often_after_all_have_examined_stops_nothing():
