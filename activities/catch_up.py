@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from activities.steps import Steps
     from mpc_core.protocol.batch import BatchKey
+    from mpc_core.protocol.opening import Opening
     from mpc_core.protocol.owed import Owed
     from mpc_core.protocol.state import CeremonyState
 
@@ -154,18 +155,14 @@ class CatchUp:
 
 
 def owed_unordered(state: CeremonyState, operator: int) -> tuple[Owed, ...]:
-    """Return what an operator owes of batches whose orders were all given before.
+    """Return what an operator owes that nobody orders, or not any more.
 
     Those are batches that were killed and are drawn anew; batches whose opened value was refuted,
-    which may have been settled by then; and batches that were begun from such a value and have
-    another context now.
+    which may have been settled by then; batches that were begun from such a value and have another
+    context now; and answers in another round than the one that holds.
     """
-    refuted = {
-        opening.context.hex()
-        for opening in state.openings
-        if any(turn.verdict is Verdict.ODD_V for turn in opening.rounds)
-    }
     begun = Counter(opening.name for opening in state.ever_opened)
+    openings = {opening.context.hex(): opening for opening in state.openings}
     return tuple(
         item
         for item in state.owed(operator)
@@ -173,7 +170,16 @@ def owed_unordered(state: CeremonyState, operator: int) -> tuple[Owed, ...]:
         and (
             item.batch.generation
             or item.batch.attempt
-            or item.context in refuted
             or begun[item.batch] > 1
+            or _was_refuted(openings[item.context])
+            or _is_in_another_round(item, openings[item.context])
         )
     )
+
+
+def _was_refuted(opening: Opening) -> bool:
+    return any(turn.verdict is Verdict.ODD_V for turn in opening.rounds)
+
+
+def _is_in_another_round(item: Owed, opening: Opening) -> bool:
+    return item.kind == "answer" and opening.held not in (None, item.round)
