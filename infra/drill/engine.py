@@ -27,7 +27,7 @@ from infra.drill.peers import unreachable
 from infra.drill.schedule import Disturbance, Kind, Noise, Schedule
 from infra.drill.site import parties_of
 from infra.drill.trace import Trace
-from infra.drill.watch import Watch
+from infra.drill.watch import BrokenError, Watch
 from mpc_core.protocol.entries import SetupSeal
 from mpc_core.protocol.errors import CeremonyError
 
@@ -200,12 +200,20 @@ class Engine:
         return [operator for index, operator in self.operators.items() if index not in liars]
 
     def ended(self) -> Ended:
-        """Return what came out."""
-        for operator in self.honest():
-            if operator.running:
-                operator.log.follow(len(self.board.entries))
+        """Return what came out.
+
+        Raises:
+            BrokenError: when the whole log shows that a rule was broken, or shows an operator
+                something else than the coordinator.
+        """
         self.log.follow(len(self.board.entries))
         state = self.log.state
+        for operator in self.honest():
+            if operator.running and operator.index not in self._bereft:
+                operator.log.follow(len(self.board.entries))
+                self.watch.judge_the_end(operator.log.state, self.plan)
+                if _found(operator.log.state) != _found(state):
+                    raise BrokenError(f"operator {operator.index} found something else on the log")
         self.watch.judge_the_end(state, self.plan)
         return Ended(
             digest=state.release.digest,
@@ -399,6 +407,12 @@ class Engine:
             for index, operator in self.operators.items()
         ]
         return "\n".join(lines)
+
+
+def _found(state: CeremonyState) -> tuple[object, ...]:
+    """Return what everybody must find on the same log."""
+    statuses = [(each.name, each.v_root) for each in map(state.status, state.batches)]
+    return (state.members.excluded, state.members.written_off, state.release.digest, statuses)
 
 
 def _setup_of(state: CeremonyState) -> bytes:

@@ -73,7 +73,7 @@ class Task:
             self.waits, self._news = str(refusal), -1
             self._again_at = now + _RETRY_SECONDS
         else:
-            self.done = True
+            self.waits, self.done = "", True
         return self.done
 
 

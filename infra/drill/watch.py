@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from activities.batches import Batches
 from activities.operator import Operator, StageKeys
-from mpc_core.protocol.entries import Answer, Decoded, Have, Reveal, Root
+from mpc_core.protocol.entries import (
+    Answer,
+    Confirmation,
+    Correction,
+    Decoded,
+    Have,
+    Reveal,
+    Root,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +100,14 @@ class Watch:
                 raise BrokenError(f"operator {index} gives two answers for {entry.batch}")
         if isinstance(entry, Reveal):
             self._check_reveal(index, state, entry)
+        self._check_words(index, entry)
+
+    def _check_words(self, index: int, entry: Entry) -> None:
+        """Check what an honest operator says of others and of itself."""
+        if isinstance(entry, Confirmation) and entry.accused not in self.liars:
+            raise BrokenError(f"operator {index} confirms against {entry.accused}, which is honest")
+        if isinstance(entry, Correction):
+            raise BrokenError(f"operator {index} admits a fault that it does not have")
 
     def _check_reveal(self, index: int, state: CeremonyState, entry: Reveal) -> None:
         current = {opening.context for opening in state.openings if not opening.dead}

@@ -31,7 +31,7 @@ from infra.drill.stores import MemoryStagedBlob
 from infra.drill.watch import BrokenError
 from mpc_core.adversary.registry import ADVERSARIES, Outcome
 from mpc_core.protocol.batch import BatchState, Verdict
-from mpc_core.protocol.entries import Root
+from mpc_core.protocol.entries import Confirmation, Correction, Root
 from mpc_core.tfhe.objects import public_objects
 from mpc_core.tfhe.parameters import lookup
 from tests.support.key_check import key_of
@@ -342,6 +342,19 @@ def test_a_root_of_what_is_masked_by_nothing_known_is_noticed():
     engine.watch.masked.clear()
     with pytest.raises(BrokenError, match="under no known mask"):
         engine.watch.posts(engine.operators[1], replace(root, context=bytes(32)))
+
+
+def test_an_honest_operator_that_confirms_against_another_or_corrects_itself_is_noticed():
+    engine = Engine(Schedule(1, 4))
+    engine.run()
+    root = next(log.entry for log in engine.log.state.log if isinstance(log.entry, Root))
+    about = (root.batch, root.context)
+    for entry, says in (
+        (Confirmation(2, "vector", *about, 0), "confirms against 2"),
+        (Correction(*about), "admits a fault"),
+    ):
+        with pytest.raises(BrokenError, match=says):
+            engine.watch.posts(engine.operators[1], entry)
 
 
 def test_a_schedule_that_fails_is_made_simpler(monkeypatch):
