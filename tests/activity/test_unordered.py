@@ -1,4 +1,4 @@
-"""What operators do without an order: what was settled before, and is open again or owed besides."""
+"""What operators do without an order: what is open again after it was settled, or owed besides."""
 
 from activities.catch_up import owed_unordered
 from mpc_core.protocol.batch import next_step
