@@ -2,11 +2,11 @@
 
 Half a byte of the challenge says which of four neighbouring elements enter one sum. The 16 subset
 sums of the four are tabulated once and serve every row of the challenge, so an element costs about
-rows / 4 additions of one vector each and no multiplication. Sums of a tile of elements stay in a
-register; they are spread into 64-bit accumulators once in a tile.
+rows / 4 additions of one vector each and no multiplication.
 
-For K = 64 the coefficients of an element are four 64-bit lanes that wrap. For K = 128 each is five
-limbs of 26 bits in 32-bit lanes, with room for the 64 elements of a tile.
+For K = 64 the coefficients of an element are four 64-bit lanes that wrap. For K = 128 each is four
+limbs of 24 bits and a last one of 32, in 32-bit lanes: the last may wrap, since it wraps at 2^128,
+and the others have room for the 256 elements of four tiles. Then they are added to 64-bit lanes.
 
 Security: addresses depend on the challenge, which is public, and on nothing else. Coefficients meet
 additions and masks only.
@@ -42,10 +42,10 @@ CHUNK = 8
 CHUNKS = 8
 TILE = CHUNK * CHUNKS
 NIBBLES, SUBSETS = 2 * CHUNKS, 16
-LIMB_BITS, LIMBS = 26, 5
+LIMB_BITS, LIMBS = 24, 5
+TILES_NEAR = 4
+"""Tiles whose sums fit into 32-bit lanes."""
 ALIGNMENT = np.uint64(64)
-LIMB_BYTES, LIMB_SHIFTS = (0, 3, 6, 9, 13), (0, 2, 4, 6, 0)
-"""Byte that a limb starts in, and how many bits after that byte's lowest."""
 
 BYTE, HALF, WORD, DOUBLE = (ir.IntType(bits) for bits in (8, 32, 64, 128))  # type: ignore[no-untyped-call]
 POINTER = ir.PointerType()  # type: ignore[no-untyped-call]
@@ -101,52 +101,42 @@ def _tabulating(vectors: Sequence[Any]) -> Any:
 
 def _selecting(vectors: Sequence[Any]) -> Any:
     """Return the function that adds what the stream selects from a tile to the sums."""
+    offsets = [sum(map(_size, vectors[:v])) for v in range(len(vectors))]
+    row = sum(map(_size, vectors))
 
     @intrinsic
     def select(typing_context, tables, stream, rows, sums):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
         def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             tables, stream, rows, sums = arguments
             with cgutils.for_range(builder, rows) as loop:
-                totals = [ir.Constant(kind, None) for kind in vectors]  # type: ignore[no-untyped-call]
+                target = builder.add(sums, builder.mul(loop.index, _number(row)))
+                places = [_at(builder, target, _number(at)) for at in offsets]
+                totals = [
+                    builder.load(place, typ=kind, align=8)
+                    for place, kind in zip(places, vectors, strict=True)
+                ]
                 for chunk in range(CHUNKS):
                     place = builder.add(loop.index, builder.mul(rows, _number(chunk)))
                     byte = builder.load(_at(builder, stream, place), typ=BYTE)
                     byte = builder.zext(byte, WORD)
-                    halves = builder.and_(byte, _number(15)), builder.lshr(byte, _number(4))
                     table = tables
                     for v, kind in enumerate(vectors):
                         size = _size(kind)
-                        for half, subset in enumerate(halves):
+                        for half, mask in enumerate((0x0F, 0xF0)):
                             start = _number((2 * chunk + half) * SUBSETS * size)
-                            offset = builder.mul(subset, _number(size))
+                            subset = builder.and_(byte, _number(mask))
+                            offset = builder.mul(subset, _number(size >> (4 * half)))
                             place = _at(builder, builder.add(table, start), offset)
                             entry = builder.load(place, typ=kind, align=8)
                             totals[v] = builder.add(totals[v], entry)
                         table = builder.add(table, _number(NIBBLES * SUBSETS * size))
-                row = _number(sum(8 * kind.count for kind in vectors))
-                target = builder.add(sums, builder.mul(loop.index, row))
-                spread = [wide for total in totals for wide in _spread(builder, total)]
-                for total in spread:
-                    place = builder.inttoptr(target, POINTER)
-                    before = builder.load(place, typ=total.type, align=8)
-                    builder.store(builder.add(before, total), place, align=8)
-                    target = builder.add(target, _number(_size(total.type)))
+                for place, total in zip(places, totals, strict=True):
+                    builder.store(total, place, align=8)
             return context.get_dummy_value()
 
         return types.void(*[types.uint64] * 4), generate
 
     return select
-
-
-def _spread(builder: Any, total: Any) -> list[Any]:
-    """Return sums as vectors of 64-bit lanes: even lanes, odd lanes."""
-    if total.type.element is WORD:
-        return [total]
-    wide = ir.VectorType(WORD, total.type.count // 2)  # type: ignore[no-untyped-call]
-    pairs = builder.bitcast(total, wide)
-    low = ir.Constant(wide, [0xFFFFFFFF] * wide.count)  # type: ignore[no-untyped-call]
-    shift = ir.Constant(wide, [32] * wide.count)  # type: ignore[no-untyped-call]
-    return [builder.and_(pairs, low), builder.lshr(pairs, shift)]
 
 
 _tabulate_narrow, _select_narrow = _tabulating(NARROW), _selecting(NARROW)
@@ -161,13 +151,12 @@ def _cut(typing_context, value, target):  # type: ignore[no-untyped-def] # noqa:
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         data = builder.bitcast(arguments[0], bytes_type)
-        order = [start + k for start in LIMB_BYTES[:4] for k in range(4)]
+        nothing = ir.Constant(bytes_type, None)  # type: ignore[no-untyped-call]
+        order = [place for limb in range(4) for place in (*range(3 * limb, 3 * limb + 3), 16)]
         places = ir.Constant(ir.VectorType(HALF, 16), order)  # type: ignore[no-untyped-call]
-        lanes = builder.bitcast(builder.shuffle_vector(data, data, places), four)
-        lanes = builder.lshr(lanes, ir.Constant(four, list(LIMB_SHIFTS[:4])))  # type: ignore[no-untyped-call]
-        mask = ir.Constant(four, [(1 << LIMB_BITS) - 1] * 4)  # type: ignore[no-untyped-call]
+        lanes = builder.bitcast(builder.shuffle_vector(data, nothing, places), four)
         target = arguments[1]
-        builder.store(builder.and_(lanes, mask), builder.inttoptr(target, POINTER), align=4)
+        builder.store(lanes, builder.inttoptr(target, POINTER), align=4)
         last = builder.lshr(arguments[0], ir.Constant(DOUBLE, 4 * LIMB_BITS))  # type: ignore[no-untyped-call]
         place = _at(builder, target, _number(16))
         builder.store(builder.trunc(last, HALF), place, align=4)
@@ -198,6 +187,15 @@ def _lay_out(source, elements, shape, kept, refused, target):  # type: ignore[no
             source += width
         target += stride
     return found
+
+
+@njit("void(u4[:,::1], u8[:,::1])", nogil=True, cache=True)
+def _move_on(near, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Add sums in 32-bit lanes to those in 64-bit lanes, and set them to 0."""
+    for row in range(near.shape[0]):
+        for lane in range(near.shape[1]):
+            sums[row, lane] += uint64(near[row, lane])
+            near[row, lane] = np.uint32(0)
 
 
 @njit("u8(u8, u8, u8, u8, u8, u8, u1[:,::1], u8[:,::1])", nogil=True, cache=True)
@@ -237,7 +235,9 @@ def add_selected(  # noqa: PLR0917 numba takes arguments by position
     tables = np.empty(uint64(TILE // 4 * SUBSETS) * stride + ALIGNMENT, np.uint8)
     laid_at, stream_at = uint64(laid.ctypes.data), uint64(stream.ctypes.data)
     tables_at = (uint64(tables.ctypes.data) + ALIGNMENT) & ~(ALIGNMENT - uint64(1))
-    sums_at, place = uint64(sums.ctypes.data), uint64(source)
+    near = np.zeros(sums.shape if ring_bits > uint64(64) else (0, 0), np.uint32)
+    sums_at, near_at = uint64(sums.ctypes.data), uint64(near.ctypes.data)
+    place, tiles = uint64(source), 0
     found, start, left = uint64(0), uint64(skip), uint64(elements)
     while left > uint64(0):
         count = min(uint64(TILE) - start, left)
@@ -250,16 +250,21 @@ def add_selected(  # noqa: PLR0917 numba takes arguments by position
             _select_narrow(tables_at, stream_at, rows, sums_at)
         elif degree < uint64(4):
             _tabulate_wide(laid_at, tables_at)
-            _select_wide(tables_at, stream_at, rows, sums_at)
+            _select_wide(tables_at, stream_at, rows, near_at)
         else:
             _tabulate_wider(laid_at, tables_at)
-            _select_wider(tables_at, stream_at, rows, sums_at)
+            _select_wider(tables_at, stream_at, rows, near_at)
+        tiles += 1
+        if tiles % TILES_NEAR == 0:
+            _move_on(near, sums)
         place += count * degree * width
         stream_at += uint64(CHUNKS) * rows
         left -= count
         start = uint64(0)
+    _move_on(near, sums)
     keep(laid)
     keep(tables)
+    keep(near)
     return found
 
 
@@ -300,8 +305,4 @@ def _places(words: int, degree: int) -> NDArray[np.int64]:
     """Return which accumulators hold the limbs of a coefficient, shape (d, limbs)."""
     if words == NARROW[0].count:
         return np.arange(degree)[:, np.newaxis]
-    order: list[int] = []
-    for vector in WIDE if words == WIDE[0].count else WIDER:
-        half, start = vector.count // 2, len(order)
-        order += [start + lane % 2 * half + lane // 2 for lane in range(vector.count)]
-    return np.array(order[: LIMBS * degree]).reshape(degree, LIMBS)
+    return np.arange(LIMBS * degree).reshape(degree, LIMBS)
