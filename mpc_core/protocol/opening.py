@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mpc_core.protocol.batch import (
+    TAKEN,
     BatchRule,
     BatchState,
     BatchStatus,
@@ -57,6 +58,8 @@ class Round:
         closed: whether the next round is open.
         missed: who owed its answer at a close of them. Whatever it says afterwards, this batch does
             not wait for it again: who comes back for ever could have it waited for for ever.
+        refuted: whether n-t operators closed it although it was vouched for and, as far as this
+            party can tell, fits: they held v and found that it does not.
         verdict: what the answers say.
     """
 
@@ -68,6 +71,7 @@ class Round:
     answers: dict[int, bytes] = field(default_factory=dict)
     closed: bool = False
     missed: set[int] = field(default_factory=set)
+    refuted: bool = False
     verdict: Verdict = Verdict.OPEN
 
 
@@ -212,6 +216,9 @@ class Opening:
         """Close a round and open the next; return its decoder if it owed the entry."""
         turn = self._round(number)
         require(not turn.closed, "the round is closed")
+        if self.vouched(turn) and self.expected(turn) == TAKEN:
+            turn.refuted, turn.verdict = True, Verdict.ODD_V
+            self.held = None if self.held == number else self.held
         require(self.held is None, "the batch is provisional")
         moves_on = turn.decoded is None or not self.vouched(turn) or turn.verdict is Verdict.ODD_V
         require(moves_on, "n-t operators hold v, and no answers contradict it")
@@ -270,6 +277,8 @@ class Opening:
         }
         judged = len(answers) >= self.rule.points(self.quorum)
         expected = self.expected(turn) if judged and vouched else None
+        if turn.refuted and expected == TAKEN:
+            return Verdict.ODD_V
         return judge(
             answers,
             expected,

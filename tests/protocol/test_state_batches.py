@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpc_core.protocol.batch import BatchState, next_step
+from mpc_core.protocol.batch import TAKEN, BatchState, next_step
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.entries import Blame, Close, LogEntry, Return
 from mpc_core.protocol.errors import CeremonyError
@@ -267,6 +267,30 @@ def test_a_batch_does_not_wait_again_for_who_missed_the_close_of_its_answers(led
     assert ledger.status(N1).missing_answers == (4,)
     ledger.reply(N0, (4,))
     assert ledger.status(N0).state is BatchState.COMPLETE
+
+
+class TakesEveryValue(ToyArithmetic):
+    """Arithmetic of who holds no v any more, and goes by what n-t operators found."""
+
+    def expected(self, rule, context_id, round_number, log_root, v_root):
+        return TAKEN
+
+
+def test_who_holds_no_value_any_more_takes_a_refuted_round_as_refuted(ledger):
+    """Found by seed 950019: the refuted value was taken as the one that holds."""
+    ledger.share(N0)
+    ledger.decode(N0, v="wrong")
+    ledger.vouch(N0, v="wrong")
+    ledger.reply(N0)
+    assert ledger.close(ledger.slot("round", N0, 0)) is None
+    ledger.decode(N0)
+    ledger.vouch(N0)
+    ledger.reply(N0)
+    late = CeremonyState(ledger.plan, ledger.rules, TakesEveryValue())
+    for entry in ledger.entries:
+        late.apply(entry)
+    assert ledger.state.opening(N0).held == 1
+    assert late.status(N0) == ledger.status(N0)
 
 
 def test_what_an_absent_operator_posts_counts(ledger):
