@@ -212,7 +212,8 @@ class Engine:
             if operator.running and operator.index not in self._bereft:
                 operator.log.follow(len(self.board.entries))
                 self.watch.judge_the_end(operator.log.state, self.plan)
-                if _found(operator.log.state) != _found(state):
+                dark = operator.log.state.awaiting_v  # it came back when all was over
+                if not dark and _found(operator.log.state) != _found(state):
                     raise BrokenError(f"operator {operator.index} found something else on the log")
         self.watch.judge_the_end(state, self.plan)
         return Ended(
