@@ -40,7 +40,7 @@ __all__ = ["Run", "calibrate", "fit", "known_overheads"]
 COMMITTEES = ((4, 1), (7, 2))
 NAME = "overheads.json"
 NOTHING = Overheads(**dict.fromkeys((each.name for each in fields(Overheads)), 0.0))
-FREE = Costs({}, {}, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+FREE = Costs({}, {}, *[0.0] * 9)
 
 
 @dataclass(frozen=True, slots=True)

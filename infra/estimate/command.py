@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from infra.estimate.calibration import calibrate, known_overheads
 from infra.estimate.comparison import compare, comparison_table, machine_of, read_report
-from infra.estimate.costs import Machine
+from infra.estimate.costs import TYPICAL_BANDWIDTH, TYPICAL_RTT, Machine
 from infra.estimate.kernels import measure_costs
 from infra.estimate.model import estimate
 from infra.estimate.table import as_values, render
@@ -38,7 +38,6 @@ __all__ = ["EstimateOptions", "estimate_command", "parse_bandwidth", "parse_seco
 WAITING_SECONDS = 60.0
 BANDWIDTH_UNITS = {"bps": 1.0, "kbps": 1e3, "mbps": 1e6, "gbps": 1e9}
 TIME_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
-DEFAULT_BANDWIDTH, DEFAULT_RTT = 1e9, 0.080
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,7 @@ def _plan(options: EstimateOptions) -> Plan:
 def _machine(options: EstimateOptions, plan: Plan) -> Machine:
     """Return where it will run: by default an operator a machine, or all of them on this one."""
     sandbox = options.sandbox
-    bandwidth, rtt = (0.0, 0.0) if sandbox else (DEFAULT_BANDWIDTH, DEFAULT_RTT)
+    bandwidth, rtt = (0.0, 0.0) if sandbox else (TYPICAL_BANDWIDTH, TYPICAL_RTT)
     cores = len(os.sched_getaffinity(0))
     operators = plan.count if sandbox else 1
     return Machine(

@@ -8,12 +8,25 @@ beside its arithmetic and its bytes; it is a small table because it is measured 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["OVERHEADS", "Costs", "ElementCosts", "Machine", "Overheads"]
+    from mpc_core.protocol.plan import Plan
+
+__all__ = [
+    "OVERHEADS",
+    "TYPICAL_BANDWIDTH",
+    "TYPICAL_RTT",
+    "Costs",
+    "ElementCosts",
+    "Machine",
+    "Overheads",
+]
+
+TYPICAL_BANDWIDTH, TYPICAL_RTT = 1e9, 0.080
+"""Of machines of different organisations: bits a second, seconds there and back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,7 @@ class Costs:
         send_byte: of serving a byte over TLS.
         receive_byte: of fetching one: TLS, hash and file.
         export_byte: of a byte of key files, rebuilt and hashed.
+        sync_byte: wall seconds until a byte has reached the disk, one file at a time.
         setup: seconds of one operator for the key setup.
     """
 
@@ -61,6 +75,7 @@ class Costs:
     send_byte: float
     receive_byte: float
     export_byte: float
+    sync_byte: float
     setup: float
 
 
@@ -121,3 +136,10 @@ class Machine:
     cores: int
     operators: int = 1
     sandbox: bool = False
+
+    @classmethod
+    def of(cls, plan: Plan, cores: int) -> Self:
+        """Return where a plan's ceremony will run: all on one machine, or each on its own."""
+        if plan.sandbox:
+            return cls(0.0, 0.0, cores, plan.count, sandbox=True)
+        return cls(TYPICAL_BANDWIDTH, TYPICAL_RTT, cores)

@@ -2,13 +2,15 @@
 
 Every measurement takes a small batch of the plan, of the middle of its stage, and lets one operator
 work on it: CPU times of one thread, medians of a few repetitions, a first one not counted. It
-takes some seconds; nothing of it depends on how fast the disk or the network is.
+takes some seconds. Only `sync_byte` depends on how fast the disk is, and nothing on the network.
 """
 
 from __future__ import annotations
 
 import os
+import statistics
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,12 +26,13 @@ from infra.estimate.log import points_of
 from infra.estimate.network import carry_costs
 from infra.estimate.work import key_set_bytes
 from infra.leaves import leaf_root
+from infra.sandbox.warm import cache_folder
 from infra.stores import FileStore
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.quorum import Quorum
 from mpc_core.protocol.setup import sets_contributed_by, sets_of
 from mpc_core.ring.galois import Ring
-from mpc_core.sharing.challenge import challenge
+from mpc_core.sharing.challenge import CombinationSum, challenge
 from mpc_core.sharing.sealing import KEM_SEED_BYTES, kem_public_key
 from mpc_core.sharing.setup import (
     STRING_BYTES,
@@ -62,6 +65,7 @@ derivation of keys, which a batch pays once, does not count."""
 BODIES = 1 << 15
 """Bodies that are measured of each object."""
 FILE_BYTES = 1 << 24
+SYNCED_BYTES = 1 << 28
 NARROW = 64
 EXPORTED = "test"
 """Its key files have all objects of the large sets and take a moment."""
@@ -98,6 +102,7 @@ def measure_costs(plan: Plan, layout: CeremonyLayout, say: Callable[[str], None]
         send_byte=send_byte,
         receive_byte=receive_byte,
         export_byte=measure_export(),
+        sync_byte=_measure_sync(),
         setup=_measure_setup(quorum),
     )
 
@@ -125,6 +130,7 @@ def _measure_batch(subject: Subject, batch: BatchLayout, quorum: Quorum) -> Elem
         "open": lambda: drain(work.open_pieces(vectors)),
         "check": lambda: work.check_opening(opening),
         "answer": lambda: work.answer(drawn, vectors[1]),
+        "answer of a batch": CombinationSum(drawn, work.ring).result,
     }
     with tempfile.TemporaryDirectory() as folder:
         if batch.stage != "O":
@@ -135,7 +141,7 @@ def _measure_batch(subject: Subject, batch: BatchLayout, quorum: Quorum) -> Elem
         share=taken.get("share", 0.0) / scale,
         open=taken["open"] / scale,
         check=taken["check"] / scale,
-        answer=taken["answer"] / scale,
+        answer=max(taken["answer"] - taken["answer of a batch"], 0.0) / scale,
         keep=taken.get("keep", 0.0) / scale,
     )
 
@@ -168,6 +174,18 @@ def _measure_file(leaf_bytes: int) -> tuple[float, float]:
             REPETITIONS,
         )
     return taken["hash"] / (1e9 * FILE_BYTES), taken["write"] / (1e9 * FILE_BYTES)
+
+
+def _measure_sync() -> float:
+    """Return the wall seconds that a byte needs to reach the disk."""
+    data, taken = bytes(SYNCED_BYTES), []
+    for _ in range(REPETITIONS):
+        with tempfile.NamedTemporaryFile(dir=cache_folder(), buffering=0) as file:
+            start = time.perf_counter()
+            file.write(data)
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - start)
+    return statistics.median(taken) / SYNCED_BYTES
 
 
 def _measure_shares(subject: Subject) -> tuple[float, float]:

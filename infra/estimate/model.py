@@ -1,9 +1,10 @@
 """What a ceremony will take: a pure function of layout, plan, costs and machines.
 
 A ceremony is a sequence of phases. In each, batches are in flight side by side, so it takes as long
-as the scarcest of four things: the cores, the one interpreter of each process (entries and orders
-are handled in Python, one at a time), the links, or the round trips of the log divided by the
-batches in flight. On top comes the way of one batch alone, which nothing hides.
+as the scarcest of five things: the cores, the one interpreter of each process (entries and orders
+are handled in Python, one at a time), the links, the disk where bytes have to reach it, or the
+round trips of the log divided by the batches in flight. On top comes the way of one batch alone,
+which nothing hides.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from infra.estimate.log import COORDINATOR
 from infra.estimate.storage import storage_of
 from infra.estimate.traffic import Traffic, ceremony_traffic
-from infra.estimate.work import CeremonyWork
+from infra.estimate.work import CeremonyWork, key_set_bytes
 from mpc_core.protocol.context import STAGES
 from mpc_core.protocol.quorum import Quorum
 from mpc_core.tfhe.parameters import lookup
@@ -29,7 +30,21 @@ if TYPE_CHECKING:
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["Estimate", "Phase", "Spent", "estimate"]
+__all__ = [
+    "ACCEPTANCE",
+    "ASSEMBLY",
+    "PREPROCESSING",
+    "PUBLICATION",
+    "SEAL",
+    "Estimate",
+    "Phase",
+    "Spent",
+    "estimate",
+]
+
+PREPROCESSING, SEAL, ASSEMBLY = "N, S, M", "seal", "O"
+ACCEPTANCE, PUBLICATION = "acceptance", "publish"
+"""Names of phases."""
 
 COVER_TRIPS = 3
 """Round trips until an entry is covered: it is posted, its head signed and certified, and told."""
@@ -66,6 +81,7 @@ class _Load:
         traffic: by party.
         server: CPU seconds of the Temporal server.
         alone: seconds of the longest way of a batch on one core.
+        synced: bytes that have to reach the disk of one machine.
     """
 
     work: dict[int, float] = field(default_factory=lambda: defaultdict(float))
@@ -73,6 +89,7 @@ class _Load:
     traffic: dict[int, Traffic] = field(default_factory=dict)
     server: float = 0.0
     alone: float = 0.0
+    synced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +99,7 @@ class Phase:
     Attributes:
         name: which.
         seconds: wall time.
-        bounds: the seconds that "cores", "interpreter", "link" and "log" would take alone.
+        bounds: the seconds that "cores", "interpreter", "link", "disk" and "log" would take alone.
     """
 
     name: str
@@ -219,15 +236,16 @@ class _Model:
         waves = max(
             self._waves(layout.noise), self._waves(layout.secrets) + self._waves(layout.products)
         )
-        return self._phase("N, S, M", load, trips=waves * BATCH_TRIPS, waves=waves)
+        return self._phase(PREPROCESSING, load, trips=waves * BATCH_TRIPS, waves=waves)
 
     def _seal(self) -> Phase:
         load = _Load()
         for index in self.quorum.everyone:
             self._charge(load, index, "seal", work=self.work.secure())
+        load.synced = self.work.secured_bytes() * self.machine.operators
         self._handle(load, "seal", entries=1, orders=2)
         self._carry(load, "seal")
-        return self._phase("seal", load, trips=STATEMENT_TRIPS + 1)
+        return self._phase(SEAL, load, trips=STATEMENT_TRIPS + 1)
 
     def _bodies(self) -> Phase:
         """Open the seed, then the bodies."""
@@ -236,7 +254,7 @@ class _Model:
         self._open(load, "O", made)
         self._carry(load, "O")
         waves = 1 + self._waves(made[1:])
-        return self._phase("O", load, trips=waves * BATCH_TRIPS, waves=waves)
+        return self._phase(ASSEMBLY, load, trips=waves * BATCH_TRIPS, waves=waves)
 
     def _acceptance(self) -> Phase:
         """Rebuild the key set, open audit and tests, announce."""
@@ -247,12 +265,13 @@ class _Model:
             self._charge(load, index, "O", work=self.work.rebuild())
         self._handle(load, "O", entries=2, orders=4)
         trips = 2 * STATEMENT_TRIPS + 2 + BATCH_TRIPS
-        return self._phase("acceptance", load, trips=trips, waves=1)
+        return self._phase(ACCEPTANCE, load, trips=trips, waves=1)
 
     def _publish(self) -> Phase:
         load = _Load()
         self._charge(load, COORDINATOR, "O", handling=self.work.publish())
-        return self._phase("publish", load, trips=0)
+        load.synced = key_set_bytes(self.parameters)
+        return self._phase(PUBLICATION, load, trips=0)
 
     # -- what they consist of ---------------------------------------------------------------------
 
@@ -321,6 +340,7 @@ class _Model:
             "cores": self._core_seconds(load),
             "interpreter": max(load.handling.values(), default=0.0),
             "link": self._link_seconds(load),
+            "disk": load.synced * self.costs.sync_byte,
             "log": log,
         }
         return Phase(name, max(bounds.values()), bounds)

@@ -1,7 +1,7 @@
 """Percent and time left of a running ceremony, from the work of its parts and the clock.
 
-Batches and steps differ much in what they cost, so progress is counted in predicted seconds of
-work, as the model predicts them, and not in batches. How fast the work goes is measured over the
+Batches and steps differ much in what they cost, so progress is counted in seconds that the model
+predicts, and not in batches. How fast the work goes is measured over the
 run so far: only the proportions of the prediction matter, not its scale.
 """
 
@@ -12,20 +12,29 @@ from typing import TYPE_CHECKING
 
 from infra.estimate.costs import OVERHEADS
 from infra.estimate.log import points_of
+from infra.estimate.model import (
+    ACCEPTANCE,
+    ASSEMBLY,
+    PREPROCESSING,
+    PUBLICATION,
+    SEAL,
+    estimate,
+)
 from infra.estimate.nominal import NOMINAL
 from infra.estimate.work import CeremonyWork
 from mpc_core.protocol.batch import BatchState
-from mpc_core.protocol.context import STAGES
+from mpc_core.protocol.quorum import Quorum
+from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from infra.estimate.costs import Machine
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.batch import BatchKey, BatchStatus
-    from mpc_core.protocol.quorum import Quorum
+    from mpc_core.protocol.plan import Plan
     from mpc_core.protocol.state import CeremonyState
-    from mpc_core.tfhe.parameters import Parameters
 
 __all__ = ["Agenda", "Done", "Pace", "agenda_of", "done_of"]
 
@@ -36,7 +45,7 @@ SETTLED = (BatchState.PROVISIONAL, BatchState.COMPLETE)
 
 @dataclass(frozen=True, slots=True)
 class BatchWork:
-    """Predicted seconds of a batch, over all parties: its vectors, its decoding, its answers."""
+    """Predicted seconds of a batch: of its vectors, its decoding, its answers."""
 
     share: float
     decode: float
@@ -46,6 +55,10 @@ class BatchWork:
     def total(self) -> float:
         """All of it."""
         return self.share + self.decode + self.answer
+
+    def times(self, factor: float) -> BatchWork:
+        """Return so many times this work."""
+        return BatchWork(self.share * factor, self.decode * factor, self.answer * factor)
 
     def done(self, status: BatchStatus, operators: int) -> float:
         """Return how much of it the log shows as done."""
@@ -86,21 +99,38 @@ class Agenda:
         return steps + sum(batch.total for batch in self.batches.values())
 
 
-def agenda_of(parameters: Parameters, layout: CeremonyLayout, quorum: Quorum) -> Agenda:
-    """Return the work of a ceremony in the proportions of a typical machine."""
-    work = CeremonyWork(parameters, layout, quorum, NOMINAL)
-    count = quorum.count
+def agenda_of(plan: Plan, layout: CeremonyLayout, machine: Machine) -> Agenda:
+    """Return the work of a ceremony in the proportions of a typical machine.
+
+    A phase as a whole weighs as many seconds as it is predicted to take where it runs; its batches
+    and steps share these in proportion to their work.
+    """
+    work = CeremonyWork(lookup(plan.parameters), layout, Quorum.of(plan), NOMINAL)
+    phases = estimate(plan, layout, NOMINAL, OVERHEADS, machine).phases
+    seconds = {phase.name: phase.seconds for phase in phases}
+    made = [batch for batch in layout.assembly if batch.purpose in {"seed", "bodies"}]
+    checks = [batch for batch in layout.assembly if batch.purpose not in {"seed", "bodies"}]
+    offline = (*layout.noise, *layout.secrets, *layout.products)
+    rebuild = (plan.count + 1) * work.rebuild()
+    accepted, rest = _weighed(work, checks, seconds[ACCEPTANCE], rebuild)
+    preprocessed, _ = _weighed(work, offline, seconds[PREPROCESSING])
+    assembled, _ = _weighed(work, made, seconds[ASSEMBLY])
     return Agenda(
-        operators=count,
-        batches={
-            (stage, batch.index): _batch(work, batch)
-            for stage in STAGES
-            for batch in layout.stage(stage)
-        },
-        seal=count * work.secure() + _handling(1, 2, count),
-        rebuild=(count + 1) * work.rebuild() + _handling(1, 2, count),
-        publish=work.publish() + _handling(1, 2, count),
+        operators=plan.count,
+        batches=preprocessed | assembled | accepted,
+        seal=seconds[SEAL],
+        rebuild=rest,
+        publish=seconds[PUBLICATION],
     )
+
+
+def _weighed(
+    work: CeremonyWork, batches: Sequence[BatchLayout], seconds: float, beside: float = 0.0
+) -> tuple[dict[BatchKey, BatchWork], float]:
+    """Return a phase's batches, and what it does beside them, so that all weigh as it takes."""
+    each = {(batch.stage, batch.index): _batch(work, batch) for batch in batches}
+    scale = seconds / (beside + sum(batch.total for batch in each.values()))
+    return {key: batch.times(scale) for key, batch in each.items()}, beside * scale
 
 
 def _batch(work: CeremonyWork, batch: BatchLayout) -> BatchWork:

@@ -119,8 +119,11 @@ class CeremonyWork:
 
     def secure(self) -> float:
         """Return what it costs to check all shares and to move them into the vault."""
-        kept = sum(kept_bytes(batch) for batch in self._offline())
-        return kept * self.costs.load_byte
+        return self.secured_bytes() * self.costs.load_byte
+
+    def secured_bytes(self) -> int:
+        """Return the length of all shares that the vault takes in."""
+        return sum(kept_bytes(batch) for batch in self._offline())
 
     def rebuild(self) -> float:
         """Return what it costs to rebuild the key set from the openings and to hash it."""

@@ -5,11 +5,10 @@ import random
 
 import pytest
 
+from infra.estimate.costs import Machine
 from infra.estimate.progress import Agenda, BatchWork, Done, Pace, agenda_of, done_of
 from infra.party.rules import layout_of
 from infra.plan.sandbox import sandbox_plan
-from mpc_core.protocol.quorum import Quorum
-from mpc_core.tfhe.parameters import lookup
 from tests.support.ledger import RULES, Ledger
 
 N0, N1, S0, M0, O0, O1 = (rule.key for rule in RULES)
@@ -76,10 +75,10 @@ def test_a_run_never_shows_100_percent_before_it_ends():
 def _mainnet():
     plan = sandbox_plan(operators=4, threshold=1, parameters="mainnet", waiting_seconds=60).signed
     layout = layout_of(plan.plan)
-    return agenda_of(lookup("mainnet"), layout, Quorum.of(plan.plan)), layout
+    return agenda_of(plan.plan, layout, Machine.of(plan.plan, 2)), layout
 
 
-def _looks(agenda, *, seed, factors, in_flight=8):
+def _looks(agenda, *, seed, factors, in_flight=3):
     """Script a run: steps in order, batches side by side, each as long as its work takes.
 
     Yields a time, the time of the next change, and what is done between them; `factors` says by

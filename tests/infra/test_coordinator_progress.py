@@ -55,7 +55,6 @@ def told(monkeypatch, capsys):
         publish=2.0,
     )
     monkeypatch.setattr(progress, "agenda_of", lambda *_: agenda)
-    monkeypatch.setattr(progress, "lookup", lambda _: None)
     now, ledger = [0.0], Ledger()
     watched = Progress(Log(ledger), Layout(), lambda index: f"op-{index:02d}", clock=lambda: now[0])
 
