@@ -68,7 +68,7 @@ class Endorser:
         if due.since < 0:
             return ""
         waited = self.operator.log.seconds_since_covered(due.since)
-        allowed = due.seconds(self.operator.plan.deadlines)
+        allowed = due.seconds(self.operator.log.read(lambda state: state.deadlines))
         return (
             "" if waited >= allowed else f"the deadline runs for another {allowed - waited:.1f} s"
         )
@@ -101,7 +101,8 @@ class Endorser:
 
     def _write_off_objection(self, entry: WriteOff, due: Due) -> str:
         """Two clocks must have run out, and a call past the coordinator must bring nothing."""
-        log, waiting = self.operator.log, self.operator.plan.deadlines.waiting_seconds
+        log = self.operator.log
+        waiting = log.read(lambda state: state.deadlines.waiting_seconds)
         since_summons = log.seconds_since_covered(due.since)
         silent = min(log.seconds_since_heard(entry.operator), since_summons) >= waiting
         if not silent and since_summons < _PATIENCE_WITH_TALKERS * waiting:

@@ -135,6 +135,7 @@ class OperatorActivities:
         """Run a step outside the batches."""
         with _explained():
             self._check(order.envelope, step_line(order.step))
+            self.steps.wait_for_resumption()
             if order.step == "catch_up":
                 self.steps.catch_up()
             else:
@@ -155,6 +156,7 @@ class OperatorActivities:
 
     def _batch(self, order: BatchOrder) -> tuple[str, int]:
         self._check(order.envelope, batch_line(order.stage, order.batch))
+        self.steps.wait_for_resumption()
         return (order.stage, order.batch)
 
     def _check(self, envelope: str, line: bytes) -> None:

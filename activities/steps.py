@@ -19,6 +19,7 @@ from activities.justice import Judge
 from activities.rejoin import Seat, out_of_seat
 from activities.seal import Destruction
 from activities.setup import KeySteps
+from activities.voices import Voices
 from activities.wanted import Wanted
 from mpc_core.protocol.errors import CeremonyError
 
@@ -55,6 +56,7 @@ class Steps:
     judge: Judge
     prosecutor: Prosecutor
     wanted: Wanted
+    voices: Voices
 
     @classmethod
     def of(cls, operator: Operator, meter: Meter) -> Steps:
@@ -76,6 +78,7 @@ class Steps:
             judge=Judge(operator, batches, prosecutor),
             prosecutor=prosecutor,
             wanted=Wanted(operator, batches),
+            voices=Voices(operator),
         )
 
     def step(self, name: str) -> None:
@@ -117,6 +120,29 @@ class Steps:
         with self.meter.stage(key[0]):
             self.keys.settle()
             self.batches.answer(key, number)
+
+    def wait_for_resumption(self) -> None:
+        """Return while orders are followed: a pause that was decided is waited out.
+
+        Raises:
+            CeremonyError: RF-GOVERN-007 if the ceremony was aborted.
+        """
+        self.operator.log.wait_for(lambda state: None if state.decisions.is_paused else True)
+        if self.is_aborted():
+            raise CeremonyError(
+                "RF-GOVERN-007",
+                "the ceremony was aborted by its operators",
+                operator=self.operator.name,
+                expected="a ceremony that goes on",
+                found="the decision on the log",
+                effect="no order is followed, and nothing is destroyed",
+                next_step="ringforge decisions shows who decided it, and why",
+                runbook="governance",
+            )
+
+    def is_aborted(self) -> bool:
+        """Tell whether the operators ended the ceremony: then nothing is done unasked either."""
+        return self.operator.log.read(lambda state: state.decisions.abort is not None)
 
     def duties(self) -> tuple[str, ...]:
         """Return the steps after the seal that are due and that this operator has not done.

@@ -31,6 +31,7 @@ from infra.board.copy import LogFile
 from infra.board.replica import Replica
 from infra.board.vault import FileVault
 from infra.board.witness import Witness
+from infra.governance.waiting import complete_signatures
 from infra.homes import Home
 from infra.party.clock import party_clock
 from infra.party.gossip_pool import EntryPool
@@ -272,6 +273,7 @@ class _StageLedger(SentLedger):
 async def _serve_operator(
     home: Home, temporal: str, board: tuple[str, int] | None, reach: Reach, *, rejoin: bool
 ) -> None:
+    await complete_signatures(home, temporal)
     parts = await asyncio.to_thread(_Assembly, home, _Seat.of(home), board, reach.ranges)
     take_seat(parts.steps, parts.witness, rejoin=rejoin)
     loop = asyncio.get_running_loop()

@@ -12,7 +12,14 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from workflows.contracts import CeremonyInput, Draft, Endorsement, OperatorQueues, StepOrder
+    from workflows.contracts import (
+        CeremonyInput,
+        Draft,
+        Endorsement,
+        OperatorQueues,
+        PlanSignature,
+        StepOrder,
+    )
 
 __all__ = ["Calls"]
 
@@ -52,6 +59,17 @@ class Calls:
             schedule_to_start_timeout=_A_LONG_TIME,
             start_to_close_timeout=timedelta(minutes=30),
             heartbeat_timeout=timedelta(seconds=30),
+            retry_policy=_UNTIL_ANSWERED,
+        )
+
+    async def check_signature(self, note: PlanSignature, signature: bytes) -> None:
+        """Have the coordinator verify a signature under the plan; one that is not valid fails."""
+        await workflow.execute_activity(
+            "check_plan_signature",
+            args=[note, signature],
+            task_queue=self.ceremony.coordinator_queue,
+            schedule_to_start_timeout=_A_LONG_TIME,
+            start_to_close_timeout=_ENDORSEMENT_TIME,
             retry_policy=_UNTIL_ANSWERED,
         )
 

@@ -19,6 +19,7 @@ __all__ = [
     "Draft",
     "Endorsement",
     "OperatorQueues",
+    "PlanSignature",
     "SealView",
     "SetupView",
     "StageInput",
@@ -49,7 +50,8 @@ class Timeouts:
 class CeremonyInput:
     """What a ceremony workflow needs: names and queues; the rules are in the signed plan.
 
-    `batches_in_flight` holds for each stage; N runs beside S and M.
+    `batches_in_flight` holds for each stage; N runs beside S and M. Nothing begins before each of
+    `signers` has handed in its signature under the plan.
     """
 
     ceremony_id: str
@@ -60,6 +62,19 @@ class CeremonyInput:
     timeouts: Timeouts
     batches: dict[str, int]
     batches_in_flight: int
+    signers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSignature:
+    """Whose signature under which plan is handed in.
+
+    The signature itself travels beside it as bytes: in base64 it would be longer than what crosses
+    Temporal otherwise.
+    """
+
+    name: str
+    plan_hash: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 An envelope is the canonical CBOR array [version, body, [[signer, algorithm, signature], ...]].
 A signature is over domain, plan hash and body, so it is valid for one plan and one purpose only.
 A message carries the signature of its author, a statement those of at least n-t operators, in
-ascending order of the signers. Signer 0 is the coordinator, who signs orders and never entries.
+ascending order of the signers. Signatures are Ed25519; that of a decision is hybrid if the plan
+names two keys of its author. Signer 0 is the coordinator, who signs orders and never entries.
 
 Security: what decodes was signed by whom it names, for this plan; no second encoding of the same
 entry and signatures decodes. Lengths are checked before anything is parsed.
@@ -19,8 +20,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from infra.board import strict
+from infra.plan.hybrid import PublicIdentity
 from mpc_core.protocol.context import STAGES
-from mpc_core.protocol.entries import STATEMENTS, Entry
+from mpc_core.protocol.entries import STATEMENTS, Decision, Entry
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from infra.plan.hybrid import HybridIdentity
     from mpc_core.protocol.plan import Plan
 
 __all__ = [
     "COORDINATOR",
     "ED25519",
     "ENTRY_DOMAIN",
+    "HYBRID",
     "ORDER_DOMAIN",
     "Endorsement",
     "SignedEntry",
@@ -45,6 +49,7 @@ __all__ = [
     "entry_of",
     "kind_of",
     "open_order",
+    "sign_decision",
     "sign_entry",
     "sign_order",
     "statement",
@@ -55,8 +60,8 @@ ENTRY_DOMAIN = b"ringforge/entry/v1\0"
 ORDER_DOMAIN = b"ringforge/order/v1\0"
 
 VERSION = 1
-ED25519 = 1
-"""Algorithm identifier; others may follow, each with a number of its own."""
+ED25519, HYBRID = 1, 2
+"""Algorithm identifiers: Ed25519, and Ed25519 followed by ML-DSA-65."""
 
 COORDINATOR = 0
 ORDER_BYTES = 65536
@@ -170,6 +175,14 @@ def sign_entry(entry: Entry, plan: Plan, signer: int, key: Ed25519PrivateKey) ->
     return assemble(body, [endorse(body, plan.hash, signer, key)])
 
 
+def sign_decision(entry: Decision, plan: Plan, signer: int, identity: HybridIdentity) -> bytes:
+    """Return the envelope of a decision of operator `signer`, by every key that it has."""
+    body = body_of(entry)
+    algorithm = HYBRID if identity.ml_dsa else ED25519
+    signature = identity.sign(ENTRY_DOMAIN + plan.hash + body)
+    return assemble(body, [Endorsement(signer, algorithm, signature)])
+
+
 def decode(data: bytes, plan: Plan) -> SignedEntry:
     """Read an envelope and verify everything about it that does not depend on its place.
 
@@ -202,19 +215,35 @@ def decode(data: bytes, plan: Plan) -> SignedEntry:
     elif len(signers) != 1:
         raise _malformed(f"{len(signers)} signatures under a message instead of one")
     for part in envelope.signatures:
-        check_endorsement(envelope.body, plan, part)
+        check_endorsement(envelope.body, plan, part, by_people=isinstance(entry, Decision))
     return SignedEntry(entry, signers, envelope.body)
 
 
-def check_endorsement(body: bytes, plan: Plan, part: Endorsement) -> None:
+def check_endorsement(
+    body: bytes, plan: Plan, part: Endorsement, *, by_people: bool = False
+) -> None:
     """Verify one operator's signature under the body of an entry.
+
+    Args:
+        body: what was signed.
+        plan: names the keys.
+        part: the signature.
+        by_people: whether the second key that the plan names has to sign too, as for decisions.
 
     Raises:
         CeremonyError: RF-LOG-004 if it is not valid.
     """
     known = 1 <= part.signer <= plan.count
-    key = plan.operators[part.signer - 1].identity_key if known else b""
-    if not known or not verify_signature(key, ENTRY_DOMAIN + plan.hash + body, part.signature):
+    operator = plan.operators[part.signer - 1] if known else None
+    second = operator.ml_dsa_key if operator is not None and by_people else b""
+    message = ENTRY_DOMAIN + plan.hash + body
+    if operator is None or part.algorithm != (HYBRID if second else ED25519):
+        valid = False
+    elif second:
+        valid = PublicIdentity(operator.identity_key, second).verifies(part.signature, message)
+    else:
+        valid = verify_signature(operator.identity_key, message, part.signature)
+    if not valid:
         raise CeremonyError(
             "RF-LOG-004",
             "a signature under the entry is not valid",
@@ -248,7 +277,8 @@ def open_order(data: bytes, plan_hash: bytes, *host_keys: bytes) -> bytes:
         envelope = None
     if (
         envelope is None
-        or [part.signer for part in envelope.signatures] != [COORDINATOR]
+        or [(part.signer, part.algorithm) for part in envelope.signatures]
+        != [(COORDINATOR, ED25519)]
         or not any(
             verify_signature(
                 key, ORDER_DOMAIN + plan_hash + envelope.body, envelope.signatures[0].signature
@@ -291,7 +321,7 @@ def _open(data: bytes, most_signatures: int) -> _Envelope:
         raise _malformed(f"version {envelope.version}")
     if len(envelope.signatures) > most_signatures:
         raise _malformed(f"{len(envelope.signatures)} signatures")
-    if any(part.algorithm != ED25519 for part in envelope.signatures):
+    if any(part.algorithm not in (ED25519, HYBRID) for part in envelope.signatures):
         raise _malformed("an unknown signature algorithm")
     signers = [part.signer for part in envelope.signatures]
     if signers != sorted(set(signers)):

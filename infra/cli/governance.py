@@ -11,7 +11,7 @@ import typer
 
 from infra.cli.ending import ending
 
-__all__ = ["approve", "plan"]
+__all__ = ["approve", "decide", "decisions", "plan"]
 
 plan = typer.Typer(help="Plans: what everybody signs before anything runs.")
 
@@ -164,3 +164,32 @@ def approve(
             return str(typer.prompt(question, prompt_suffix="", err=True))
 
         raise typer.Exit(approve_command(path, home, words, ask, as_json=as_json))
+
+
+def decide(
+    what: Annotated[str, typer.Argument(help="pause, resume, extension or abort.")],
+    home: Home,
+    *,
+    reason: Annotated[str, typer.Option(help="Shown to everybody, in at most 280 bytes.")] = "",
+    seconds: Annotated[
+        int, typer.Option(min=0, max=2_592_000, help="By how much an extension lengthens the wait.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Sign, as an operator, that the ceremony is to pause, go on, wait longer or end."""
+    with ending(as_json=as_json):
+        from infra.governance.voting import decide_command
+
+        raise typer.Exit(decide_command(home, what, reason, seconds, as_json=as_json))
+
+
+def decisions(
+    folder: Annotated[Path, typer.Argument(help="Folder of a ceremony, or home of an operator.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List what was decided during a ceremony, write-offs too, with who signed it."""
+    with ending(as_json=as_json):
+        from infra.governance.voting import decisions_command
+
+        raise typer.Exit(decisions_command(folder, as_json=as_json))

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.orders import batch_line, statement_line, step_line
 from infra.board import wire
 from infra.coordinator.keyset import KeySetBuilder
 from infra.coordinator.views import batch_view, is_overdue, seal_view, setup_view
 from infra.party.log import PartyLog
-from mpc_core.protocol.entries import Seal
+from mpc_core.protocol.entries import Seal, WriteOff
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.plan import Plan
 from mpc_core.protocol.state import CeremonyState
@@ -34,7 +35,10 @@ from workflows.contracts import (
     StepOrder,
 )
 
-__all__ = ["CoordinatorActivities"]
+__all__ = ["ABORTED", "CoordinatorActivities"]
+
+ABORTED = "RF-GOVERN-007"
+"""With what a ceremony ends that its operators aborted."""
 
 _LOOK_SECONDS = 20.0
 _TICK_SECONDS = 0.5
@@ -70,7 +74,8 @@ class CoordinatorActivities:
 
     @activity.defn(name="sign_step")
     def sign_step(self, step: str) -> StepOrder:
-        """Sign the order for a step outside the batches."""
+        """Sign the order for a step outside the batches, unless the ceremony is paused."""
+        self._wait_for_resumption()
         return StepOrder(step=step, envelope=self._order(step_line(step)))
 
     def _order(self, line: bytes) -> str:
@@ -105,12 +110,23 @@ class CoordinatorActivities:
     @activity.defn(name="present_operators")
     def present_operators(self, _: None) -> list[int]:
         """Return the operators that orders are sent to now."""
+        self._wait_for_resumption()
         return self.log.read(lambda state: sorted(state.members.awaited))
+
+    def _wait_for_resumption(self) -> None:
+        """Return while orders may be given.
+
+        Raises:
+            ApplicationError: RF-GOVERN-007, not to be tried again, if the ceremony was aborted.
+        """
+        while not self.log.wait_a_while(_goes_on, _TICK_SECONDS):
+            activity.heartbeat()
 
     def _look(self, view: Callable[[CeremonyState], _View], known: int) -> _View:
         """Look until something changed or the time is over; opened values are fetched meanwhile."""
         until = time.monotonic() + _LOOK_SECONDS
         while True:
+            self._wait_for_resumption()
             self.fetch_unknown()
             seen = self.log.wait_a_while(lambda state: _news(view(state), known), _TICK_SECONDS)
             if seen is not None:
@@ -125,6 +141,7 @@ class CoordinatorActivities:
     def draft_statement(self, wanted: Draft) -> Draft:
         """Draw up a statement as soon as it is due by this party's clock."""
         subject = wanted.subject
+        self._wait_for_resumption()
         if wanted.kind == "key-set":
             subject = self.key_set.digest(activity.heartbeat).hex()
         until = time.monotonic() + _LOOK_SECONDS
@@ -176,8 +193,8 @@ class CoordinatorActivities:
         subject: str,
         covered: Callable[[int], float],
     ) -> bool:
-        if kind == "write-off":
-            return covered(due.since) >= self.plan.deadlines.waiting_seconds
+        if kind == WriteOff.kind:
+            return covered(due.since) >= state.deadlines.waiting_seconds
         return is_overdue(state, kind, subject, covered)
 
     @activity.defn(name="post_statement")
@@ -191,7 +208,8 @@ class CoordinatorActivities:
             for answer in answers
             if answer.refusal
         )
-        if len(parts) < self.plan.quorum:
+        write_off = draft.kind == WriteOff.kind
+        if len(parts) < (self.plan.decision_rules.write_off if write_off else self.plan.quorum):
             if draft.kind == Seal.kind:
                 self.release()
             return Draft(draft.kind, draft.subject, state="wait", reason=refusals)
@@ -228,6 +246,16 @@ class CoordinatorActivities:
 
 def _news(view: _View, known: int) -> _View | None:
     return view if view.version != known else None
+
+
+def _goes_on(state: CeremonyState) -> bool | None:
+    """Tell whether orders may be given now: None while the ceremony is paused."""
+    abort = state.decisions.abort
+    if abort is not None:
+        names = ", ".join(state.plan.name_of(operator) for operator, _ in abort.voices)
+        sentence = f"{ABORTED}  the ceremony was aborted by {names} at entry {abort.position}"
+        raise ApplicationError(sentence, type=ABORTED, non_retryable=True)
+    return None if state.decisions.is_paused else True
 
 
 def _done(state: CeremonyState, kind: str, subject: str) -> Draft | None:

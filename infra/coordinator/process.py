@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 from temporalio.client import WorkflowFailureError
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -29,22 +29,31 @@ from infra.board.copy import MemoryCopy
 from infra.board.log import BoardLog
 from infra.board.replica import Replica
 from infra.board.service import Board, routes
-from infra.coordinator.activities import CoordinatorActivities
+from infra.coordinator.activities import ABORTED, CoordinatorActivities
 from infra.coordinator.attendance import Attendance
 from infra.coordinator.keyset import KeySetBuilder, keeps_from_now_on
 from infra.coordinator.openings import Openings
 from infra.coordinator.progress import Progress, say
+from infra.coordinator.signatures import SignatureActivities, gather
 from infra.coordinator.take_over import seat_of
 from infra.coordinator.take_over import take_over as take_over_log
 from infra.coordinator.troubles import Troubles
+from infra.coordinator.workflows import (
+    WORKFLOWS,
+    ceremony_input,
+    ceremony_workflow,
+    start_ceremony,
+)
+from infra.governance.waiting import ceremony_handle, hand_in
 from infra.homes import Home
 from infra.party.clock import party_clock
 from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
 from infra.party.peers import PeerBook
-from infra.party.queues import coordinator_queue, operator_queues
-from infra.party.rules import batch_counts, layout_of, party_state
+from infra.party.queues import coordinator_queue
+from infra.party.rules import layout_of, party_state
 from infra.plan import load_signed_plan
+from infra.plan.signing import read_signatures
 from infra.report.metrics import MetricsRecorder
 from infra.shared import SharedOpenings
 from infra.stores import BlobStore, FileStore
@@ -58,13 +67,8 @@ from infra.transport.tls import Identity, Members
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.exact import degree_for
 from mpc_core.tfhe.parameters import lookup
-from workflows.batch import BatchWorkflow
-from workflows.ceremony import CeremonyWorkflow
-from workflows.contracts import CeremonyInput, CeremonyResult, DecryptionInput, Timeouts
+from workflows.contracts import CeremonyResult, DecryptionInput
 from workflows.decryption import DecryptionWorkflow
-from workflows.keys import KeysWorkflow
-from workflows.seal import SealWorkflow
-from workflows.stage import StageWorkflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,16 +84,6 @@ __all__ = ["WORKFLOWS", "Coordinator", "ceremony_input", "run_coordinator"]
 
 _OTHER_ACTIVITIES = 16
 """Threads for what is not a look at a batch: statements, and looks at setup and seal."""
-
-WORKFLOWS = [
-    BatchWorkflow,
-    CeremonyWorkflow,
-    DecryptionWorkflow,
-    KeysWorkflow,
-    SealWorkflow,
-    StageWorkflow,
-]
-"""Every workflow of a ceremony."""
 
 
 def run_coordinator(
@@ -131,24 +125,6 @@ def run_coordinator(
     return 0
 
 
-def ceremony_input(plan: Plan) -> CeremonyInput:
-    """Return what the ceremony workflow is started with."""
-    return CeremonyInput(
-        ceremony_id=plan.ceremony_id,
-        plan_hash=plan.hash.hex(),
-        quorum=plan.quorum,
-        operators=[operator_queues(plan, operator.index) for operator in plan.operators],
-        coordinator_queue=coordinator_queue(plan),
-        timeouts=Timeouts(step=plan.deadlines.step_seconds, waiting=plan.deadlines.waiting_seconds),
-        batches=batch_counts(layout_of(plan)),
-        batches_in_flight=plan.layout.batches_in_flight,
-    )
-
-
-def _ceremony_workflow(plan: Plan) -> str:
-    return f"{plan.ceremony_id}/ceremony"
-
-
 def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
     loop.call_soon_threadsafe(act)
 
@@ -179,6 +155,7 @@ class Coordinator:
     attendance: Attendance
     meter: MetricsRecorder
     reach: Reach
+    signatures: Mapping[str, bytes]
 
     @classmethod
     async def of(cls, home: Home, reach: Reach, ciphertext: bytes, keeps: Keeps) -> Coordinator:
@@ -244,6 +221,7 @@ class Coordinator:
             attendance,
             meter,
             reach,
+            read_signatures(plan, signed.signatures),
         )
 
     async def serve(self, stack: AsyncExitStack) -> int:
@@ -270,7 +248,7 @@ class Coordinator:
         offered = self.activities
         version = pinned(self.plan.ceremony_id)
         threads = 2 * self.plan.layout.batches_in_flight + _OTHER_ACTIVITIES
-        begun = _ceremony_workflow(self.plan)
+        begun = ceremony_workflow(self.plan)
         await patiently(lambda: require_same_version(client, begun, version))
         worker = Worker(
             client,
@@ -285,6 +263,7 @@ class Coordinator:
                 offered.draft_statement,
                 offered.post_statement,
                 offered.publish,
+                SignatureActivities(self.plan).check_plan_signature,
             ],
             activity_executor=ThreadPoolExecutor(threads, "activity"),
             # Temporal's sandbox costs more than the workflows do. The tests run them in it.
@@ -303,6 +282,7 @@ class Coordinator:
 async def _conduct(
     home: Home, temporal: str, reach: Reach, ciphertext: bytes, keeps: Keeps
 ) -> None:
+    await gather(home, temporal)
     coordinator = await Coordinator.of(home, reach, ciphertext, keeps)
     async with AsyncExitStack() as stack:
         port = await coordinator.serve(stack)
@@ -325,20 +305,13 @@ async def _conduct(
 async def _create(coordinator: Coordinator, client: Client) -> str:
     """Run the ceremony, or join it, and return the digest of its key set."""
     plan = coordinator.plan
-    workflow_id = _ceremony_workflow(plan)
     try:
-        handle = await client.start_workflow(
-            CeremonyWorkflow.run,
-            ceremony_input(plan),
-            id=workflow_id,
-            task_queue=coordinator_queue(plan),
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-        )
-    except (
-        WorkflowAlreadyStartedError
-    ):  # it has ended well, but this process's predecessor was not told
-        handle = client.get_workflow_handle_for(CeremonyWorkflow.run, workflow_id)
+        handle = await start_ceremony(client, plan)
+    except WorkflowAlreadyStartedError:
+        # It has ended well, but this process's predecessor was not told.
+        handle = ceremony_handle(client, plan)
+    else:
+        await hand_in(handle, plan, coordinator.signatures)
     result: CeremonyResult = await handle.result()
     return result.digest
 
@@ -367,12 +340,13 @@ def stopped(error: WorkflowFailureError) -> CeremonyError:
     while cause is not None and not isinstance(cause, ApplicationError):
         cause = getattr(cause, "cause", None) or cause.__cause__
     code = cause.type if isinstance(cause, ApplicationError) and cause.type else "RF-RUN-013"
+    aborted = code == ABORTED
     return CeremonyError(
         code,
-        "the ceremony stopped",
+        "the ceremony was aborted by its operators" if aborted else "the ceremony stopped",
         expected="a ceremony that goes on",
         found=str(cause or error),
         effect="nothing further is opened or announced",
         next_step="keep the folder as it is and read the page",
-        runbook="contradicting-answers",
+        runbook="governance" if aborted else "contradicting-answers",
     )

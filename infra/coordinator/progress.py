@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from infra.estimate.costs import Machine
 from infra.estimate.progress import Pace, agenda_of, done_of
 from mpc_core.protocol.batch import BatchState
+from mpc_core.protocol.decisions import PAUSE, RESUME
 from mpc_core.protocol.key_setup import SetupPhase
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Progress:
             self._said.pop(self._leading, None)  # its time left is another one by now
         pause = self._pause(away)
         waiting = pause or self._waiting_for()
-        note, agenda = self._what_next(pause), self._agenda
+        note, agenda = self._decided() or self._what_next(pause), self._agenda
         facts, done = self.log.read(lambda state: (self._facts(state), done_of(agenda, state)))
         self._pace.note(done, self.clock())
         untold = not self.ciphertext
@@ -182,6 +183,10 @@ class Progress:
             return None
         return tuple(sorted(away)), sorted(away.values())[plan.threshold]
 
+    def _decided(self) -> str:
+        """Return what the operators decided to wait for, "" unless they paused the ceremony."""
+        return self.log.read(_pause_by_decision)
+
     def _what_next(self, pause: tuple[tuple[str, ...], str] | None) -> str:
         """Return what happens next to a ceremony that stands still."""
         if pause is None:
@@ -205,6 +210,17 @@ class Progress:
         if names != self._waiting[0]:
             self._waiting = (names, datetime.now(UTC).isoformat(timespec="seconds"))
         return self._waiting
+
+
+def _pause_by_decision(state: CeremonyState) -> str:
+    decisions = state.decisions
+    if not decisions.is_paused:
+        return ""
+    pause = next(each for each in reversed(decisions.taken) if each.what == PAUSE)
+    names = ", ".join(state.plan.name_of(operator) for operator, _ in pause.voices)
+    reasons = "; ".join(reason for _, reason in pause.voices if reason) or "no reason given"
+    needed = decisions.quorum(RESUME)
+    return f"paused by decision of {names} ({reasons}); goes on when {needed} decide to resume"
 
 
 def _silent(state: CeremonyState) -> set[int]:

@@ -34,7 +34,7 @@ def is_overdue(
     due = due_statement(state, kind, subject)
     if not isinstance(due, Due):
         return False
-    return due.since < 0 or covered(due.since) >= due.seconds(state.plan.deadlines)
+    return due.since < 0 or covered(due.since) >= due.seconds(state.deadlines)
 
 
 def batch_view(state: CeremonyState, key: BatchKey, covered: Callable[[int], float]) -> BatchView:

@@ -140,6 +140,11 @@ class PartyLog:
         """Hand over an entry that somebody else signed."""
         self._submit(envelope)
 
+    def post_voice(self, envelope: bytes) -> None:
+        """Hand over a decision that this operator's people signed, to the others too."""
+        self.spread(envelope)
+        self._submit(envelope)
+
     def post_statement(self, entry: Entry, signatures: Mapping[int, bytes]) -> None:
         """Hand over a statement that n-t operators signed."""
         self._submit(wire.statement(entry, signatures))

@@ -68,6 +68,9 @@ class Presence:
         Raises:
             CeremonyError: the first refusal, after everything else was tried.
         """
+        if self.steps.is_aborted():
+            self._wait(lambda _: False)
+            return
         if self.steps.seat.is_out():
             self.steps.seat.ask()
             self._wait(lambda state: self.steps.operator.index in state.members.rejoins)
@@ -93,6 +96,7 @@ class Presence:
         read, steps = self.log.read, self.steps
         return (
             (lambda: self.log.read(self._known_address) != self.address, self._say_where),
+            (steps.voices.are_there, self._raise_voices),
             (steps.keys.needs_settling, steps.keys.settle),
             (steps.keys.must_examine_again, lambda: steps.step("examine")),
             (steps.prosecutes, steps.prosecutor.act),
@@ -131,6 +135,10 @@ class Presence:
         address = self.log.read(lambda state: state.addresses.get(index))
         self.log.post(Address(0 if address is None else address.serial + 1, *self.address))
         self._wait(lambda state: state.addresses.get(index) != address)
+
+    def _raise_voices(self) -> None:
+        for envelope in self.steps.voices.waiting():
+            self.log.post_voice(envelope)
 
     def _serve_again(self) -> None:
         for key in self.steps.batches.unserved():

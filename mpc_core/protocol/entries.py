@@ -24,6 +24,7 @@ __all__ = [
     "Confirmation",
     "Contribution",
     "Correction",
+    "Decision",
     "Decoded",
     "DecryptionRequest",
     "Entry",
@@ -170,6 +171,21 @@ class Correction:
     kind: ClassVar[str] = "correction"
     batch: BatchName
     context: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The author's people want this decided: "pause", "resume", "extension" or "abort".
+
+    `serial` counts the decisions taken before, `seconds` is by how much an extension lengthens the
+    waiting time. Signed with both keys of the author's identity.
+    """
+
+    kind: ClassVar[str] = "decision"
+    what: str
+    serial: int
+    seconds: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +387,7 @@ Entry = (
     | Confirmation
     | Contribution
     | Correction
+    | Decision
     | Decoded
     | DecryptionRequest
     | Evidence

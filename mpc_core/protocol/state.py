@@ -8,6 +8,7 @@ The rules of the fold (PROTOCOL.md, "Model", "Stages and sealing"):
 - batches of N, S and M live between the setup seal and the seal, those of O after the seal;
 - the seal is valid only if every batch of N, S and M is complete, all posted answers fit, and it
   names the prefix it directly follows;
+- people decide together on a pause, its end, an extension or an abort (`decisions`);
 - answers that contradict one another make blame due; a valid blame, or a correction, kills the
   batch and something else takes its place; t+1 confirmations exclude an operator.
 
@@ -21,12 +22,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mpc_core.protocol import entries
 from mpc_core.protocol.batch import BatchRule, BatchState, BatchStatus
 from mpc_core.protocol.batches import Batches
 from mpc_core.protocol.context import BatchName
+from mpc_core.protocol.decisions import Decisions
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.justice import Justice
 from mpc_core.protocol.key_setup import KeySetup
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.entries import LogEntry
     from mpc_core.protocol.opening import Opening
     from mpc_core.protocol.owed import Owed
-    from mpc_core.protocol.plan import Plan
+    from mpc_core.protocol.plan import Deadlines, Plan
     from mpc_core.protocol.quorum import Health
 
 __all__ = ["CeremonyState"]
@@ -102,6 +105,7 @@ class CeremonyState:
         self._addresses: dict[int, entries.Address] = {}
         self._voids: list[Void] = []
         self._justice = Justice(self.quorum)
+        self._decisions = Decisions(self.plan)
         self._closes: dict[str, tuple[int, ...]] = {}
         self._guessed = False
         self._rules = self._table_of_rules()
@@ -160,6 +164,7 @@ class CeremonyState:
                 self._batches.touch(opening.rule.key)
 
     def _check_signers(self, log: LogEntry) -> None:
+        require(self._decisions.abort is None, "the ceremony was aborted")
         signers = set(log.signers)
         require(signers <= set(self.quorum.everyone), "a signer is not in the plan")
         if isinstance(log.entry, entries.STATEMENTS):
@@ -182,6 +187,7 @@ class CeremonyState:
             entries.Confirmation: self._confirm,
             entries.Contribution: lambda log, entry: setup.post_contribution(log.author, entry),
             entries.Correction: self._correct,
+            entries.Decision: self._decide,
             entries.Decoded: self._decoded,
             entries.DecryptionRequest: self._request,
             entries.Evidence: self._evidence,
@@ -215,7 +221,14 @@ class CeremonyState:
         self._members.come_back(log.author, entry, log.position)
         self._batches.touch_all()
 
-    def _write_off(self, _: LogEntry, entry: entries.WriteOff) -> None:
+    def _decide(self, log: LogEntry, entry: entries.Decision) -> None:
+        require(self._release.announcement is None, "the key set is announced")
+        self._decisions.hear(log, entry, self._members.excluded)
+
+    def _write_off(self, log: LogEntry, entry: entries.WriteOff) -> None:
+        signers = set(log.signers) - self._members.excluded
+        needed = self.plan.decision_rules.write_off
+        require(len(signers) >= needed, "fewer operators signed it than the plan demands")
         self._members.write_off(entry, self._due(entry.operator))
         self._batches.touch_all()
 
@@ -445,6 +458,19 @@ class CeremonyState:
         """The openings, live or dead, of which some verdict waits until this party holds v."""
         self._settle()
         return tuple(self._batches.unknown.values())
+
+    @property
+    def decisions(self) -> Decisions:
+        """What people decided; look only."""
+        self._settle()
+        return self._decisions
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The plan's deadlines, with the extensions that were decided."""
+        planned = self.plan.deadlines
+        longer = planned.waiting_seconds + self.decisions.extension_seconds
+        return replace(planned, waiting_seconds=longer)
 
     @property
     def justice(self) -> Justice:

@@ -7,7 +7,7 @@ that the statement closes has run out on its own clock (PROTOCOL.md, "Model").
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpc_core.protocol.batch import BatchState, Verdict
@@ -90,6 +90,8 @@ def due_statement(state: CeremonyState, kind: str, subject: str) -> Verdicts:
         kind: the kind of the statement.
         subject: what it is about: a slot, an operator's index, a digest in hex, or "" where the
             log alone decides.
+
+    During a pause nothing is due but a rejoin; deadlines start anew where the ceremony went on.
     """
     rules = {
         Close.kind: _close,
@@ -102,7 +104,15 @@ def due_statement(state: CeremonyState, kind: str, subject: str) -> Verdicts:
         Announcement.kind: _announcement,
         DecryptionRequest.kind: _decryption_request,
     }
-    return rules[kind](state, subject)
+    decisions = state.decisions
+    if decisions.abort is not None:
+        return NotYet("the ceremony was aborted")
+    if decisions.is_paused and kind != Rejoin.kind:
+        return NotYet("the ceremony is paused")
+    verdict = rules[kind](state, subject)
+    if isinstance(verdict, Due) and verdict.since >= 0:
+        return replace(verdict, since=max(verdict.since, decisions.resumed_at))
+    return verdict
 
 
 # -- deadlines ------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ class Recorder:
         self.operator = dataclasses.make_dataclass("Seat", ["index"])(3)
         self.done = []
         self.error = error
+        self.aborted = False
 
     def _note(self, *what):
         self.done.append(what)
@@ -57,6 +58,10 @@ class Recorder:
     def objection(self, entry):
         self._note("asked", entry)
         return ""
+
+    def wait_for_resumption(self):
+        if self.aborted:
+            raise CeremonyError("RF-GOVERN-007", "the ceremony was aborted by its operators")
 
 
 def offered(steps):
@@ -119,6 +124,16 @@ def test_an_order_of_the_coordinator_is_carried_out(name):
         "endorse": [("asked", Close("complaints")), ("signed", BODY)],
     }
     assert steps.done == expected.get(name, [(name, ("N", 7))])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "endorse"])
+def test_after_an_abort_no_order_is_carried_out(name):
+    steps = Recorder()
+    steps.aborted = True
+    with pytest.raises(ApplicationError) as caught:
+        run(name, orders(envelope)[name], steps)
+    assert caught.value.type == "RF-GOVERN-007"
+    assert steps.done == []
 
 
 def test_an_order_to_catch_up_is_carried_out():

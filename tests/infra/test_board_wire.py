@@ -90,7 +90,7 @@ def test_another_encoding_of_the_same_envelope_is_refused():
         outer(2, body, signatures),
         outer(version, body.hex(), signatures),
         outer(version, body, [[*signatures[0], 0]]),
-        outer(version, body, [[signatures[0][0], 2, signatures[0][2]]]),
+        outer(version, body, [[signatures[0][0], 3, signatures[0][2]]]),
         outer(version, body, {}),
         cbor2.dumps([version, body, signatures, 0], canonical=True),
         cbor2.dumps({"version": 1}, canonical=True),

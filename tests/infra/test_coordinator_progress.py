@@ -9,6 +9,7 @@ from infra.coordinator import progress
 from infra.coordinator.progress import Progress
 from infra.coordinator.troubles import Trouble
 from infra.estimate.progress import Agenda, BatchWork
+from mpc_core.protocol.entries import Decision
 from tests.support.ledger import RULES, Ledger
 
 N0, N1, S0, M0, O0, O1 = (rule.key for rule in RULES)
@@ -156,3 +157,18 @@ def test_whose_steps_fail_again_and_again_is_said_although_the_log_stands_still(
     assert look(2.0) == []
     watched.troubles = tuple
     assert _of(look(3.0), "N")[-1]["troubles"] == []
+
+
+def test_a_pause_is_told_with_who_decided_it_and_what_ends_it(told):
+    ledger, look, _ = told
+    ledger.set_up()
+    look(0.0)
+    for operator in (1, 2, 3):
+        ledger.post(operator, Decision("pause", 0, 0, "power cut" if operator == 2 else ""))
+    notes = {each["note"] for each in look(1.0) if each.get("note")}
+    assert notes == {
+        "paused by decision of op-01, op-02, op-03 (power cut); goes on when 3 decide to resume"
+    }
+    for operator in (1, 2, 3):
+        ledger.post(operator, Decision("resume", 1, 0, ""))
+    assert all(not each.get("note") for each in look(2.0))

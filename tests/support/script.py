@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from infra.coordinator.process import WORKFLOWS
@@ -24,6 +25,7 @@ from workflows.contracts import (
     Draft,
     Endorsement,
     OperatorQueues,
+    PlanSignature,
     SealView,
     SetupView,
     StepOrder,
@@ -39,7 +41,12 @@ NEWS_SECONDS = 10.0
 """How long a scripted look waits, as the coordinator's: then the workflow looks again."""
 
 
-def ceremony_input(name, *, batches=None, in_flight=8, step=1.0):
+def signature_by(name):
+    """Return what stands for a signature of this party; it has the length of a real one."""
+    return name.encode().ljust(3373, b".")
+
+
+def ceremony_input(name, *, batches=None, in_flight=8, step=1.0, signers=()):
     counts = {"N": 2, "S": 1, "M": 1, "O": 4, "bodies": 3} | (batches or {})
     return CeremonyInput(
         ceremony_id=name,
@@ -53,6 +60,7 @@ def ceremony_input(name, *, batches=None, in_flight=8, step=1.0):
         timeouts=Timeouts(step=step, waiting=2 * step),
         batches=counts,
         batches_in_flight=in_flight,
+        signers=list(signers),
     )
 
 
@@ -273,6 +281,11 @@ class World:
         self.statements.append(("published", digest))
         return CeremonyResult(digest, len(self.statements))
 
+    @activity.defn(name="check_plan_signature")
+    async def check_plan_signature(self, note: PlanSignature, signature: bytes) -> None:
+        if signature != signature_by(note.name):
+            raise ApplicationError("RF-PLAN-009", type="RF-PLAN-009", non_retryable=True)
+
     # -- an operator's activities ---------------------------------------------------------------
 
     def operator(self, at):
@@ -343,6 +356,7 @@ def coordinator_worker(client, ceremony, world):
             world.draft_statement,
             world.post_statement,
             world.publish,
+            world.check_plan_signature,
         ],
         deployment_config=_VERSION,
     )

@@ -1,0 +1,174 @@
+"""`ringforge decide` and `ringforge decisions`: what people want, and what they decided."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from activities.voices import VOICES
+from infra.board import export, wire
+from infra.cli.ending import print_json
+from infra.evidence.source import open_source
+from infra.governance.refusals import governance_error
+from infra.homes import Home
+from infra.plan import load_hybrid_identity, load_signed_plan
+from infra.plan.hybrid import signing_parties
+from infra.stores import FileStore
+from mpc_core.protocol.entries import Decision, WriteOff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mpc_core.protocol.errors import CeremonyError
+    from mpc_core.protocol.plan import Plan
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["Listed", "decide_command", "decisions_command", "listed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A decision as `ringforge decisions` shows it.
+
+    Attributes:
+        entry: log position at which it was taken; -1 while voices are missing.
+        what: what is decided.
+        signed_by: names of those whose signatures count.
+        needed: how many the plan demands.
+        reasons: what they gave as reasons.
+    """
+
+    entry: int
+    what: str
+    signed_by: tuple[str, ...]
+    needed: int
+    reasons: tuple[str, ...]
+
+    def render(self) -> str:
+        """Return the decision as a line for people."""
+        where = f"entry {self.entry}" if self.entry >= 0 else "not taken"
+        because = f": {'; '.join(self.reasons)}" if self.reasons else ""
+        count = f"{len(self.signed_by)} of {self.needed}"
+        return f"{where:<12} {self.what}, signed by {', '.join(self.signed_by)} ({count}){because}"
+
+
+def decide_command(folder: Path, what: str, reason: str, seconds: int, *, as_json: bool) -> int:
+    """Sign what an operator's people want decided, and leave it to the operator's process.
+
+    Args:
+        folder: the operator's home.
+        what: "pause", "resume", "extension" or "abort".
+        reason: shown to everybody.
+        seconds: of an extension.
+        as_json: one JSON object instead of lines for people.
+
+    Raises:
+        CeremonyError: RF-GOVERN-008 if the plan or the log does not allow it now, RF-PLAN-010 if
+            the home does not hold the identity.
+    """
+    home = Home(folder.resolve())
+    home.check()
+    plan = load_signed_plan(home.path).plan
+    index = next((each.index for each in plan.operators if each.name == home.name), 0)
+    if not index:
+        raise _refused("a home of an operator of the plan", home.name)
+    state = open_source(home.path).state
+    entry = Decision(what, len(state.decisions.taken), seconds, reason)
+    over = "the key set is announced" if state.release.announcement is not None else ""
+    objection = over or state.decisions.objection(index, entry)
+    if objection:
+        raise _refused("something that can be decided now", objection)
+    identity = load_hybrid_identity(home.vault, signing_parties(plan)[home.name], home.name)
+    envelope = wire.sign_decision(entry, plan, index, identity)
+    name = f"{VOICES}/{hashlib.sha256(envelope).hexdigest()}"
+    FileStore(home.work / "steps").write(name, envelope)
+    needed = state.decisions.quorum(what)
+    if as_json:
+        print_json({"operator": home.name, **asdict(entry), "needed": needed})
+    else:
+        sys.stdout.write(
+            f"{home.name} signed: {what}. Its process posts it; {needed} of {plan.count} operators "
+            "have to.\n"
+        )
+    return 0
+
+
+def decisions_command(folder: Path, *, as_json: bool) -> int:
+    """List every decision of a ceremony, with who signed it."""
+    found = tuple(listed(open_source(_with_a_log(folder)).state))
+    if as_json:
+        print_json({"decisions": [asdict(each) for each in found]})
+    else:
+        lines = [each.render() for each in found] or ["nothing was decided"]
+        sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def listed(state: CeremonyState) -> Iterator[Listed]:
+    """Return decisions and write-offs in the order of the log, then those that miss voices."""
+    plan, decisions = state.plan, state.decisions
+    found = [*_write_offs(state)]
+    for each in decisions.taken:
+        voices, reasons = zip(*each.voices, strict=True)
+        what = _worded(each.what, each.seconds)
+        found.append(
+            Listed(
+                each.position,
+                what,
+                _names(plan, voices),
+                decisions.quorum(each.what),
+                tuple(filter(None, reasons)),
+            )
+        )
+    yield from sorted(found, key=lambda each: each.entry)
+    for (what, seconds), open_voices in decisions.open.items():
+        yield Listed(
+            -1,
+            _worded(what, seconds),
+            _names(plan, tuple(open_voices)),
+            decisions.quorum(what),
+            tuple(filter(None, open_voices.values())),
+        )
+
+
+def _write_offs(state: CeremonyState) -> Iterator[Listed]:
+    void = {each.position for each in state.voids}
+    for log in state.log:
+        if isinstance(log.entry, WriteOff) and log.position not in void:
+            yield Listed(
+                log.position,
+                f"write-off of {state.plan.name_of(log.entry.operator)}",
+                _names(state.plan, log.signers),
+                state.plan.decision_rules.write_off,
+                (),
+            )
+
+
+def _names(plan: Plan, operators: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(plan.name_of(operator) for operator in operators)
+
+
+def _worded(what: str, seconds: int) -> str:
+    return f"{what} by {seconds} s" if seconds else what
+
+
+def _with_a_log(folder: Path) -> Path:
+    """Return where a ceremony's log can be read: its transcript, or the longest of its homes."""
+    if (folder / "transcript" / export.ENTRIES_FILE).is_file():
+        return folder
+    homes = [log.parents[1] for log in folder.glob("operators/*/work/log")]
+    return max(homes, key=lambda home: (home / "work" / "log").stat().st_size, default=folder)
+
+
+def _refused(expected: str, found: str) -> CeremonyError:
+    return governance_error(
+        "RF-GOVERN-008",
+        "this cannot be decided here and now",
+        expected,
+        found,
+        "ringforge decisions shows what was decided",
+        effect="nothing was signed",
+    )
