@@ -261,7 +261,13 @@ def _inconsistent(rules: Rules, turn: Round, key: BatchKey, found: str) -> Cerem
 
 
 def _check_nothing_left_out(state: CeremonyState, openings: Openings) -> None:
-    """Check that at most t operators, who may lie, answered rounds that never opened here."""
+    """Check that no round was refuted by a value that is not here.
+
+    At most t operators, who may lie, answered rounds that never opened here.
+    """
+    for each in state.ever_opened:
+        if any(turn.refuted for turn in each.rounds):
+            raise _left_out(each, "n-t operators that closed the round of a vouched value")
     taken = {
         opening.context: opening
         for key in sorted(openings.taken)
@@ -274,13 +280,19 @@ def _check_nothing_left_out(state: CeremonyState, openings: Openings) -> None:
             elsewhere[entry.context].update(() if opens else logged.signers)
     for context, operators in elsewhere.items():
         if len(operators) > state.quorum.threshold:
-            raise invalid(
-                "RF-VERIFY-025",
-                f"batch {taken[context].name} went on with another value than the first",
-                expected="the value that was refuted in the transcript",
-                found=f"{len(operators)} operators that answered for a later round",
-                operator="coordinator",
+            raise _left_out(
+                taken[context], f"{len(operators)} operators that answered for a later round"
             )
+
+
+def _left_out(opening: Opening, found: str) -> CeremonyError:
+    return invalid(
+        "RF-VERIFY-025",
+        f"batch {opening.name} went on with another value than the first",
+        expected="the value that was refuted in the transcript",
+        found=found,
+        operator="coordinator",
+    )
 
 
 def _named_roots(log: Log) -> dict[BatchKey, dict[int, bytes]]:
