@@ -73,6 +73,7 @@ def parties_of(
     parameters: str = DRILL_SET,
     seed: str = SEED,
     waiting_seconds: float = 20.0,
+    hybrid: bool = False,
     layout: tuple[tuple[str, int], ...] = (),
 ) -> Parties:
     """Make the parties of a drill; the same arguments give the same parties.
@@ -83,6 +84,7 @@ def parties_of(
         parameters: name of the parameter set.
         seed: setup seed, in hex.
         waiting_seconds: the plan's waiting time.
+        hybrid: whether identities are of two keys, as those of processes; nothing here uses both.
         layout: fields of the plan's layout that are to be different.
     """
     made = sandbox_plan(
@@ -92,6 +94,7 @@ def parties_of(
         waiting_seconds=waiting_seconds,
         seed=SetupSeed.parse(seed),
         drill=parameters == DRILL_SET,
+        hybrid=hybrid,
     )
     plan = made.signed.plan
     plan = replace(plan, layout=replace(plan.layout, **dict(layout)))

@@ -108,7 +108,7 @@ def key_material(seed: str, waiting_seconds: float) -> KeyMaterial:
     """Return the secrets of the ceremony of four with this seed."""
     found = KeyMaterial()
     with _recording(found):
-        ceremony = Ceremony(seed=seed, waiting_seconds=waiting_seconds)
+        ceremony = Ceremony(seed=seed, waiting_seconds=waiting_seconds, hybrid=True)
         found.digest = ceremony.run()
     found.plan_hash = ceremony.plan.hash
     return found

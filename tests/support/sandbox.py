@@ -281,7 +281,7 @@ def seed_of_ones() -> str:
 
 def _single_bits(seed: str) -> list[int]:
     """Return the secret keys that have one bit only, in a ceremony of four with this seed."""
-    ceremony = Ceremony(seed=seed, waiting_seconds=WAITING_SECONDS)
+    ceremony = Ceremony(seed=seed, waiting_seconds=WAITING_SECONDS, hybrid=True)
     for party in ceremony.parties.values():
         party.start()
     ceremony.keys()

@@ -53,6 +53,7 @@ class Ceremony:
         parameters: str = "test",
         seed: str = SEED,
         waiting_seconds: float = 20.0,
+        hybrid: bool = False,
         **layout,
     ) -> None:
         parties = parties_of(
@@ -61,6 +62,7 @@ class Ceremony:
             parameters=parameters,
             seed=seed,
             waiting_seconds=waiting_seconds,
+            hybrid=hybrid,
             layout=tuple(layout.items()),
         )
         self.plan, self.layout = parties.plan, parties.layout
