@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Storage", "storage_of"]
 
-PROCESS_BYTES = 300_000_000
+PROCESS_BYTES = 270_000_000
 """Of an operator that has loaded everything and computes nothing: reports of the set `test`."""
-TOUCHED = 0.27
+PRESENT = 0.5
+"""Of the vectors of batches in flight, at the peak of the disk: they come and go at other times."""
+TOUCHED = 0.21
 """Of what the steps beside the largest one hold when it is at its peak: they begin at other times,
 and a mapped file counts as far as it was read. From the peaks of `mainnet` runs of four operators
 with 3 and 6 batches in flight."""
@@ -106,7 +108,9 @@ def storage_of(
         coordinator_memory=PROCESS_BYTES + largest[0],
         openings=sum(batch.opened_bytes for batch in batches),
         shares=sum(kept_bytes(batch) for batch in batches),
-        vectors=sum(largest) + -(-in_flight // quorum.count) * (points - 1) * largest[0],
+        vectors=int(
+            PRESENT * (sum(largest) + -(-in_flight // quorum.count) * (points - 1) * largest[0])
+        ),
         sums=_noted_at_a_time(layout, quorum, in_flight),
         log=sum(posted.size for posted in log_entries(layout, quorum)),
         result=key_set_bytes(parameters),
