@@ -18,6 +18,7 @@ from activities.decoding import open_vectors
 from activities.shares import keep_shares, stored_shares
 from activities.vectors import Vectors
 from activities.work import work_of
+from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.entries import Answer, Correction, Decoded, Have, Root
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.sharing.challenge import challenge
@@ -442,7 +443,7 @@ class Batches:
     def _keep(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
         """Store the shares that follow from the v of a round; without keys v is of no use."""
         assert turn.decoded is not None
-        if key[0] in looks.OFFLINE:
+        if key[0] in OFFLINE:
             self.operator.stage_keys(key[0])
         self._hold(key, turn)
         work = self._work(key, context)
@@ -458,7 +459,7 @@ class Batches:
         The batch dies and is drawn anew; nothing is revealed, and nobody excluded.
         """
         operator = self.operator
-        if key[0] in looks.OFFLINE and operator.log.read(
+        if key[0] in OFFLINE and operator.log.read(
             lambda state: looks.may_correct(state, operator.index)
         ):
             identifier = context.identifier(operator.plan.hash)

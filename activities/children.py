@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from activities.operator import stage_key_name
-from mpc_core.protocol.context import STAGES
+from mpc_core.protocol.context import OFFLINE, STAGES
 from mpc_core.protocol.entries import Seal
 from mpc_core.sharing.recovery import children_of
 from mpc_core.sharing.sets import sets_containing
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Children", "may_be_sealed"]
 
-OFFLINE = ("N", "S", "M")
 _SEED_BATCH = ("O", 0)
 _CHILD_BYTES = 32
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from activities.children import may_be_sealed
 from activities.recovery import shared_children
-from mpc_core.protocol.context import STAGES
+from mpc_core.protocol.context import OFFLINE, STAGES
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.sharing.recovery import children_of, proof_of_children, seal_answer
 from mpc_core.sharing.sealing import KEM_PUBLIC_BYTES
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Giving"]
 
-OFFLINE = ("N", "S", "M")
 _STRINGS = re.compile(r"strings/([1-9][0-9]?)/(0|[1-9][0-9]{0,8})")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from activities.arithmetic import Question
 from mpc_core.protocol.batch import Verdict
+from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.entries import Evidence, Seal
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = [
-    "OFFLINE",
     "awaited_values",
     "barred_roots",
     "decoded",
@@ -36,9 +36,6 @@ __all__ = [
     "vectors_and_evidence",
     "words_about",
 ]
-
-OFFLINE = frozenset({"N", "S", "M"})
-"""Stages of throw-away randomness, whose shares follow from keys that the seal destroys."""
 
 
 def takes_entries(state: CeremonyState, key: BatchKey) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from activities.operator import stage_key_name
 from activities.shares import forget_passing_shares, keep_for_good, move_to_vault
+from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KEY_SHARE", "Destruction"]
 
-OFFLINE = ("N", "S", "M")
 _SEED_BATCH = ("O", 0)
 KEY_SHARE = "key-share.json"
 """Vault file that says what the operator's final share of the key consists of."""

@@ -41,7 +41,6 @@ from infra.coordinator.troubles import Troubles
 from infra.coordinator.workflows import (
     WORKFLOWS,
     ceremony_input,
-    ceremony_workflow,
     start_ceremony,
 )
 from infra.governance.waiting import ceremony_handle, hand_in
@@ -50,7 +49,7 @@ from infra.party.clock import party_clock
 from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
 from infra.party.peers import PeerBook
-from infra.party.queues import coordinator_queue
+from infra.party.queues import ceremony_workflow, coordinator_queue
 from infra.party.rules import layout_of, party_state
 from infra.plan import load_signed_plan
 from infra.plan.signing import read_signatures

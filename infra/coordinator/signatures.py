@@ -18,7 +18,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from infra.coordinator.workflows import WORKFLOWS, start_ceremony
 from infra.governance.gathering import open_draft
-from infra.governance.waiting import hand_in, wait_for_signatures
+from infra.governance.waiting import wait_for_signatures
 from infra.party.queues import coordinator_queue
 from infra.plan.hybrid import signing_parties
 from infra.plan.signing import is_signed_by
@@ -82,6 +82,5 @@ async def gather(home: Home, temporal: str) -> None:
         )
         await stack.enter_async_context(worker)
         await make_current(client, version)
-        handle = await patiently(lambda: start_ceremony(client, plan))
-        await hand_in(handle, plan, draft.signatures)
+        await patiently(lambda: start_ceremony(client, plan))
         await wait_for_signatures(home, client)

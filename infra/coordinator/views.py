@@ -6,6 +6,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from mpc_core.protocol.batch import BatchState, next_step
+from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.key_setup import SetupPhase
 from mpc_core.protocol.statements import Due, current_summons, due_statement, overdue_slot
 from workflows.contracts import BatchView, SealView, SetupView
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["batch_view", "is_overdue", "seal_view", "setup_view"]
-
-OFFLINE = ("N", "S", "M")
 
 
 def _version(*facts: object) -> int:

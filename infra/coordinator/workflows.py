@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
-from infra.party.queues import coordinator_queue, operator_queues
+from infra.party.queues import ceremony_workflow, coordinator_queue, operator_queues
 from infra.party.rules import batch_counts, layout_of
 from infra.plan.hybrid import signing_parties
 from workflows.batch import BatchWorkflow
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
     from workflows.contracts import CeremonyResult
 
-__all__ = ["WORKFLOWS", "ceremony_input", "ceremony_workflow", "start_ceremony"]
+__all__ = ["WORKFLOWS", "ceremony_input", "start_ceremony"]
 
 WORKFLOWS = [
     BatchWorkflow,
@@ -49,11 +49,6 @@ def ceremony_input(plan: Plan) -> CeremonyInput:
         batches_in_flight=plan.layout.batches_in_flight,
         signers=list(signing_parties(plan)),
     )
-
-
-def ceremony_workflow(plan: Plan) -> str:
-    """Return the id of a ceremony's workflow."""
-    return f"{plan.ceremony_id}/ceremony"
 
 
 async def start_ceremony(

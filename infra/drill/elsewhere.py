@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from infra.drill.schedule import Schedule
-from infra.drill.site import parties_of
+from infra.drill.site import parties_elsewhere
 from infra.drill.watch import Witness
 from mpc_core.adversary.elsewhere import Elsewhere
 from mpc_core.protocol.entries import STATEMENTS
@@ -18,15 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["another_ceremony"]
 
-_WAITING_SECONDS = 21.0
-"""In the plan of the other ceremony, which has another hash by this; all keys are the same."""
-
 
 @lru_cache(maxsize=4)
 def another_ceremony(engine_type: type[Engine], n: int) -> Elsewhere:
     """Run a ceremony of the same operators, with the same keys, under another plan."""
     schedule = Schedule(0, n)
-    parties = parties_of(n, schedule.t, waiting_seconds=_WAITING_SECONDS)
+    parties = parties_elsewhere(n, schedule.t)
     engine = engine_type(schedule, parties)
     engine.watch = witness = Witness(frozenset())
     engine.run()

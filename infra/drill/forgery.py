@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from activities.orders import OperatorActivities, batch_line, statement_line, step_line
 from infra.board import wire
 from infra.drill.board import WouldWaitError
-from infra.drill.site import parties_of
+from infra.drill.site import parties_elsewhere
 from infra.plan import COORDINATOR
 from mpc_core.protocol.entries import Close
 from workflows.contracts import BatchOrder, Draft, StepOrder
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ForgedOrder", "Forger", "obey"]
 
-_OTHER_WAITING_SECONDS = 21.0
 _SEED_BATCH = ("O", 0)
 
 Order = BatchOrder | StepOrder | Draft
@@ -64,8 +63,7 @@ class Forger:
         """Know all keys but those of operators, and another plan of the same coordinator."""
         self.luck, self._parties, plan = luck, parties, parties.plan
         self._key = parties.identities[COORDINATOR]
-        other = parties_of(plan.count, plan.threshold, waiting_seconds=_OTHER_WAITING_SECONDS)
-        self._other_plan = other.plan.hash
+        self._other_plan = parties_elsewhere(plan.count, plan.threshold).plan.hash
         self._operator_key = parties.identities[plan.name_of(1)]
 
     def forge(self) -> ForgedOrder:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["SEED", "Parties", "Site", "drill_state", "parties_of"]
+__all__ = ["SEED", "Parties", "Site", "drill_state", "parties_elsewhere", "parties_of"]
 
+_OTHER_WAITING_SECONDS = 21.0
 SEED = "00112233445566778899aabbccddeeff"
 """From which the keys and the contributions of all drills follow."""
 
@@ -111,3 +112,8 @@ def drill_state(
         MemoisedArithmetic(known, shared),
         acceptance_floods=len(plan.tests.plaintexts),
     )
+
+
+def parties_elsewhere(n: int, t: int) -> Parties:
+    """Return the same parties with the same keys under another plan, which has another hash."""
+    return parties_of(n, t, waiting_seconds=_OTHER_WAITING_SECONDS)

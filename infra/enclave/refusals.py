@@ -1,4 +1,4 @@
-"""How attestation refuses: one function for each way, every error with the same page."""
+"""How attestation, key services and sealing refuse: every error has the same page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def attestation_error(
     effect: str = REFUSED,
     operator: str = "",
 ) -> CeremonyError:
-    """Return an error of area ATTEST."""
+    """Return an error of area ATTEST, KMS or SEAL, all of which have one page."""
     return CeremonyError(
         code,
         subject,

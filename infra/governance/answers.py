@@ -18,14 +18,13 @@ from infra.plan.sections import (
     Count,
     DecisionSection,
     Hex32,
-    Jurisdiction,
     MeasurementSection,
     MlDsaKey,
     Name,
+    Particulars,
     RetentionSection,
     Section,
     Text,
-    TimeZone,
     as_tuple,
 )
 
@@ -39,19 +38,14 @@ __all__ = ["Answers", "Card", "DeadlineAnswers", "read_answers", "read_card", "r
 Shape = TypeVar("Shape", bound=Section)
 
 
-class Card(Section):
-    """A party as it says of itself."""
-
+class _Identified(Section):
     name: Name
     identity_key: Hex32
     ml_dsa_key: MlDsaKey | None = None
-    organisation: Text | None = None
-    site: Text | None = None
-    jurisdiction: Jurisdiction | None = None
-    time_zone: TimeZone | None = None
-    contact: Text | None = None
-    kms_key: Text | None = None
-    storage: Text | None = None
+
+
+class Card(Particulars, _Identified):
+    """A party as it says of itself."""
 
     @classmethod
     def of(cls, name: str, ed25519: bytes, ml_dsa: bytes, particulars: dict[str, str]) -> Card:
@@ -67,20 +61,13 @@ class Card(Section):
             raise _unanswered("the fields of a Card", first_fault(error)) from error
 
 
-class _Party(Section):
+class _Party(Particulars):
     """A party in an answers file: a card, and what the file says in its place."""
 
     card: Text | None = None
     name: Name | None = None
     identity_key: Hex32 | None = None
     ml_dsa_key: MlDsaKey | None = None
-    organisation: Text | None = None
-    site: Text | None = None
-    jurisdiction: Jurisdiction | None = None
-    time_zone: TimeZone | None = None
-    contact: Text | None = None
-    kms_key: Text | None = None
-    storage: Text | None = None
 
 
 _Parties = Annotated[tuple[_Party, ...], BeforeValidator(as_tuple), Field(max_length=99)]

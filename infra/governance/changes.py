@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from infra.governance.table import second_key_text
 from infra.plan.sections import Section
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def changes(old: PlanDocument, new: PlanDocument) -> tuple[Change, ...]:
         found += _parties(role, getattr(old, listed), getattr(new, listed))
     for name in dict.fromkeys((*old.party_names, *new.party_names)):
         found += _changed(
-            f"ML-DSA-65 key of {name}", *(_second_key(each, name) for each in (old, new))
+            f"ML-DSA-65 key of {name}", *(second_key_text(each, name) for each in (old, new))
         )
     return tuple(found)
 
@@ -93,11 +93,6 @@ def _parties(role: str, old: tuple[_Named, ...], new: tuple[_Named, ...]) -> Ite
 def _changed(what: str, old: str, new: str) -> Iterator[Change]:
     if old != new:
         yield Change(what, old, new)
-
-
-def _second_key(document: PlanDocument, name: str) -> str:
-    key = document.ml_dsa_key(name)
-    return f"SHA-256 {hashlib.sha256(key).hexdigest()}" if key else ""
 
 
 def _text(value: object) -> str:

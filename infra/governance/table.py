@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from infra.plan.sections import Particulars
 from infra.plan.words import words_of
 
 if TYPE_CHECKING:
@@ -13,14 +14,11 @@ if TYPE_CHECKING:
     from infra.plan.document import PlanDocument
     from infra.plan.sections import OperatorSection
 
-__all__ = ["fingerprint_lines", "table_lines"]
+__all__ = ["fingerprint_lines", "second_key_text", "table_lines"]
 
 _WIDTH = 16
 _WORDS_A_LINE = 8
-_OPERATOR_FIELDS = (
-    *("organisation", "site", "jurisdiction", "time_zone", "contact"),
-    *("kms_key", "storage", "identity_key"),
-)
+_OPERATOR_FIELDS = (*Particulars.model_fields, "identity_key")
 
 
 def table_lines(document: PlanDocument, missing: Iterable[str] | None = None) -> list[str]:
@@ -116,7 +114,9 @@ def _operator(document: PlanDocument, operator: OperatorSection) -> Iterator[str
         value = getattr(operator, name)
         if value is not None:
             yield f"  {name.replace('_', ' '):<{_WIDTH - 2}}{value}"
-    yield from _second_key(document, operator.name)
+    second = second_key_text(document, operator.name)
+    if second:
+        yield f"  {'ML-DSA-65 key':<{_WIDTH - 2}}{second}"
 
 
 def _others(document: PlanDocument) -> Iterator[tuple[str, str]]:
@@ -127,7 +127,7 @@ def _others(document: PlanDocument) -> Iterator[tuple[str, str]]:
         yield "auditor", f"{auditor.name}  {auditor.identity_key}"
 
 
-def _second_key(document: PlanDocument, name: str) -> Iterator[str]:
+def second_key_text(document: PlanDocument, name: str) -> str:
+    """Return how people see a party's ML-DSA-65 key, "" if the plan names none."""
     key = document.ml_dsa_key(name)
-    if key:
-        yield f"  {'ML-DSA-65 key':<{_WIDTH - 2}}SHA-256 {hashlib.sha256(key).hexdigest()}"
+    return f"SHA-256 {hashlib.sha256(key).hexdigest()}" if key else ""

@@ -19,6 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from infra.governance.gathering import open_draft
 from infra.governance.refusals import governance_error
+from infra.party.queues import ceremony_workflow
 from infra.plan.hybrid import signing_parties
 from infra.plan.signing import is_signed_by
 from infra.temporal.client import connect, patiently
@@ -45,7 +46,7 @@ _NOT_YET = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION
 
 def ceremony_handle(client: Client, plan: Plan) -> WorkflowHandle[CeremonyWorkflow, CeremonyResult]:
     """Return the handle of a plan's ceremony, begun or not."""
-    return client.get_workflow_handle_for(CeremonyWorkflow.run, f"{plan.ceremony_id}/ceremony")
+    return client.get_workflow_handle_for(CeremonyWorkflow.run, ceremony_workflow(plan))
 
 
 async def hand_in(

@@ -1,4 +1,4 @@
-"""The names of task queues: one for control and one for compute per operator."""
+"""Names in Temporal: of a ceremony's workflow, and of its task queues, two per operator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from workflows.contracts import OperatorQueues
 if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["coordinator_queue", "operator_queues"]
+__all__ = ["ceremony_workflow", "coordinator_queue", "operator_queues"]
 
 
 def operator_queues(plan: Plan, index: int) -> OperatorQueues:
@@ -24,3 +24,8 @@ def operator_queues(plan: Plan, index: int) -> OperatorQueues:
 def coordinator_queue(plan: Plan) -> str:
     """Return the coordinator's queue, of workflows and of its activities."""
     return f"{plan.ceremony_id}/coordinator"
+
+
+def ceremony_workflow(plan: Plan) -> str:
+    """Return the id of a ceremony's workflow."""
+    return f"{plan.ceremony_id}/ceremony"

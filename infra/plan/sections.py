@@ -31,6 +31,7 @@ __all__ = [
     "MlDsaKey",
     "Name",
     "OperatorSection",
+    "Particulars",
     "RetentionSection",
     "RevisionSection",
     "Section",
@@ -99,12 +100,9 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class OperatorSection(Section):
-    """An operator; its index is its place in the list, and its evaluation point."""
+class Particulars(Section):
+    """Who a party is. Whoever has them inherits them first: fields of later bases come before."""
 
-    index: Annotated[int, Field(ge=1)]
-    name: Name
-    identity_key: Hex32
     organisation: Text | None = None
     site: Text | None = None
     jurisdiction: Jurisdiction | None = None
@@ -112,6 +110,16 @@ class OperatorSection(Section):
     contact: Text | None = None
     kms_key: Text | None = None
     storage: Text | None = None
+
+
+class _Numbered(Section):
+    index: Annotated[int, Field(ge=1)]
+    name: Name
+    identity_key: Hex32
+
+
+class OperatorSection(Particulars, _Numbered):
+    """An operator; its index is its place in the list, and its evaluation point."""
 
 
 class CoordinatorSection(Section):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpc_core.adversary.twin import Twin, flipped
+from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.entries import Answer, Decoded, Have, Root
 
 if TYPE_CHECKING:
@@ -33,14 +34,13 @@ __all__ = [
     "VouchesBlindly",
 ]
 
-OFFLINE = frozenset("NSM")
 ONLINE = "O"
 
 
 class MakesAWrongVector(Twin):
     """Its vector is wrong, and root and answers follow from it."""
 
-    stages = OFFLINE
+    stages = frozenset(OFFLINE)
 
     def vector(self, stage: str, data: bytes) -> bytes:
         """Spoil a value, at the same place each time: it is asked for the vector again."""
@@ -77,7 +77,7 @@ class KeepsAnswersToABadVector(MakesAWrongVector):
 class AnswersWrongly(Twin):
     """Its vector is right, and one in so many answers is not."""
 
-    stages = OFFLINE
+    stages = frozenset(OFFLINE)
     chance = 0.3
 
     def posts(self, entry: Entry, state: CeremonyState) -> Iterable[Entry]:

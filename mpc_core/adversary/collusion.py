@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpc_core.adversary.twin import Twin, flipped
+from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.entries import Answer
 from mpc_core.ring.exact import ExactRing
 from mpc_core.sharing.answers import encode_answer, parse_answer
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["FitsAWrongPolynomial", "FitsAWrongValue"]
-
-OFFLINE = frozenset("NSM")
 
 
 class FitsAWrongPolynomial(Twin):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mpc_core.adversary.twin import Twin, flipped
+from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.entries import Answer, Contribution, KemKey, Root
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ __all__ = [
     "SharesAVectorOfAnotherBatch",
     "SharesAVectorOfAnotherCeremony",
 ]
-
-OFFLINE = frozenset("NSM")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpc_core.adversary.twin import Twin, flipped
+from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.entries import Answer, Seal
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["AnswersAtTheSeal", "WhispersAnotherAnswer", "WhispersItsOnlyAnswer"]
-
-OFFLINE = frozenset("NSM")
 
 
 class WhispersAnotherAnswer(Twin):

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-__all__ = ["BatchContext", "BatchName"]
+__all__ = ["OFFLINE", "BatchContext", "BatchName"]
 
 STAGES = ("N", "S", "M", "O")
 """Noise, key bits (secrets), products (multiplications), assembly (online)."""
+OFFLINE = ("N", "S", "M")
+"""Stages of throw-away randomness, whose shares follow from keys that the seal destroys."""
 
 
 def _field(data: bytes) -> bytes:

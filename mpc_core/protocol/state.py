@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from mpc_core.protocol import entries
 from mpc_core.protocol.batch import BatchRule, BatchState, BatchStatus
 from mpc_core.protocol.batches import Batches
-from mpc_core.protocol.context import BatchName
+from mpc_core.protocol.context import OFFLINE, BatchName
 from mpc_core.protocol.decisions import Decisions
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.justice import Justice
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CeremonyState"]
 
-OFFLINE = ("N", "S", "M")
-"""The stages whose batches live between the setup seal and the seal."""
 ONLINE = ("O",)
 """The stage whose batches live after the seal."""
 DECRYPTION_WORD_BITS = 64

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpc_core.protocol.batch import BatchState, Verdict
+from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.entries import (
     Announcement,
     Answer,
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Done", "Due", "NotYet", "current_summons", "due_statement", "overdue_slot"]
-
-OFFLINE = ("N", "S", "M")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from boto3.session import Session
 from botocore.config import Config
 
 from infra.enclave.insecure_software import check_software_allowed
-from infra.enclave.kms.refusals import key_service_error
+from infra.enclave.refusals import attestation_error
 
 if TYPE_CHECKING:
     from infra.enclave.kms.data_keys import KeyService
@@ -43,7 +43,7 @@ def key_service(plan: Plan, kms_key: str, insecure_endpoint: str | None = None) 
     """
     named = KEY_ARN.fullmatch(kms_key)
     if named is None:
-        raise key_service_error(
+        raise attestation_error(
             "RF-KMS-005",
             "this names no key of the key service",
             "arn:aws:kms:REGION:ACCOUNT:key/ID",

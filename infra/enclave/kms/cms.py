@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from infra.enclave.kms.refusals import key_service_error
+from infra.enclave.refusals import attestation_error
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -120,7 +120,7 @@ def _demand(truth: bool) -> None:
 
 
 def _unreadable(found: str) -> CeremonyError:
-    return key_service_error(
+    return attestation_error(
         "RF-KMS-002",
         "the reply of the key service cannot be opened",
         "CMS EnvelopedData for the key in the attestation document",

@@ -13,8 +13,8 @@ from infra.enclave.files import read_file
 from infra.enclave.kms.client import key_service
 from infra.enclave.kms.leaving import Leaver, leave
 from infra.enclave.kms.policy import key_policy
-from infra.enclave.kms.refusals import key_service_error
 from infra.enclave.measurement import MOST_PLAN_BYTES, read_measurement
+from infra.enclave.refusals import attestation_error
 from infra.homes import Home
 from infra.plan import load_signed_plan
 from infra.plan.keys import load_identity
@@ -93,7 +93,7 @@ def leave_command(folder: Path, name: str, *, insecure_endpoint: str | None, as_
 def _operator(plan: Plan, home: Home, name: str) -> OperatorIdentity:
     found = next((each for each in plan.operators if each.name == name), None)
     if found is None or home.path.resolve().name != name:
-        raise key_service_error(
+        raise attestation_error(
             "RF-KMS-009",
             "this is not the home of that operator",
             f"--home of {name}, an operator of the plan",

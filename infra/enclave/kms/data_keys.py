@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from infra.enclave.kms.cms import open_reply
-from infra.enclave.kms.refusals import key_service_error
+from infra.enclave.refusals import attestation_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -149,7 +149,7 @@ class DataKeys:
     def _plaintext(self, reply: Mapping[str, Any], kms_key: str) -> bytes:
         if reply.get("Plaintext"):
             _log.error("the key service sent a key in the clear", kms_key=kms_key)
-            raise key_service_error(
+            raise attestation_error(
                 "RF-KMS-001",
                 "the key service sent a key in the clear",
                 "a key that is encrypted for the enclave",
@@ -178,7 +178,7 @@ def asked(question: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         return question()
     except ClientError as error:
         told = error.response.get("Error", {})
-        raise key_service_error(
+        raise attestation_error(
             "RF-KMS-003",
             "the key service refuses",
             "an answer",
@@ -187,7 +187,7 @@ def asked(question: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
             next_step="compare the key's policy with `ringforge operator policy` and the role",
         ) from error
     except BotoCoreError as error:
-        raise key_service_error(
+        raise attestation_error(
             "RF-KMS-004",
             "the key service cannot be asked",
             "an answer over TLS",
@@ -198,7 +198,7 @@ def asked(question: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _another_reply(found: str) -> Exception:
-    return key_service_error(
+    return attestation_error(
         "RF-KMS-002",
         "the reply of the key service cannot be opened",
         "a data key of 32 bytes for this enclave, under the key that was asked for",

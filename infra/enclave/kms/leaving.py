@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from infra.board import strict
 from infra.enclave.kms.data_keys import asked
-from infra.enclave.kms.refusals import key_service_error
 from infra.enclave.kms.sealing import WRAPPED_KEY, is_sealed, read_wrapped_key
+from infra.enclave.refusals import attestation_error
 from infra.files import PUBLIC_FILE, replace_durably, write_atomic
 from infra.stores import FileStore
 
@@ -152,7 +152,7 @@ def check_destruction(data: bytes, plan: Plan) -> SignedDestruction:
 def _signed(store: FileStore, leaver: Leaver, now: dt.datetime) -> SignedDestruction:
     wrapped = read_wrapped_key(store)
     if wrapped is None:
-        raise key_service_error(
+        raise attestation_error(
             "RF-KMS-007",
             f"the vault of {leaver.name} is not sealed",
             "a wrapped key, without which the vault would not open",
@@ -206,7 +206,7 @@ def _remove_open_files(vault: Path, store: FileStore) -> None:
 
 
 def _no_record(found: str) -> CeremonyError:
-    return key_service_error(
+    return attestation_error(
         "RF-KMS-008",
         "the record of a destruction is not valid",
         "a record that an operator of this plan signed",

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infra.enclave.kms.refusals import key_service_error
+from infra.enclave.refusals import attestation_error
 
 if TYPE_CHECKING:
     from infra.enclave.measurement import Measurement
@@ -124,7 +124,7 @@ def _shut_without(key: str, value: str) -> dict[str, object]:
 
 
 def _no_holder(expected: str, found: str) -> Exception:
-    return key_service_error(
+    return attestation_error(
         "RF-KMS-006",
         "a key policy needs to know who holds the key",
         expected,

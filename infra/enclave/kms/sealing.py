@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from infra.board import strict
 from infra.enclave.kms.data_keys import Context, WrappedKey
-from infra.enclave.kms.refusals import key_service_error
+from infra.enclave.refusals import attestation_error
 
 if TYPE_CHECKING:
     from activities.ports import Store
@@ -200,7 +200,7 @@ def _free(name: str) -> str:
 
 
 def _not_opened(name: str, found: str) -> CeremonyError:
-    return key_service_error(
+    return attestation_error(
         "RF-SEAL-001",
         f"{name} in the operator's store does not open",
         "what this operator sealed under this name",
@@ -211,7 +211,7 @@ def _not_opened(name: str, found: str) -> CeremonyError:
 
 
 def _no_key(expected: str, found: str) -> CeremonyError:
-    return key_service_error(
+    return attestation_error(
         "RF-SEAL-002",
         "the operator's store has another wrapped key than it should",
         expected,
