@@ -50,6 +50,9 @@ class Home:
     insecure_clock_offset: Path | None = None
     """File with the seconds by which a drill moves this party's clock, if one does."""
 
+    database: str | None = None
+    """URL of the database of the log, if it is not the file in `work/`."""
+
     @property
     def name(self) -> str:
         """The party's name in the plan."""
@@ -81,6 +84,11 @@ class Home:
         return self.work / "sent.json"
 
     @property
+    def insecure_enclave(self) -> Path:
+        """Folder of the test root with which a sandbox's operator stands in for its enclave."""
+        return self.path / "insecure-enclave"
+
+    @property
     def witness_file(self) -> Path:
         """Where an operator remembers what it signed of the log."""
         return self.vault / "witness"
@@ -88,7 +96,7 @@ class Home:
     @property
     def board(self) -> str:
         """URL of the database in which a coordinator keeps the log."""
-        return f"sqlite:///{self.work / 'board.sqlite'}"
+        return self.database or f"sqlite:///{self.work / 'board.sqlite'}"
 
     @property
     def log_file(self) -> Path:

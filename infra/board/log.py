@@ -75,7 +75,10 @@ class BoardLog:
             CeremonyError: RF-LOG-010 if the database cannot be used, RF-LOG-011 if it holds
                 something else than a log of this plan.
         """
-        engine = _engine(url)
+        try:
+            engine = _engine(url)
+        except SQLAlchemyError as error:
+            raise _unusable(error) from error
         try:
             _migrate(engine)
         except SQLAlchemyError as error:

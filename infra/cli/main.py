@@ -14,6 +14,7 @@ from infra.cli.enclave import attestation, operator_leave, operator_policy
 from infra.cli.ending import ending, print_json
 from infra.cli.evidence import evidence
 from infra.cli.governance import approve, decide, decisions, plan
+from infra.cli.image import operator_measure
 from infra.network.places import LOOPBACK, Reach
 from infra.secrecy import forbid_core_dumps
 
@@ -45,6 +46,7 @@ app.command("decide")(decide)
 app.command("decisions")(decisions)
 operator.command("policy")(operator_policy)
 operator.command("leave")(operator_leave)
+operator.command("measure")(operator_measure)
 
 Home = Annotated[
     Path, typer.Option("--home", help="Folder with vault/, work/ and the signed plan.")
@@ -177,6 +179,10 @@ def coordinator_run(
     keep_openings: KeepOpenings = False,
     shared_openings: SharedOpenings = None,
     insecure_clock_offset: InsecureClockOffset = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="URL of the log's database. [default: a SQLite file in the home]"),
+    ] = None,
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Have the operators move the log to this home.")
     ] = False,
@@ -209,6 +215,7 @@ def coordinator_run(
                 shared_openings=shared_openings,
                 insecure_clock_offset=insecure_clock_offset,
                 take_over=_addresses(operators or []) if take_over else None,
+                database=database,
             )
         )
 
@@ -376,13 +383,27 @@ def drill_chaos(
     patience: Annotated[
         float, typer.Option(min=30, help="Seconds without a step after which one has failed.")
     ] = 600,
+    per_ceremony: Annotated[
+        int | None, typer.Option(min=1, help="Disturbances of a ceremony. [default: 6 to 14]")
+    ] = None,
+    postgresql: Annotated[
+        Path | None,
+        typer.Option(help="Folder of initdb and postgres: keep the log there, and kill it too."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Kill, stop, damage and fill up the processes of ceremonies at random moments."""
     from infra.drill.chaos import ChaosOptions, chaos_command
 
     with ending(as_json=as_json):
-        options = ChaosOptions(kills, seed, directory, patience_seconds=patience)
+        options = ChaosOptions(
+            kills,
+            seed,
+            directory,
+            patience_seconds=patience,
+            per_ceremony=per_ceremony,
+            postgresql=postgresql,
+        )
         raise typer.Exit(chaos_command(options, as_json=as_json))
 
 

@@ -95,6 +95,7 @@ def run_coordinator(
     shared_openings: Path | None = None,
     insecure_clock_offset: Path | None = None,
     take_over: Mapping[str, tuple[str, int]] | None = None,
+    database: str | None = None,
 ) -> int:
     """Run the coordinator of this home until the key set is announced and published.
 
@@ -107,11 +108,12 @@ def run_coordinator(
         shared_openings: where parties on this machine keep opened values once.
         insecure_clock_offset: file with the seconds by which a drill moves this party's clock.
         take_over: addresses of operators by name, to have the log moved here first.
+        database: URL of the log's database, by default a file in the home.
 
     Raises:
         CeremonyError: when the home or the plan cannot be used, or the ceremony stopped.
     """
-    place = Home(home.resolve(), shared_openings, insecure_clock_offset)
+    place = Home(home.resolve(), shared_openings, insecure_clock_offset, database)
     if take_over is not None and place.vault.is_dir():
         place.make()
     place.check()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from infra.cli.ending import print_json
 from infra.drill.chaos_reference import References
 from infra.drill.chaos_run import Outcome, Run, StuckError
-from infra.drill.chaos_schedule import draw_schedule
+from infra.drill.chaos_schedule import DATABASE, TEMPORAL, Scope, draw_schedule
 from infra.drill.chaos_site import Site
 from infra.drill.chaos_table import rows, table
 from infra.plan import load_signed_plan
@@ -52,6 +52,8 @@ class ChaosOptions:
         directory: where the ceremonies are; those that end well are removed.
         waiting_seconds: before an operator may be written off.
         patience_seconds: how long a ceremony may make no step.
+        per_ceremony: disturbances of a ceremony, None for a few.
+        postgresql: folder of the programs of PostgreSQL, to have the log in a server of it.
     """
 
     kills: int
@@ -59,6 +61,8 @@ class ChaosOptions:
     directory: Path
     waiting_seconds: float = 60.0
     patience_seconds: float = 600.0
+    per_ceremony: int | None = None
+    postgresql: Path | None = None
 
 
 @dataclass(slots=True)
@@ -133,7 +137,7 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> ChaosResult:
     say("a ceremony that nobody disturbs ...")
     calm, outcome = _ceremony(options, "undisturbed", (), say)
     references = References()
-    references.check(calm, _replay(str(options.seed)))
+    references.check(calm, _replay(options, str(options.seed)))
     result = ChaosResult(_batch_seconds(outcome.steps))
     seconds = outcome.steps[-1] - outcome.steps[0]
     say(f"it took {seconds:.0f} s, a batch {result.batch_seconds:.2f} s")
@@ -141,10 +145,9 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> ChaosResult:
         if len(result.happened) >= options.kills:
             break
         say(f"ceremony with seed {seed}, {len(result.happened)} disturbances so far")
-        operators = tuple(operator.name for operator in load_signed_plan(calm.root).plan.operators)
-        schedule = draw_schedule(seed, operators, 1, POINTS)
+        schedule = draw_schedule(seed, _scope(options, calm))
         folder, outcome = _ceremony(options, f"seed-{seed}", schedule, say)
-        references.check(folder, _replay(str(seed)))
+        references.check(folder, _replay(options, str(seed)))
         shutil.rmtree(folder.root)
         result.happened += outcome.happened
         result.ended += outcome.ended
@@ -153,6 +156,13 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> ChaosResult:
         result.compared = references.compared
     shutil.rmtree(calm.root)
     return result
+
+
+def _scope(options: ChaosOptions, folder: CeremonyFolder) -> Scope:
+    plan = load_signed_plan(folder.root).plan
+    names = tuple(operator.name for operator in plan.operators)
+    servers = (TEMPORAL,) if options.postgresql is None else (DATABASE, TEMPORAL)
+    return Scope(names, plan.threshold, POINTS, servers, options.per_ceremony)
 
 
 def _ceremony(
@@ -166,23 +176,27 @@ def _ceremony(
             setup_seed=SETUP_SEED,
         )
     )
-    with folder.locked(), Site(folder, plan) as site:
+    with folder.locked(), Site(folder, plan, options.postgresql) as site:
         try:
             return folder, Run(site, schedule, say, options.patience_seconds).run()
         except StuckError as error:
+            again = _replay(options, name.removeprefix("seed-"))
             raise CeremonyError(
                 "RF-DRILL-001",
                 "a disturbed ceremony makes no step any more",
                 expected="a ceremony that goes on once everything runs again",
                 found=str(error),
                 effect=f"the drill ends; its folder is kept: {folder.root}",
-                next_step=f"read the process logs there; {_replay(name.removeprefix('seed-'))}",
+                next_step=f"read the process logs there; {again}",
                 runbook="drills",
             ) from error
 
 
-def _replay(seed: str) -> str:
-    return f"again: ringforge drill chaos --kills 1 --seed {seed}"
+def _replay(options: ChaosOptions, seed: str) -> str:
+    """Return how a person runs one ceremony again, under the same schedule."""
+    chosen = {"--per-ceremony": options.per_ceremony, "--postgresql": options.postgresql}
+    words = [f" {name} {value}" for name, value in chosen.items() if value is not None]
+    return f"again: ringforge drill chaos --kills 1 --seed {seed}{''.join(words)}"
 
 
 def _batch_seconds(steps: Sequence[float]) -> float:

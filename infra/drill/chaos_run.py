@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from infra.drill import chaos_damage as damage
-from infra.drill.chaos_schedule import TEMPORAL, Disturbance, Kind
+from infra.drill.chaos_schedule import DATABASE, Disturbance, Kind
 from infra.files import write_atomic
 from infra.plan.keys import COORDINATOR
 from infra.sandbox import events
@@ -35,6 +35,12 @@ __all__ = ["Happened", "Outcome", "Run", "StuckError"]
 
 NEEDS_PEOPLE = "RF-RECOVER-"
 """Codes with which an operator ends whose vault is damaged, until people let it in again."""
+
+NO_DATABASE = "RF-LOG-010"
+"""Code with which a coordinator ends that is started while its database is down."""
+
+NEEDS_PROCESS = {Kind.KILL, Kind.STOP, Kind.FULL_DISK}
+"""What can be done to a process that runs, and to no other."""
 
 AGAIN_SECONDS = 2.0
 """After which a process that ended by itself is started again."""
@@ -114,6 +120,7 @@ class Run:
         self._order = itertools.count()
         self._down: dict[str, int] = {}
         self._killed: set[int] = set()
+        self._without_database: set[int] = set()
         self._failures: dict[str, events.Failed] = {}
         self._done: dict[str, int] = {}
         self._steps: list[float] = []
@@ -141,7 +148,7 @@ class Run:
                 self._noticed_end(message)
             elif message is not None:
                 self._heard(message.name, message.text)
-            self._check_temporal()
+            self._check_servers()
             self._check_patience()
         return Outcome(
             tuple(self._happened),
@@ -170,6 +177,11 @@ class Run:
             heapq.heappop(self._due)[2]()
 
     def _disturb(self, disturbance: Disturbance) -> None:
+        if not self._hits(disturbance):
+            self._say(
+                f"{sum(self._done.values()):>3} steps  {disturbance}  is down, does not count"
+            )
+            return
         happened = Happened(disturbance)
         act = {
             Kind.KILL: self._kill,
@@ -185,6 +197,13 @@ class Run:
         act(happened)
         self._say(f"{sum(self._done.values()):>3} steps  {disturbance}  {happened.detail}".rstrip())
 
+    def _hits(self, disturbance: Disturbance) -> bool:
+        """Return whether there is anything left to disturb."""
+        there = [name for name in disturbance.victims if name not in self._lost]
+        if disturbance.kind in NEEDS_PROCESS:
+            return any(self._site.runs(name) for name in there)
+        return bool(there)
+
     def _kill(self, happened: Happened) -> None:
         self._take_down(happened)
 
@@ -195,9 +214,11 @@ class Run:
                 self._killed.add(self._site.process(name))
             self._site.kill(name)
             self._down[name] = self._down.get(name, 0) + 1
+        self._note_database()
         happened.detail = meanwhile()
         happened.waiting_for = set(happened.disturbance.victims)
-        for name in sorted(happened.disturbance.victims, key=lambda name: name != TEMPORAL):
+        servers = self._site.servers
+        for name in sorted(happened.disturbance.victims, key=lambda name: name not in servers):
             self._at(self._now + happened.disturbance.seconds, partial(self._start, name))
 
     def _start(self, name: str) -> None:
@@ -212,8 +233,15 @@ class Run:
         except CeremonyError as error:
             self._note_end(name, str(error))
             return
-        if name == TEMPORAL:
+        self._note_database()
+        if name in self._site.servers:
             self._is_back(name)
+
+    def _note_database(self) -> None:
+        """Remember a coordinator that finds no database while it starts."""
+        missing = DATABASE in self._site.servers and not self._site.runs(DATABASE)
+        if missing and self._site.runs(COORDINATOR):
+            self._without_database.add(self._site.process(COORDINATOR))
 
     def _stop(self, happened: Happened) -> None:
         [name] = happened.disturbance.victims
@@ -328,6 +356,9 @@ class Run:
         if failure and message.name in self._robbed and failure.code.startswith(NEEDS_PEOPLE):
             self._lose(message.name, failure.code)
             return
+        if failure and message.process in self._without_database and failure.code == NO_DATABASE:
+            self._again(message.name)
+            return
         reason = f"{failure.code} {failure.subject}" if failure else message.reason
         self._note_end(message.name, reason)
 
@@ -338,15 +369,19 @@ class Run:
         self._is_back(name)
 
     def _note_end(self, name: str, reason: str) -> None:
-        """Start a process again that ended by itself."""
+        """Start a process again that ended by itself, and for no reason that the drill knows."""
         self._ended.append(f"{name}: {reason}")
         self._say(f"{name} ended by itself: {reason}")
+        self._again(name)
+
+    def _again(self, name: str) -> None:
         self._down[name] = self._down.get(name, 0) + 1
         self._at(self._now + AGAIN_SECONDS, partial(self._start, name))
 
-    def _check_temporal(self) -> None:
-        if not self._site.runs(TEMPORAL) and not self._down.get(TEMPORAL):
-            self._note_end(TEMPORAL, "it does not run")
+    def _check_servers(self) -> None:
+        for name in self._site.servers:
+            if not self._site.runs(name) and not self._down.get(name):
+                self._note_end(name, "it does not run")
 
     def _check_patience(self) -> None:
         if self._due or self._now - self._last_step < self._patience:

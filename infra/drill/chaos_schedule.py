@@ -16,10 +16,13 @@ from infra.plan.keys import COORDINATOR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TEMPORAL", "Disturbance", "Kind", "draw_schedule"]
+__all__ = ["DATABASE", "TEMPORAL", "Disturbance", "Kind", "Scope", "draw_schedule"]
 
-TEMPORAL = "temporal"
-"""Name of the process that is no party."""
+TEMPORAL, DATABASE = "temporal", "database"
+"""Names of the processes that are no parties."""
+
+FEWEST, MOST = 6, 14
+"""Disturbances of a ceremony, unless a person wants so many."""
 
 LONGEST_DELAY = 1.5
 LONGEST_OUTAGE = 5.0
@@ -82,34 +85,49 @@ class Disturbance:
         return f"{', '.join(self.victims)}: {self.kind} ({self.seconds:.1f} s)"
 
 
-def draw_schedule(
-    seed: int, operators: Sequence[str], threshold: int, points: int
-) -> tuple[Disturbance, ...]:
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a schedule is drawn for.
+
+    Attributes:
+        operators: their names.
+        threshold: t.
+        points: steps and batches of a ceremony.
+        servers: names of the processes that are no parties.
+        count: disturbances of a ceremony, None for a few, as drawn.
+    """
+
+    operators: tuple[str, ...]
+    threshold: int
+    points: int
+    servers: tuple[str, ...] = (TEMPORAL,)
+    count: int | None = None
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        """Return the names of all processes."""
+        return (*self.operators, COORDINATOR, *self.servers)
+
+
+def draw_schedule(seed: int, scope: Scope) -> tuple[Disturbance, ...]:
     """Return the disturbances of the ceremony with this seed, in the order of their points.
 
     At most `threshold` vaults are damaged: more than that is beyond what a ceremony promises.
 
     Args:
         seed: of the ceremony.
-        operators: their names.
-        threshold: t.
-        points: steps and batches of a ceremony.
+        scope: what there is to disturb.
     """
     drawn = random.Random(f"ringforge chaos {seed}")  # noqa: S311 - a schedule, not a secret
-    unlucky = drawn.sample(list(operators), threshold)
-    count = drawn.randint(6, 14)
-    places = sorted(drawn.randrange(points) for _ in range(count))
-    return tuple(_draw(drawn, place, operators, unlucky) for place in places)
+    unlucky = drawn.sample(scope.operators, scope.threshold)
+    count = drawn.randint(FEWEST, MOST) if scope.count is None else scope.count
+    places = sorted(drawn.randrange(scope.points) for _ in range(count))
+    return tuple(_draw(drawn, place, scope, unlucky) for place in places)
 
 
-def _draw(
-    drawn: random.Random,
-    point: int,
-    operators: Sequence[str],
-    unlucky: Sequence[str],
-) -> Disturbance:
+def _draw(drawn: random.Random, point: int, scope: Scope, unlucky: Sequence[str]) -> Disturbance:
     kind = drawn.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))[0]
-    everybody = (*operators, COORDINATOR, TEMPORAL)
+    operators, everybody = scope.operators, scope.everybody
     longest = LONGEST_OUTAGE
     match kind:
         case Kind.KILL:
@@ -144,7 +162,7 @@ def _victims_of_a_kill(
 
 
 def _group(victims: tuple[str, ...]) -> str:
-    named = {COORDINATOR, TEMPORAL}
+    named = {COORDINATOR, TEMPORAL, DATABASE}
     if len(victims) == 1:
         return victims[0] if victims[0] in named else "an operator"
     return "whole site" if named & set(victims) else "several operators"

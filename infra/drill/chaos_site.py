@@ -13,7 +13,8 @@ import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
-from infra.drill.chaos_schedule import TEMPORAL
+from infra.drill.chaos_database import Database
+from infra.drill.chaos_schedule import DATABASE, TEMPORAL
 from infra.network.places import LOOPBACK, Reach
 from infra.plan.keys import COORDINATOR
 from infra.sandbox.commands import party_command
@@ -35,10 +36,21 @@ __all__ = ["Site"]
 class Site:
     """Everything that runs for one ceremony, by name; leaving the context ends all of it."""
 
-    def __init__(self, folder: CeremonyFolder, plan: Plan) -> None:
-        """Prepare; nothing is started."""
+    def __init__(self, folder: CeremonyFolder, plan: Plan, postgresql: Path | None = None) -> None:
+        """Prepare; nothing is started.
+
+        Args:
+            folder: of the ceremony.
+            plan: its plan.
+            postgresql: folder of the programs of PostgreSQL, to have the log in a server of it
+                and not in the coordinator's file.
+        """
         self.folder, self.plan = folder, plan
         self.operators = tuple(operator.name for operator in plan.operators)
+        self._database = (
+            Database(postgresql, folder.root / "postgresql.log") if postgresql is not None else None
+        )
+        self.servers = (TEMPORAL,) if self._database is None else (DATABASE, TEMPORAL)
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._children = Children(self._inbox, kernel_environment(cache_folder()))
         self._board_port = _free_port()
@@ -53,6 +65,8 @@ class Site:
         self._children.kill()
         self._children.stop((*self.operators, COORDINATOR))
         self.kill(TEMPORAL)
+        if self._database is not None:
+            self._database.__exit__()
 
     def home(self, name: str) -> Home:
         """Return the home of a party."""
@@ -65,13 +79,16 @@ class Site:
 
     def start_all(self) -> None:
         """Start every process."""
-        for name in (TEMPORAL, COORDINATOR, *self.operators):
+        for name in (*self.servers, COORDINATOR, *self.operators):
             self.start(name)
 
     def start(self, name: str) -> None:
         """Start a process that does not run."""
         if name == TEMPORAL:
             self._start_temporal()
+            return
+        if name == DATABASE:
+            self._own_database.start()
             return
         role = "coordinator" if name == COORDINATOR else "operator"
         board = "" if name == COORDINATOR else f"{LOOPBACK}:{self._board_port}"
@@ -83,6 +100,7 @@ class Site:
             board=board,
             shared_openings=self.folder.shared_openings,
             insecure_clock_offset=self.clock_offset(name),
+            database=self._database.url if self._database and name == COORDINATOR else "",
         )
         self._children.start(name, command, self.home(name).log_file)
 
@@ -90,11 +108,15 @@ class Site:
         """Return whether a process runs."""
         if name == TEMPORAL:
             return self._server is not None and self._server.process.poll() is None
+        if name == DATABASE:
+            return self._own_database.runs
         return self._children.is_running(name)
 
     def kill(self, name: str) -> None:
         """Kill a process and wait for its end."""
-        if name != TEMPORAL:
+        if name == DATABASE:
+            self._own_database.kill()
+        elif name != TEMPORAL:
             self._children.end(name)
         elif self._server is not None:
             self.send(name, signal.SIGKILL)
@@ -102,7 +124,9 @@ class Site:
 
     def send(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process and whatever it started."""
-        if name != TEMPORAL:
+        if name == DATABASE:
+            self._own_database.send(number)
+        elif name != TEMPORAL:
             self._children.send(name, number)
         elif self._server is not None and self.runs(TEMPORAL):
             os.killpg(self._server.process.pid, number)
@@ -112,6 +136,8 @@ class Site:
         if name == TEMPORAL:
             assert self._server is not None
             return self._server.process.pid
+        if name == DATABASE:
+            return self._own_database.process
         return self._children.process(name)
 
     def next_message(self, until: float) -> Message | None:
@@ -120,6 +146,11 @@ class Site:
             return self._inbox.get(timeout=max(0.0, until - time.monotonic()))
         except Empty:
             return None
+
+    @property
+    def _own_database(self) -> Database:
+        assert self._database is not None
+        return self._database
 
     def _start_temporal(self) -> None:
         port = int(self._address.rpartition(":")[2]) if self._address else None

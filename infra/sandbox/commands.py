@@ -51,6 +51,7 @@ def party_command(
     shared_openings: Path | None = None,
     insecure_clock_offset: Path | None = None,
     take_over: Mapping[str, str] | None = None,
+    database: str = "",
 ) -> list[str]:
     """Return the command that runs a party.
 
@@ -65,11 +66,13 @@ def party_command(
         shared_openings: where the parties on this machine keep opened values once.
         insecure_clock_offset: file with the seconds by which a drill moves the party's clock.
         take_over: addresses of operators, for a coordinator to which the log is moved.
+        database: URL of the log's database, for a coordinator that keeps it elsewhere.
     """
     command = [*INTERPRETER, role, "run", "--home", str(home.absolute()), "--temporal", temporal]
     command += ["--listen", reach.listen, "--ranges", str(reach.ranges)]
     command += ["--port", str(reach.port)] if reach.port else []
     command += ["--board", board] if board else []
+    command += ["--database", database] if database else []
     command += ["--keep-openings"] if keep_openings else []
     if shared_openings is not None:
         command += ["--shared-openings", str(shared_openings.absolute())]

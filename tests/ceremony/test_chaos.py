@@ -8,7 +8,7 @@ import pytest
 from infra.drill import chaos_damage as damage
 from infra.drill.chaos import POINTS, ChaosOptions, run_chaos
 from infra.drill.chaos_run import Happened
-from infra.drill.chaos_schedule import TEMPORAL, Disturbance, Kind, draw_schedule
+from infra.drill.chaos_schedule import DATABASE, TEMPORAL, Disturbance, Kind, Scope, draw_schedule
 from infra.drill.chaos_table import rows, table
 from infra.homes import Home
 from infra.plan.keys import COORDINATOR
@@ -29,13 +29,26 @@ def test_a_ceremony_that_is_disturbed_in_every_way_ends_with_the_undisturbed_key
     assert list(tmp_path.iterdir()) == []
 
 
-def schedules(count=300):
-    return [draw_schedule(seed, OPERATORS, 1, POINTS) for seed in range(count)]
+SCOPE = Scope(OPERATORS, 1, POINTS)
+WITH_DATABASE = Scope(OPERATORS, 1, POINTS, (DATABASE, TEMPORAL), 20)
+
+
+def schedules(count=300, scope=SCOPE):
+    return [draw_schedule(seed, scope) for seed in range(count)]
 
 
 def test_a_seed_draws_the_same_schedule_and_another_one_another():
-    assert draw_schedule(7, OPERATORS, 1, POINTS) == draw_schedule(7, OPERATORS, 1, POINTS)
+    assert draw_schedule(7, SCOPE) == draw_schedule(7, SCOPE)
     assert len(set(schedules())) == 300
+
+
+def test_a_schedule_has_as_many_disturbances_as_are_wanted_and_a_database_is_hit_like_the_rest():
+    drawn = schedules(scope=WITH_DATABASE)
+    assert {len(schedule) for schedule in drawn} == {20}
+    hit = {each.kind for schedule in drawn for each in schedule if each.victims == (DATABASE,)}
+    assert hit == {Kind.KILL, Kind.STOP}
+    everybody = (*OPERATORS, COORDINATOR, DATABASE, TEMPORAL)
+    assert any(each.victims == everybody for schedule in drawn for each in schedule)
 
 
 def test_schedules_hit_every_process_in_every_way_and_every_point():

@@ -254,3 +254,8 @@ def test_sqlite_acknowledges_only_what_survives_a_power_failure(tmp_path):
 def test_a_database_that_does_not_answer_is_an_error(tmp_path):
     absent = f"sqlite:///{tmp_path / 'absent' / 'board.db'}"
     assert refusal(lambda: BoardLog.open(absent, PLAN)) == "RF-LOG-010"
+
+
+@pytest.mark.parametrize("url", ["board.sqlite", "nosuchdatabase://board"])
+def test_an_address_that_names_no_database_is_an_error(url):
+    assert refusal(lambda: BoardLog.open(url, PLAN)) == "RF-LOG-010"
