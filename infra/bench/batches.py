@@ -108,6 +108,7 @@ def batch_cost(
         aes_ns=aes,
         whole_ratio=whole / aes,
         all_ratio=everything / aes,
+        challenge_share=ALL["answer"] * steps["answer"] / everything,
         two_threads=beside[1],
     )
 

@@ -131,6 +131,7 @@ class BatchCost:
         aes_ns: nanoseconds for each item to make `stream_bytes` with AES-128-CTR once.
         whole_ratio: whole_ns / aes_ns.
         all_ratio: all_ns / aes_ns.
+        challenge_share: part of all_ns that goes into the answers to the challenge.
         two_threads: work of two threads side by side over that of one in the same time.
     """
 
@@ -150,6 +151,7 @@ class BatchCost:
     aes_ns: float
     whole_ratio: float
     all_ratio: float
+    challenge_share: float
     two_threads: float
 
 

@@ -81,6 +81,7 @@ def _costs(title: str, costs: Sequence[BatchCost]) -> Iterator[str]:
     yield _row("AES of the stream bytes", (f"{cost.aes_ns:.1f}" for cost in costs))
     yield _row("ratio to AES", (f"{cost.whole_ratio:.2f}" for cost in costs))
     yield _row("with all else", (f"{cost.all_ratio:.2f}" for cost in costs))
+    yield _row("challenge, part of all", (f"{cost.challenge_share:.3f}" for cost in costs))
     yield _row("two threads", (f"{cost.two_threads:.2f}" for cost in costs))
     yield _row("opened bytes each", (f"{cost.opened_bytes_per_item:.3f}" for cost in costs))
 

@@ -48,6 +48,7 @@ def test_sums_and_ratios_of_a_batch(subject):
     assert cost.whole_ns == pytest.approx(20 + 8 + 12)
     assert cost.all_ns == pytest.approx(40 + 1 + 2 * 3 + 2 * 5 + 2 * 2)
     assert (cost.whole_ratio, cost.all_ratio) == (pytest.approx(4.0), pytest.approx(6.1))
+    assert cost.challenge_share == pytest.approx(2 * 3 / 61)
     assert cost.two_threads == 1.9
     assert cost.items == batch.bits
 
