@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from infra.board import strict
+
+if TYPE_CHECKING:
+    from mpc_core.protocol.plan import Plan
 
 __all__ = ["Binding"]
 
@@ -33,6 +37,17 @@ class Binding:
     identity_keys: tuple[bytes, ...]
     tls_key: bytes
     kem_key: bytes
+
+    @classmethod
+    def of(cls, plan: Plan, operator: str, tls_key: bytes, kem_key: bytes) -> Self:
+        """Return the binding of an operator of a plan.
+
+        Raises:
+            KeyError: if the plan names no such operator.
+        """
+        named = {each.name: each for each in plan.operators}[operator]
+        keys = (named.identity_key, named.ml_dsa_key) if named.ml_dsa_key else (named.identity_key,)
+        return cls(plan.hash, operator, keys, tls_key, kem_key)
 
     @property
     def user_data(self) -> bytes:

@@ -24,11 +24,12 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
 
-from infra.enclave.chain import SCALAR_BYTES, aws_root
+from infra.enclave.chain import SCALAR_BYTES
 from infra.enclave.cose import Envelope
 from infra.enclave.device import Register
 from infra.enclave.document import DIGEST, DIGEST_BYTES
@@ -46,8 +47,9 @@ __all__ = [
     "Authority",
     "InsecureSoftwareModule",
     "check_software_allowed",
+    "key_digest",
     "measure_installed",
-    "trusted_root",
+    "scalar_of",
 ]
 
 SOFTWARE_ENCLAVE = "software-enclave"
@@ -83,20 +85,17 @@ def check_software_allowed(plan: Plan) -> None:
     )
 
 
-def trusted_root(plan: Plan, folder: Path | None) -> x509.Certificate:
-    """Return the root of the documents that count under a plan.
+def key_digest(certificate: x509.Certificate) -> bytes:
+    """Return SHA-256 of a certificate's public key (DER): how a plan names its test root."""
+    key = certificate.public_key()
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).digest()
 
-    Args:
-        plan: the signed plan.
-        folder: of a sandbox's test root, or None for real enclaves.
 
-    Raises:
-        CeremonyError: RF-ATTEST-011 if a folder is given and the plan allows none.
-    """
-    if folder is None:
-        return aws_root()
-    check_software_allowed(plan)
-    return x509.load_pem_x509_certificate((folder / ROOT_FILE).read_bytes())
+def scalar_of(seed: bytes) -> int:
+    """Return the private number of a test root that follows from 32 or more secret bytes."""
+    digest = hashlib.sha384(b"ringforge/insecure-root/v1\0" + seed).digest()
+    return int.from_bytes(digest) >> 1 | 1
 
 
 def measure_installed() -> Measurement:
@@ -124,26 +123,38 @@ class Authority:
     key: ec.EllipticCurvePrivateKey
 
     @classmethod
-    def create(cls, folder: Path, now: dt.datetime) -> Authority:
-        """Make a test root and keep it in a sandbox's folder.
+    def create(cls, now: dt.datetime, scalar: int | None = None) -> Authority:
+        """Make a test root, with the key of this private number if one is given."""
+        curve = ec.SECP384R1()
+        key = (
+            ec.generate_private_key(curve)
+            if scalar is None
+            else ec.derive_private_key(scalar, curve)
+        )
+        life = dt.timedelta(days=_ROOT_DAYS)
+        name = "insecure-software.test-root"
+        certificate = _certificate(name, key, None, now, life, path_length=len(_LEVELS))
+        return cls(certificate, key)
+
+    def save(self, folder: Path) -> None:
+        """Keep it in a folder of a sandbox.
 
         Raises:
             CeremonyError: RF-DISK-001 or RF-DISK-002 if the disk refuses.
         """
-        key = ec.generate_private_key(ec.SECP384R1())
-        life = dt.timedelta(days=_ROOT_DAYS)
-        name = "insecure-software.test-root"
-        certificate = _certificate(name, key, None, now, life, path_length=len(_LEVELS))
-        root = cls(certificate, key)
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        pem = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        public = self.certificate.public_bytes(Encoding.PEM)
         make_directory(folder)
         write_atomic(folder / KEY_FILE, pem, SECRET_FILE)
-        write_atomic(folder / ROOT_FILE, certificate.public_bytes(Encoding.PEM), PUBLIC_FILE)
-        return root
+        write_atomic(folder / ROOT_FILE, public, PUBLIC_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> Authority:
-        """Return the test root of a sandbox's folder."""
+        """Return the test root of a sandbox's folder.
+
+        Raises:
+            FileNotFoundError: if it holds none.
+        """
         key = load_pem_private_key((folder / KEY_FILE).read_bytes(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return cls(x509.load_pem_x509_certificate((folder / ROOT_FILE).read_bytes()), key)

@@ -126,6 +126,8 @@ class _Table(BaseModel):
     pcr1: Hex48
     pcr2: Hex48
     pcr8: Hex48 | None = None
+    document_seconds: int | None = None
+    insecure_root: str | None = None
 
 
 class _Plan(BaseModel):

@@ -87,7 +87,8 @@ def _rules(document: PlanDocument) -> Iterator[tuple[str, str]]:
     if measured is None:
         yield "measurement", "none: no enclave is required"
     else:
-        yield from measured.model_dump(exclude_none=True).items()
+        shown = measured.model_dump(exclude_none=True)
+        yield from ((name, str(value)) for name, value in shown.items())
     rules = document.to_plan().decision_rules
     count = len(document.operators)
     yield (

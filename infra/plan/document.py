@@ -39,6 +39,7 @@ from infra.plan.sections import (
 )
 from mpc_core.protocol.plan import (
     COORDINATOR,
+    AttestationRules,
     Deadlines,
     DecisionRules,
     DeputyIdentity,
@@ -56,6 +57,9 @@ MOST_BYTES = 131_072
 
 MOST_PARTIES = 8
 """Most deputies, and most auditors."""
+
+DOCUMENT_SECONDS = 3_600
+"""How old an attestation document may be between peers, unless the plan says otherwise."""
 
 
 class PlanDocument(Section):
@@ -140,7 +144,18 @@ class PlanDocument(Section):
                 for each in self.deputies
             ),
             decisions=DecisionRules(**self.decisions.model_dump()) if self.decisions else None,
+            attestation=_attestation(self.measurement),
         )
+
+
+def _attestation(measured: MeasurementSection | None) -> AttestationRules | None:
+    if measured is None:
+        return None
+    return AttestationRules(
+        measured.registers,
+        measured.document_seconds or DOCUMENT_SECONDS,
+        bytes.fromhex(measured.insecure_root or ""),
+    )
 
 
 def parse_plan(data: bytes) -> PlanDocument:

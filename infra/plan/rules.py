@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from infra.enclave.insecure_software import SOFTWARE_ENCLAVE
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.plan import DESIGN_RANGE
 from mpc_core.tfhe.parameters import DRILL_SET, lookup
@@ -62,7 +63,8 @@ def check_rules(plan: Plan) -> None:
             the number of operators, RF-PLAN-004 for names, indices and keys, RF-PLAN-005 for an
             insecure shortcut outside a sandbox, RF-PLAN-013 for test openings of a secure set,
             RF-PLAN-014 for the parameter set of drills in any other plan, RF-PLAN-017 for
-            decisions that too few or too many have to sign.
+            decisions that too few or too many have to sign, RF-PLAN-019 for a test root where
+            documents of real enclaves are asked for, or none where they are not.
     """
     _check_tests(plan, secure=not lookup(plan.parameters).insecure)
     check_size(plan.count, plan.threshold)
@@ -79,6 +81,7 @@ def check_rules(plan: Plan) -> None:
             runbook="start",
         )
     _check_drill(plan)
+    _check_root(plan)
     if len(set(plan.insecure)) != len(plan.insecure):
         raise malformed("every insecure shortcut named once", f"insecure = {list(plan.insecure)}")
 
@@ -109,6 +112,22 @@ def _check_drill(plan: Plan) -> None:
             next_step="choose another set with --parameters",
             runbook="start",
         )
+
+
+def _check_root(plan: Plan) -> None:
+    """Refuse a test root but for software in the place of enclaves, and such software without."""
+    rules = plan.attestation
+    if rules is None or bool(rules.insecure_root) == (SOFTWARE_ENCLAVE in plan.insecure):
+        return
+    raise CeremonyError(
+        "RF-PLAN-019",
+        "the plan does not say under which root attestation documents count",
+        expected=f'insecure = ["{SOFTWARE_ENCLAVE}"] with insecure_root, or neither of them',
+        found=f"insecure = {list(plan.insecure)}, insecure_root = {rules.insecure_root.hex()!r}",
+        effect="the plan is refused; nothing was started",
+        next_step="do not sign this plan; ask whoever made it for a corrected one",
+        runbook="start",
+    )
 
 
 def _check_tests(plan: Plan, *, secure: bool) -> None:

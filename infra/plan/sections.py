@@ -189,12 +189,24 @@ class TestSection(Section):
 
 
 class MeasurementSection(Section):
-    """The software that enclaves must run, as the registers of their security module say it."""
+    """The software that enclaves must run, as the registers of their security module say it.
+
+    `document_seconds` is how old an attestation document may be between peers; `insecure_root`, in
+    a sandbox without enclaves, the SHA-256 of the public key of its test root.
+    """
 
     pcr0: Register
     pcr1: Register
     pcr2: Register
     pcr8: Register | None = None
+    document_seconds: Annotated[int, Field(ge=10, le=86_400)] | None = None
+    insecure_root: Hex32 | None = None
+
+    @property
+    def registers(self) -> tuple[tuple[int, bytes], ...]:
+        """Index and value of every register that is named."""
+        named = ((0, self.pcr0), (1, self.pcr1), (2, self.pcr2), (8, self.pcr8))
+        return tuple((index, bytes.fromhex(value)) for index, value in named if value)
 
 
 class DecisionSection(Section):

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 __all__ = [
     "COORDINATOR",
+    "AttestationRules",
     "Deadlines",
     "DecisionRules",
     "DeputyIdentity",
@@ -106,6 +107,22 @@ class TestRules:
 
 
 @dataclass(frozen=True, slots=True)
+class AttestationRules:
+    """What the enclave of every operator must prove.
+
+    Attributes:
+        registers: index and value of the registers that the approved software has, ascending.
+        document_seconds: age up to which a document counts between peers.
+        insecure_root: SHA-256 of the test root's public key in a sandbox; empty where the root is
+            that of the real enclaves.
+    """
+
+    registers: tuple[tuple[int, bytes], ...]
+    document_seconds: int
+    insecure_root: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A signed plan.
 
@@ -121,6 +138,7 @@ class Plan:
         deputies: who else may host the board and give orders, once operators moved it there.
         coordinator_ml_dsa_key: its second key, with which it signs the plan.
         decisions: who decides what during the ceremony; None where n-t operators decide all.
+        attestation: what enclaves must prove; None where no enclave is asked for.
     """
 
     hash: bytes
@@ -138,6 +156,7 @@ class Plan:
     deputies: tuple[DeputyIdentity, ...] = ()
     coordinator_ml_dsa_key: bytes = b""
     decisions: DecisionRules | None = None
+    attestation: AttestationRules | None = None
 
     @property
     def hosts(self) -> dict[str, bytes]:

@@ -50,7 +50,7 @@ class Site:
     @contextmanager
     def started(cls, folder, plan):
         clock = Clock()
-        root = Authority.create(folder / "root", NOW)
+        root = Authority.create(NOW)
         kms = InsecureLocalKms(plan, folder / "kms", root.certificate, PRINCIPALS, clock)
         with serving(kms) as url:
             yield cls(folder, plan, root, clock, url)

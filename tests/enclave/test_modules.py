@@ -14,15 +14,18 @@ from infra.enclave.insecure_software import (
     SOFTWARE_ENCLAVE,
     Authority,
     InsecureSoftwareModule,
+    key_digest,
     measure_installed,
-    trusted_root,
+    scalar_of,
 )
 from infra.enclave.measurement import Measurement
 from infra.enclave.nitro import Message, NitroModule
+from infra.enclave.roots import root_of
 from infra.enclave.verification import Expectation, authenticate, verify_document
 from infra.plan.document import parse_plan, render_plan
 from infra.plan.sandbox import sandbox_plan
 from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.plan import AttestationRules
 from tests.enclave.chains import APPROVED, MEASURED, NOW
 
 
@@ -148,14 +151,22 @@ def test_a_plan_can_name_the_software_enclave():
 @pytest.mark.parametrize(
     "changes", [{"insecure": ()}, {"insecure": ("setup-seed",)}, {"sandbox": False}]
 )
-def test_software_is_no_enclave_unless_a_sandbox_plan_says_so(plan, tmp_path, changes):
-    root = Authority.create(tmp_path, NOW)
-    other = dataclasses.replace(plan, **changes)
+def test_software_is_no_enclave_unless_a_sandbox_plan_says_so(plan, changes):
+    root = Authority.create(NOW)
+    other = dataclasses.replace(_asking(plan, root), **changes)
     with pytest.raises(CeremonyError, match="RF-ATTEST-011"):
         InsecureSoftwareModule(other, root, APPROVED)
     with pytest.raises(CeremonyError, match="RF-ATTEST-011"):
-        trusted_root(other, tmp_path)
-    assert trusted_root(other, None) == aws_root()
+        root_of(other, b"")
+    rules = dataclasses.replace(other.attestation, insecure_root=b"")
+    assert root_of(dataclasses.replace(other, attestation=rules), b"") == aws_root()
+
+
+def _asking(plan, root):
+    """Return the plan that asks for attestation under a test root."""
+    registers = tuple(sorted(APPROVED.pcrs.items()))
+    rules = AttestationRules(registers, 3600, key_digest(root.certificate))
+    return dataclasses.replace(plan, attestation=rules)
 
 
 def _module_of(plan, root, measurement=APPROVED, now=NOW):
@@ -163,30 +174,45 @@ def _module_of(plan, root, measurement=APPROVED, now=NOW):
 
 
 def test_documents_of_software_pass_the_same_verifier_under_the_test_root_only(plan, tmp_path):
-    Authority.create(tmp_path, NOW)
-    module = _module_of(plan, Authority.load(tmp_path))
+    Authority.create(NOW).save(tmp_path)
+    root = Authority.load(tmp_path)
+    module = _module_of(plan, root)
     data = module.attest(user_data=b"u", nonce=b"n", public_key=None)
     expected = Expectation(APPROVED, b"n", b"u")
-    assert verify_document(data, trusted_root(plan, tmp_path), expected, NOW).user_data == b"u"
+    found = root_of(_asking(plan, root), data)
+    assert verify_document(data, found, expected, NOW).user_data == b"u"
     with pytest.raises(CeremonyError, match="RF-ATTEST-002"):
         authenticate(data, aws_root())
 
 
+def test_documents_under_another_test_root_than_the_plans_are_refused(plan):
+    root, other = Authority.create(NOW), Authority.create(NOW)
+    data = _module_of(plan, other).attest(user_data=b"u", nonce=b"n", public_key=None)
+    with pytest.raises(CeremonyError, match="RF-ATTEST-002"):
+        root_of(_asking(plan, root), data)
+
+
+def test_a_test_root_follows_from_a_seed():
+    roots = [Authority.create(NOW, scalar_of(seed)) for seed in (b"a", b"a", b"b")]
+    digests = [key_digest(root.certificate) for root in roots]
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_the_key_of_a_test_root_is_readable_by_its_owner_only(tmp_path):
-    Authority.create(tmp_path, NOW)
+    Authority.create(NOW).save(tmp_path)
     assert (tmp_path / "insecure-root.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_changed_software_shows_another_measurement(plan, tmp_path):
-    root = Authority.create(tmp_path, NOW)
+def test_changed_software_shows_another_measurement(plan):
+    root = Authority.create(NOW)
     changed = Measurement({**APPROVED.pcrs, 0: b"\1" * 48})
     data = _module_of(plan, root, changed).attest(user_data=b"u", nonce=b"n", public_key=None)
     with pytest.raises(CeremonyError, match="RF-ATTEST-005"):
         verify_document(data, root.certificate, Expectation(APPROVED, b"n", b"u"), NOW)
 
 
-def test_a_leaf_is_renewed_before_it_ends(plan, tmp_path):
-    root = Authority.create(tmp_path, NOW)
+def test_a_leaf_is_renewed_before_it_ends(plan):
+    root = Authority.create(NOW)
     times = [NOW, NOW + dt.timedelta(hours=4)]
     clock = iter(times)
     module = InsecureSoftwareModule(plan, root, APPROVED, lambda: next(clock))
@@ -195,8 +221,8 @@ def test_a_leaf_is_renewed_before_it_ends(plan, tmp_path):
         assert authenticate(data, root.certificate).time == time
 
 
-def test_registers_of_software_are_those_of_its_documents(plan, tmp_path):
-    root = Authority.create(tmp_path, NOW)
+def test_registers_of_software_are_those_of_its_documents(plan):
+    root = Authority.create(NOW)
     module = _module_of(plan, root)
     assert module.describe(0).value == MEASURED[0]
     assert module.describe(5).value == bytes(48)
