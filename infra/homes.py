@@ -53,6 +53,12 @@ class Home:
     database: str | None = None
     """URL of the database of the log, if it is not the file in `work/`."""
 
+    insecure_lie: str = ""
+    """The lie that an operator of a drill tells, "" for an honest one."""
+
+    insecure_local_kms: str | None = None
+    """URL of a sandbox's key service, of an operator whose vault is sealed there."""
+
     @property
     def name(self) -> str:
         """The party's name in the plan."""

@@ -87,6 +87,7 @@ def run_operator(
     *,
     shared_openings: Path | None = None,
     insecure_clock_offset: Path | None = None,
+    insecure_lie: str = "",
     rejoin: bool = False,
 ) -> int:
     """Run the operator of this home until it is stopped.
@@ -98,13 +99,14 @@ def run_operator(
         reach: how the operator and the others reach each other.
         shared_openings: where parties on this machine keep opened values once.
         insecure_clock_offset: file with the seconds by which a drill moves this party's clock.
+        insecure_lie: the lie that this operator of a drill tells, "" for none.
         rejoin: whether its people say that it lost its vault, but for the identity key.
 
     Raises:
         CeremonyError: when the home, the plan or an address cannot be used; RF-RECOVER-009 when
             the vault is not whole and `rejoin` is not said.
     """
-    place = Home(home.resolve(), shared_openings, insecure_clock_offset)
+    place = Home(home.resolve(), shared_openings, insecure_clock_offset, insecure_lie=insecure_lie)
     place.check()
     configure_logging(place.name)
     with place.locked():
@@ -228,6 +230,10 @@ class _Assembly:
             random=seat.random,
         )
         self.steps = Steps.of(operator, self.meter)
+        if home.insecure_lie:
+            from infra.drill.lying_process import insecurely_lying  # noqa: PLC0415 - drills only
+
+            self.steps = insecurely_lying(self.steps, home.insecure_lie)
 
     def _wake(self) -> None:
         self.log.wake()

@@ -232,6 +232,10 @@ def operator_run(
     ranges: Ranges = 1,
     shared_openings: SharedOpenings = None,
     insecure_clock_offset: InsecureClockOffset = None,
+    insecure_lie: Annotated[
+        str,
+        typer.Option(hidden=True, help="INSECURE: the lie that this operator of a drill tells."),
+    ] = "",
     rejoin: Annotated[
         bool, typer.Option("--rejoin", help="The vault is lost, but for the identity key.")
     ] = False,
@@ -249,6 +253,7 @@ def operator_run(
                 Reach(listen, ranges),
                 shared_openings=shared_openings,
                 insecure_clock_offset=insecure_clock_offset,
+                insecure_lie=insecure_lie,
                 rejoin=rejoin,
             )
         )
@@ -405,6 +410,27 @@ def drill_chaos(
             postgresql=postgresql,
         )
         raise typer.Exit(chaos_command(options, as_json=as_json))
+
+
+@drill.command("liar")
+def drill_liar(
+    *,
+    lie: Annotated[str, typer.Option(help="As the assurance case names it.")] = "wrong-answer",
+    operators: Annotated[int, typer.Option(min=4, max=13, help="One of them lies.")] = 4,
+    in_memory: Annotated[
+        bool, typer.Option("--in-memory", help="Small keys, no processes; any lie.")
+    ] = False,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Folder of the ceremonies and of the evidence.")
+    ] = Path("drills"),
+    as_json: AsJson = False,
+) -> None:
+    """Have one operator lie: who is named, on what evidence, and what the ceremony takes longer."""
+    from infra.drill.liar import LiarOptions, liar_command
+
+    with ending(as_json=as_json):
+        options = LiarOptions(lie, operators, directory, in_memory)
+        raise typer.Exit(liar_command(options, as_json=as_json))
 
 
 @drill.command("simulate")

@@ -24,6 +24,7 @@ from infra.temporal.find import Finder
 from infra.temporal.server import OwnServer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from infra.homes import CeremonyFolder, Home
@@ -36,7 +37,13 @@ __all__ = ["Site"]
 class Site:
     """Everything that runs for one ceremony, by name; leaving the context ends all of it."""
 
-    def __init__(self, folder: CeremonyFolder, plan: Plan, postgresql: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: CeremonyFolder,
+        plan: Plan,
+        postgresql: Path | None = None,
+        lies: Mapping[str, str] | None = None,
+    ) -> None:
         """Prepare; nothing is started.
 
         Args:
@@ -44,12 +51,14 @@ class Site:
             plan: its plan.
             postgresql: folder of the programs of PostgreSQL, to have the log in a server of it
                 and not in the coordinator's file.
+            lies: who lies, and how.
         """
         self.folder, self.plan = folder, plan
         self.operators = tuple(operator.name for operator in plan.operators)
         self._database = (
             Database(postgresql, folder.root / "postgresql.log") if postgresql is not None else None
         )
+        self._lies = lies or {}
         self.servers = (TEMPORAL,) if self._database is None else (DATABASE, TEMPORAL)
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._children = Children(self._inbox, kernel_environment(cache_folder()))
@@ -101,6 +110,7 @@ class Site:
             shared_openings=self.folder.shared_openings,
             insecure_clock_offset=self.clock_offset(name),
             database=self._database.url if self._database and name == COORDINATOR else "",
+            insecure_lie=self._lies.get(name, ""),
         )
         self._children.start(name, command, self.home(name).log_file)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from activities.batches import Batches
 from infra.board import wire
+from infra.drill.lying_batches import LyingBatches
 from infra.drill.network import DrillLog
 from infra.drill.operator import DrillOperator
 from mpc_core.adversary.registry import ADVERSARIES
@@ -19,15 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from activities.arithmetic import KnownValues
-    from activities.ports import StagedBlob
     from activities.steps import Steps
-    from activities.work import BatchWork
     from infra.drill.engine import Engine
     from mpc_core.adversary.twin import Twin
-    from mpc_core.protocol.batch import BatchKey
-    from mpc_core.protocol.context import BatchContext
     from mpc_core.protocol.entries import Entry
-    from mpc_core.sharing.opening import Pieces
 
 __all__ = ["LyingOperator"]
 
@@ -74,7 +69,7 @@ class LyingOperator(DrillOperator):
         return log
 
     def _with_lying_batches(self, steps: Steps) -> Steps:
-        return replace(steps, batches=_LyingBatches(steps.operator, liar=self.liar))
+        return replace(steps, batches=LyingBatches(steps.operator, liar=self.liar))
 
     def run(self, luck: random.Random) -> bool:
         """Do what an operator does, and say more than that."""
@@ -116,27 +111,3 @@ class LyingOperator(DrillOperator):
             self._say(said)
         objection = super().objection(entry)
         return "" if self.liar.endorses(honest=not objection) else objection or "it does not"
-
-
-@dataclass(frozen=True, slots=True)
-class _LyingBatches(Batches):
-    """Work on batches whose vectors and openings a twin changes."""
-
-    liar: Twin = field(kw_only=True)
-
-    def _work(self, key: BatchKey, context: BatchContext) -> BatchWork:
-        work = Batches._work(self, key, context)  # noqa: SLF001 - slots have no super()
-        work.share_pieces = self._spoilt(key, work.share_pieces)  # type: ignore[method-assign]
-        return work
-
-    def _spoilt(self, key: BatchKey, pieces: Callable[[], Pieces]) -> Callable[[], Pieces]:
-        def spoilt() -> Pieces:
-            data = b"".join(bytes(piece) for piece in pieces())
-            yield self.liar.vector(key[0], data)
-
-        return spoilt
-
-    def _open(self, key: BatchKey, work: BatchWork) -> tuple[dict[int, bytes], StagedBlob]:
-        points, opening = Batches._open(self, key, work)  # noqa: SLF001 - as above
-        data = bytes(opening.read())
-        return points, self.operator.blobs.stage([self.liar.opening(key[0], data)])

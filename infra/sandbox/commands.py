@@ -52,6 +52,7 @@ def party_command(
     insecure_clock_offset: Path | None = None,
     take_over: Mapping[str, str] | None = None,
     database: str = "",
+    insecure_lie: str = "",
 ) -> list[str]:
     """Return the command that runs a party.
 
@@ -67,12 +68,14 @@ def party_command(
         insecure_clock_offset: file with the seconds by which a drill moves the party's clock.
         take_over: addresses of operators, for a coordinator to which the log is moved.
         database: URL of the log's database, for a coordinator that keeps it elsewhere.
+        insecure_lie: how an operator of a drill lies, if it does.
     """
     command = [*INTERPRETER, role, "run", "--home", str(home.absolute()), "--temporal", temporal]
     command += ["--listen", reach.listen, "--ranges", str(reach.ranges)]
     command += ["--port", str(reach.port)] if reach.port else []
     command += ["--board", board] if board else []
     command += ["--database", database] if database else []
+    command += ["--insecure-lie", insecure_lie] if insecure_lie else []
     command += ["--keep-openings"] if keep_openings else []
     if shared_openings is not None:
         command += ["--shared-openings", str(shared_openings.absolute())]
