@@ -20,14 +20,16 @@ from mpc_core.tfhe.parameters import lookup
 
 if TYPE_CHECKING:
     from infra.estimate.storage import Storage
+    from infra.homes import Home
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["Room", "check_room", "check_sandbox", "room_at"]
+__all__ = ["Room", "check_operator", "check_sandbox", "room_at"]
 
 MEMORY_FILE = Path("/proc/meminfo")
 AVAILABLE = "MemAvailable:"
 KIBIBYTE = 1024
+BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,55 @@ def room_at(folder: Path) -> Room:
     return Room(_free_memory(MEMORY_FILE), _free_disk(folder))
 
 
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    """What somebody who is about to start needs, and how it could be less.
+
+    Attributes:
+        memory: bytes.
+        disk: bytes.
+        memory_of: what the memory is for.
+        disk_of: what the disk is for.
+        less_memory: which option reduces it.
+        less_disk: which option reduces it.
+    """
+
+    memory: int
+    disk: int
+    memory_of: str
+    disk_of: str
+    less_memory: str
+    less_disk: str
+
+    def check(self, room: Room, folder: Path) -> None:
+        """Compare with what is there; what is unknown suffices.
+
+        Raises:
+            CeremonyError: RF-RUN-015 if the memory does not suffice, RF-RUN-016 if the disk does
+                not.
+        """
+        if room.memory is not None and self.memory > room.memory:
+            raise CeremonyError(
+                "RF-RUN-015",
+                "the memory of this machine does not suffice for the plan",
+                expected=f"{size_text(self.memory)}: {self.memory_of}",
+                found=f"{size_text(room.memory)} available",
+                effect="nothing was started",
+                next_step=f"{self.less_memory}; `ringforge estimate` shows what each takes",
+                runbook="not-enough-room",
+            )
+        if room.disk is not None and self.disk > room.disk:
+            raise CeremonyError(
+                "RF-RUN-016",
+                "the disk does not suffice for the plan",
+                expected=f"{size_text(self.disk)}: {self.disk_of}",
+                found=f"{size_text(room.disk)} free at {folder}",
+                effect="nothing was started",
+                next_step=f"{self.less_disk}; `ringforge estimate` shows what each takes",
+                runbook="not-enough-room",
+            )
+
+
 def check_sandbox(plan: Plan, layout: CeremonyLayout, folder: Path, room: Room) -> None:
     """Check that a whole ceremony fits on this machine.
 
@@ -60,62 +111,57 @@ def check_sandbox(plan: Plan, layout: CeremonyLayout, folder: Path, room: Room) 
     Raises:
         CeremonyError: RF-RUN-015 if the memory does not suffice, RF-RUN-016 if the disk does not.
     """
-    quorum = Quorum.of(plan)
-    storage = storage_of(lookup(plan.parameters), layout, quorum, plan.layout.batches_in_flight)
-    needed = Room(storage.machine_memory(plan.count), storage.machine_disk(plan.count))
-    check_room(needed, room, folder, _sandbox_shares(plan, storage))
+    count, storage = plan.count, _storage(plan, layout)
+    _Needs(
+        memory=storage.machine_memory(count),
+        disk=storage.machine_disk(count),
+        memory_of=f"{count} times {size_text(storage.operator_memory)} for an operator, "
+        f"{size_text(storage.coordinator_memory)} for the coordinator",
+        disk_of=f"{size_text(storage.openings)} of opened values, {count} times "
+        f"{size_text(storage.operator_own)} for an operator, "
+        f"{size_text(storage.result)} for the key set",
+        less_memory="close other programs, or choose fewer --operators, a larger --scale or a "
+        "plan with fewer batches_in_flight",
+        less_disk="choose a folder on another disk with --dir, leave out --keep-openings, or "
+        "choose fewer --operators or a larger --scale",
+    ).check(room, folder)
 
 
-def check_room(needed: Room, room: Room, folder: Path, shares: tuple[str, str]) -> None:
-    """Compare what is needed with what is there.
+def check_operator(plan: Plan, layout: CeremonyLayout, home: Home, room: Room) -> None:
+    """Check that an operator's part of a ceremony fits on its machine, beside what is there of it.
 
     Args:
-        needed: by whoever is about to start.
-        room: what is there; what is unknown suffices.
-        folder: where files will be.
-        shares: what memory and disk are needed for, in words.
+        plan: its plan.
+        layout: its batches.
+        home: the operator's.
+        room: what is there.
 
     Raises:
         CeremonyError: RF-RUN-015 if the memory does not suffice, RF-RUN-016 if the disk does not.
     """
-    if needed.memory is not None and room.memory is not None and needed.memory > room.memory:
-        raise CeremonyError(
-            "RF-RUN-015",
-            "the memory of this machine does not suffice for the plan",
-            expected=f"{size_text(needed.memory)}: {shares[0]}",
-            found=f"{size_text(room.memory)} available",
-            effect="nothing was started",
-            next_step="close other programs, or choose fewer --operators, a larger --scale or a "
-            "plan with fewer batches_in_flight; `ringforge estimate` shows what each takes",
-            runbook="not-enough-room",
-        )
-    if needed.disk is not None and room.disk is not None and needed.disk > room.disk:
-        raise CeremonyError(
-            "RF-RUN-016",
-            "the disk does not suffice for the plan",
-            expected=f"{size_text(needed.disk)}: {shares[1]}",
-            found=f"{size_text(room.disk)} free at {folder}",
-            effect="nothing was started",
-            next_step="choose a folder on another disk with --dir, leave out --keep-openings, or "
-            "choose fewer --operators or a larger --scale; `ringforge estimate` shows what each "
-            "takes",
-            runbook="not-enough-room",
-        )
+    storage = _storage(plan, layout)
+    whole = storage.operator_disk if home.shared_openings is None else storage.operator_own
+    here = _bytes_in(home.work)
+    _Needs(
+        memory=storage.operator_memory,
+        disk=max(whole - here, 0),
+        memory_of="for this operator's process at its peak",
+        disk_of=f"{size_text(whole)} for this operator, of which {size_text(here)} are there",
+        less_memory="close other programs or take a larger machine; a plan with fewer "
+        "batches_in_flight takes less",
+        less_disk="free some, or move this home to another disk",
+    ).check(room, home.path)
 
 
-def _sandbox_shares(plan: Plan, storage: Storage) -> tuple[str, str]:
-    """Return what memory and disk of a sandbox are needed for."""
-    count = plan.count
-    memory = (
-        f"{count} times {size_text(storage.operator_memory)} for an operator, "
-        f"{size_text(storage.coordinator_memory)} for the coordinator"
-    )
-    disk = (
-        f"{size_text(storage.openings)} of opened values, {count} times "
-        f"{size_text(storage.operator_own)} for an operator, "
-        f"{size_text(storage.result)} for the key set"
-    )
-    return memory, disk
+def _storage(plan: Plan, layout: CeremonyLayout) -> Storage:
+    quorum = Quorum.of(plan)
+    return storage_of(lookup(plan.parameters), layout, quorum, plan.layout.batches_in_flight)
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return the disk that the files of a folder take."""
+    found = (Path(path, name) for path, _, names in os.walk(folder) for name in names)
+    return sum(file.stat().st_blocks * BLOCK for file in found if file.is_file())
 
 
 def _free_memory(source: Path) -> int | None:

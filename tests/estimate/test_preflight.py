@@ -8,9 +8,10 @@ from typer.testing import CliRunner
 
 from infra.cli.main import app
 from infra.estimate import preflight
-from infra.estimate.preflight import Room, check_sandbox, room_at
+from infra.estimate.preflight import Room, check_operator, check_sandbox, room_at
 from infra.estimate.storage import storage_of
 from infra.estimate.words import size_text
+from infra.homes import Home
 from infra.party.rules import layout_of
 from infra.plan.sandbox import sandbox_plan
 from mpc_core.protocol.errors import CeremonyError
@@ -59,6 +60,33 @@ def test_too_little_disk_is_refused_with_the_options_that_reduce_it(small, tmp_p
     assert str(tmp_path) in error.found
     for option in ("--dir", "--keep-openings", "--operators", "--scale"):
         assert option in error.next_step
+
+
+def test_an_operator_needs_only_what_is_not_there_yet(small, tmp_path):
+    plan, layout = small
+    storage = storage_of(
+        lookup(plan.parameters), layout, Quorum.of(plan), plan.layout.batches_in_flight
+    )
+    home = Home(tmp_path / "op-01")
+    home.make()
+    with pytest.raises(CeremonyError) as refused:
+        check_operator(plan, layout, home, Room(MUCH.memory, storage.operator_disk - 1))
+    assert refused.value.code == "RF-RUN-016"
+    assert refused.value.expected.startswith(size_text(storage.operator_disk))
+    (home.work / "kept").write_bytes(bytes(1 << 20))
+    check_operator(plan, layout, home, Room(MUCH.memory, storage.operator_disk - (1 << 20)))
+    with_others = dataclasses.replace(home, shared_openings=tmp_path / "shared")
+    check_operator(plan, layout, with_others, Room(MUCH.memory, storage.operator_own))
+
+
+def test_an_operator_whose_memory_does_not_suffice_is_refused(small, tmp_path):
+    plan, layout = small
+    home = Home(tmp_path / "op-01")
+    home.make()
+    with pytest.raises(CeremonyError) as refused:
+        check_operator(plan, layout, home, Room(1 << 20, MUCH.disk))
+    assert refused.value.code == "RF-RUN-015"
+    assert "batches_in_flight" in refused.value.next_step
 
 
 def test_more_batches_in_flight_take_more_memory(small):
