@@ -37,6 +37,16 @@ ALGORITHMS = {
 }
 """By curve: the number of the algorithm in COSE, its hash, and the length of r and of s."""
 
+MALFORMED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+)
+"""What the libraries raise for bytes that are no certificate, key or signature."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSignature:
@@ -70,7 +80,7 @@ def read_signature(section: bytes, pcr0: bytes) -> ImageSignature:
         _check(envelope, certificate.public_key(), pcr0)
         subject = certificate.subject.rfc4514_string()
         return ImageSignature(der, subject, certificate.not_valid_after_utc)
-    except (ValueError, KeyError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+    except MALFORMED as error:
         found = str(error) if isinstance(error, NotCbor) else type(error).__name__
         raise _unsigned("a certificate and its signature over PCR0", found) from error
 
