@@ -19,20 +19,26 @@ if TYPE_CHECKING:
     from activities.operator import Operator
     from mpc_core.protocol.state import CeremonyState
 
-__all__ = ["REJOIN_SEED", "Seat", "approval_name", "plea_name"]
+__all__ = ["APPROVALS", "PLEAS", "REJOIN_SEED", "Seat", "approval_name", "plea_name"]
 
 REJOIN_SEED = "rejoin/kem-seed"
 """Vault file of who lost its state: the private KEM key that its people vouch for."""
 
+APPROVALS = "admitted"
+"""Where the vault keeps what this operator's people approved; another process writes it."""
+
+PLEAS = "pleas"
+"""Where `work/` keeps the pleas that people look at."""
+
 
 def approval_name(index: int) -> str:
     """Return the vault's name of the approval of an operator's return: the digest of its key."""
-    return f"admitted/{index}"
+    return f"{APPROVALS}/{index}"
 
 
 def plea_name(index: int) -> str:
     """Return the name in `work/` under which an operator's plea waits for people."""
-    return f"pleas/{index}"
+    return f"{PLEAS}/{index}"
 
 
 @dataclass(frozen=True, slots=True)

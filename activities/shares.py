@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mpc_core.ring.galois import Ring, RingArray
 
 __all__ = [
+    "PASSING",
     "forget_passing_shares",
     "keep_for_good",
     "keep_shares",
@@ -37,11 +38,12 @@ _KEY = "shares-key"
 _KEY_BYTES = 32
 _NONCE = bytes(12)
 _DIGEST = 32
-_PASSING = "passing-shares"
+PASSING = "passing-shares"
+"""Where shares lie that are encrypted under a key of the vault."""
 
 
 def _passing(batch: BatchName) -> str:
-    return f"{_PASSING}/{batch}"
+    return f"{PASSING}/{batch}"
 
 
 def _kept(batch: BatchName) -> str:
@@ -124,5 +126,5 @@ def forget_passing_shares(operator: Operator) -> None:
     """Destroy all shares but those kept for good: first their key, then the useless files."""
     operator.vault.remove(_KEY)
     for store in (operator.vault, operator.work):
-        for name in store.names(_PASSING):
+        for name in store.names(PASSING):
             store.discard(name)

@@ -29,11 +29,12 @@ from infra.board import wire
 from infra.board.client import WitnessLoop
 from infra.board.copy import LogFile
 from infra.board.replica import Replica
-from infra.board.vault import FileVault
 from infra.board.witness import Witness
+from infra.estimate.preflight import check_operator, room_at
 from infra.governance.waiting import complete_signatures
 from infra.homes import Home
 from infra.party.clock import party_clock
+from infra.party.freshness import TAKEN_BACK, Freshness, Memory
 from infra.party.gossip_pool import EntryPool
 from infra.party.gossip_wiring import gossiper_of
 from infra.party.host import HostLine
@@ -46,10 +47,11 @@ from infra.party.queues import operator_queues
 from infra.party.recovery import Helper
 from infra.party.rules import layout_of, party_state
 from infra.party.seat import readmit, take_seat
-from infra.plan import load_identity, load_setup_seed, load_signed_plan
+from infra.party.vault import open_vault
+from infra.plan import load_signed_plan
 from infra.report.metrics import MetricsRecorder
 from infra.shared import SharedOpenings
-from infra.stores import BlobStore, FileStore
+from infra.stores import BlobStore
 from infra.sums import FileSums, batches_at_a_time
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
@@ -67,10 +69,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from infra.network.places import Reach
-    from infra.plan import SetupSeed
+    from infra.party.vault import Vault
     from mpc_core.protocol.plan import Plan
 
 __all__ = ["run_operator"]
@@ -88,6 +88,7 @@ def run_operator(
     shared_openings: Path | None = None,
     insecure_clock_offset: Path | None = None,
     insecure_lie: str = "",
+    insecure_local_kms: str | None = None,
     rejoin: bool = False,
 ) -> int:
     """Run the operator of this home until it is stopped.
@@ -100,18 +101,33 @@ def run_operator(
         shared_openings: where parties on this machine keep opened values once.
         insecure_clock_offset: file with the seconds by which a drill moves this party's clock.
         insecure_lie: the lie that this operator of a drill tells, "" for none.
+        insecure_local_kms: URL of a sandbox's key service, for a vault that is sealed there.
         rejoin: whether its people say that it lost its vault, but for the identity key.
 
     Raises:
         CeremonyError: when the home, the plan or an address cannot be used; RF-RECOVER-009 when
-            the vault is not whole and `rejoin` is not said.
+            the vault is not whole and `rejoin` is not said; RF-STORE-004 when it is sealed and not
+            the newest.
     """
-    place = Home(home.resolve(), shared_openings, insecure_clock_offset, insecure_lie=insecure_lie)
+    place = Home(
+        home.resolve(),
+        shared_openings,
+        insecure_clock_offset,
+        insecure_lie=insecure_lie,
+        insecure_local_kms=insecure_local_kms,
+    )
     place.check()
     configure_logging(place.name)
     with place.locked():
         told = None if board is None else _address(board)
-        asyncio.run(_serve_operator(place, temporal, told, reach, rejoin=rejoin))
+        try:
+            asyncio.run(_serve_operator(place, temporal, told, reach, rejoin=rejoin))
+        except CeremonyError as error:
+            if not rejoin or error.code != TAKEN_BACK:
+                raise
+            # Its people know: what is left of the vault counts as lost, like a disk.
+            _begin_again(place)
+            asyncio.run(_serve_operator(place, temporal, told, reach, rejoin=rejoin))
     return 0
 
 
@@ -136,17 +152,22 @@ def _heartbeat() -> None:
         activity.heartbeat()
 
 
+def _begin_again(home: Home) -> None:
+    sealed = open_vault(home, load_signed_plan(home.path).plan, rejoin=True).sealed
+    assert sealed is not None, "only what is sealed can be taken back"
+    sealed.begin_again()
+
+
 @dataclass(frozen=True, slots=True)
 class _Seat:
-    """An operator's place in a ceremony: plan, index, key."""
+    """An operator's place in a ceremony: plan, index, vault."""
 
     plan: Plan
     index: int
-    key: Ed25519PrivateKey
-    seed: SetupSeed | None
+    vault: Vault
 
     @classmethod
-    def of(cls, home: Home) -> _Seat:
+    def of(cls, home: Home, *, rejoin: bool) -> _Seat:
         plan = load_signed_plan(home.path).plan
         found = [operator for operator in plan.operators if operator.name == home.name]
         if not found:
@@ -159,15 +180,13 @@ class _Seat:
                 next_step="name the folder as the plan names the operator",
                 runbook="an-operator-is-down",
             )
-        operator = found[0]
-        key = load_identity(home.vault, operator.identity_key, operator.name)
-        return cls(plan, operator.index, key, load_setup_seed(home.vault, plan))
+        return cls(plan, found[0].index, open_vault(home, plan, rejoin=rejoin))
 
     def random(self, label: str, length: int) -> bytes:
         """Return fresh random bytes, or those of the insecure setup seed that the plan names."""
-        if self.seed is None:
+        if self.vault.seed is None:
             return secrets.token_bytes(length)
-        return self.seed.derive(label, length)
+        return self.vault.seed.derive(label, length)
 
 
 class _Assembly:
@@ -176,23 +195,24 @@ class _Assembly:
     def __init__(self, home: Home, seat: _Seat, board: tuple[str, int] | None, ranges: int) -> None:
         plan = seat.plan
         load_kernels(degree_for(plan.count))
-        vault = FileStore(home.vault)
-        vault.sweep()
+        vault, key = seat.vault, seat.vault.identity.ed25519
         layout = layout_of(plan)
+        check_operator(plan, layout, home, room_at(home.work))
         self.plan, self.seat = plan, seat
         self.meter = MetricsRecorder(home.metrics_file, home.name)
         self.ledger = _StageLedger(home.sent_file, self.meter.sent)
-        self.identity = Identity(home.name, seat.key, Members.of_plan(plan))
+        self.identity = Identity(home.name, key, Members.of_plan(plan))
         self.client = PeerClient(
             self.identity, patience=Patience(ranges=ranges), ledger=self.ledger
         )
         self.outbox = Outbox(home.outbox, self.ledger)
         blobs = BlobStore(self.outbox, plan.layout.leaf_bytes, self._wake, SharedOpenings.of(home))
         blobs.sweep()
-        work = FileStore(home.work / "steps")
-        known = KnownValues(plan.hash, work)
+        known = KnownValues(plan.hash, vault.work)
         self.replica = Replica(plan, LogFile(home.work / "log"))
-        self.witness = Witness(self.replica, seat.index, seat.key, FileVault(home.witness_file))
+        self.witness = Witness(
+            self.replica, seat.index, key, vault.witness, confirmed=vault.sealed is None
+        )
         self.line = HostLine(
             self.client, plan.limits.entry_bytes, board, lambda: self.witness.state.host
         )
@@ -204,7 +224,7 @@ class _Assembly:
             party_state(plan, layout, known),
             submit=lambda envelope: self.client.loop.run(self.line.submit(envelope), _heartbeat),
             tick=self._beat,
-            signer=(seat.index, seat.key),
+            signer=(seat.index, key),
             clock=clock,
             pool=pool,
         )
@@ -224,8 +244,8 @@ class _Assembly:
             peers=PeerBook(
                 plan, self.client, blobs, self.log, self.line.peer, _heartbeat, self.meter.received
             ),
-            vault=vault,
-            work=work,
+            vault=vault.store,
+            work=vault.work,
             cache=FileSums(home.sums, batches_at_a_time(plan)),
             random=seat.random,
         )
@@ -280,13 +300,15 @@ async def _serve_operator(
     home: Home, temporal: str, board: tuple[str, int] | None, reach: Reach, *, rejoin: bool
 ) -> None:
     await complete_signatures(home, temporal)
-    parts = await asyncio.to_thread(_Assembly, home, _Seat.of(home), board, reach.ranges)
+    seat = await asyncio.to_thread(_Seat.of, home, rejoin=rejoin)
+    parts = await asyncio.to_thread(_Assembly, home, seat, board, reach.ranges)
     take_seat(parts.steps, parts.witness, rejoin=rejoin)
     loop = asyncio.get_running_loop()
     app = make_app(parts.identity, parts.outbox)
     app.router.add_post(OWED_PATH, parts.owed)
     app.router.add_routes(parts.neighbour.routes())
     app.router.add_routes(parts.gossiper.routes())
+    app.router.add_routes(Memory(parts.plan, parts.witness, parts.loop).routes())
     app.router.add_routes(Helper(parts.plan, parts.steps, parts.log).routes())
     async with AsyncExitStack() as stack:
         stack.callback(parts.ledger.save)
@@ -295,17 +317,20 @@ async def _serve_operator(
         port = await stack.enter_async_context(serve(app, parts.identity, host=reach.listen))
         following = asyncio.create_task(parts.loop.run())
         stack.callback(following.cancel)
+        print(json.dumps({"event": "ready", "port": port}), flush=True)  # noqa: T201 - events
+        address = (reach.listen, port)
+        if not parts.witness.may_sign and not parts.witness.is_lost:
+            await Freshness(parts.client, parts.log, parts.witness, address).confirm()
         parts.gossiper.start()
         stack.callback(parts.gossiper.stop)
         presence = Presence(
             parts.log,
             parts.steps,
-            (reach.listen, port),
+            address,
             failed=lambda: _stop_soon(loop, following),
             readmit=lambda: readmit(parts.witness, parts.plan),
         )
         threading.Thread(target=presence.run, name="presence", daemon=True).start()
-        print(json.dumps({"event": "ready", "port": port}), flush=True)  # noqa: T201 - events
         await _work(parts, temporal, stack)
         await asyncio.wait([following])
         following.result()

@@ -246,9 +246,9 @@ class WitnessLoop:
 
     @property
     def _signing(self) -> Witness | None:
-        """The witness, unless it lost its record: then this operator only follows."""
+        """The witness, if it may sign: else this operator only follows."""
         witness = self._witness
-        return None if witness is None or witness.is_lost else witness
+        return None if witness is None or not witness.may_sign else witness
 
     def _request(self, head: Vote | None = None, certificate: Vote | None = None) -> SyncRequest:
         replica = self._replica

@@ -11,13 +11,17 @@ from infra.board import strict
 
 # The types of fields are looked up when the state is read, so these are needed at run time.
 from infra.board.moves import MoveRequest  # noqa: TC001
-from infra.board.notes import Checkpoint, Head  # noqa: TC001
+from infra.board.notes import Checkpoint, Head, HeadSignature  # noqa: TC001
 from infra.guarded import read_guarded, write_guarded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FileVault", "Start", "WitnessState", "WitnessVault"]
+    from activities.ports import Store
+
+__all__ = ["FileVault", "Heard", "Start", "StoredVault", "WitnessState", "WitnessVault"]
+
+WITNESS = "witness"
 
 _log = structlog.get_logger()
 
@@ -27,6 +31,14 @@ class Start:
     """The head with which an epoch began; None for the empty log."""
 
     head: Head | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The newest head that was seen under another operator's signature."""
+
+    head: Head
+    part: HeadSignature
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,8 @@ class WitnessState:
         start: with what that epoch began; None while n-t operators have not opened it.
         left: the epoch before it, in which nothing is signed any more.
         hosts: names of the parties that have hosted an epoch of the log since epoch 0.
+        heard: of each other operator the newest head that it was seen to have signed, by its index:
+            what it is told if it asks whether its own record is the newest.
     """
 
     epoch: int = 0
@@ -51,6 +65,7 @@ class WitnessState:
     start: Start | None = Start()
     left: int = 0
     hosts: tuple[str, ...] = ()
+    heard: tuple[Heard, ...] = ()
 
 
 class WitnessVault(Protocol):
@@ -77,15 +92,37 @@ class FileVault:
 
     def load(self) -> WitnessState | None:
         """Return the state saved last, or None if the file is gone or damaged."""
-        data = read_guarded(self._path)
-        if data is None:
-            return None
-        try:
-            return strict.decode(WitnessState, data)
-        except strict.Malformed as error:
-            _log.warning("the record of what was signed is damaged", reason=str(error))
-            return None
+        return _state_in(read_guarded(self._path))
 
     def save(self, state: WitnessState) -> None:
         """Replace the file; return when it is durable."""
         write_guarded(self._path, strict.encode(state))
+
+
+class StoredVault:
+    """The state in a store of sealed objects."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(self) -> None:
+        """Write the state of an operator that has never signed; only who makes its home may."""
+        self.save(WitnessState())
+
+    def load(self) -> WitnessState | None:
+        """Return the state saved last, or None if it is gone."""
+        return _state_in(self._store.read(WITNESS))
+
+    def save(self, state: WitnessState) -> None:
+        """Replace it; return when it is durable."""
+        self._store.write(WITNESS, strict.encode(state))
+
+
+def _state_in(data: bytes | None) -> WitnessState | None:
+    if data is None:
+        return None
+    try:
+        return strict.decode(WitnessState, data)
+    except strict.Malformed as error:
+        _log.warning("the record of what was signed is damaged", reason=str(error))
+        return None

@@ -8,6 +8,8 @@
 - After a move statement nothing is signed in an older epoch, and in the new one nothing before n-t
   statements opened it, and then only what extends the highest certificate that they name.
 - Without its record an operator signs nothing at all until it is readmitted.
+- With a record that its own machine could have taken back in time it signs nothing before others
+  have said what they saw under its signature (`infra.party.freshness`).
 
 A refusal is an error with its reason. Signing the same again is not a second head: a host that
 lost signatures asks again and gets the same bytes.
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from infra.board.moves import check_request, sign_statement, verify_opening
 from infra.board.notes import Checkpoint, Head, HeadSignature, sign_certificate, sign_head
-from infra.board.vault import Start, WitnessState
+from infra.board.vault import Heard, Start, WitnessState
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -43,7 +45,13 @@ class Witness:
     """One operator's signing of heads and certificates."""
 
     def __init__(
-        self, replica: Replica, index: int, key: Ed25519PrivateKey, vault: WitnessVault
+        self,
+        replica: Replica,
+        index: int,
+        key: Ed25519PrivateKey,
+        vault: WitnessVault,
+        *,
+        confirmed: bool = True,
     ) -> None:
         """Go on from what the vault holds.
 
@@ -52,6 +60,8 @@ class Witness:
             index: the operator's.
             key: its identity key.
             vault: where its state is durable.
+            confirmed: whether the vault cannot be taken back in time; else it signs nothing before
+                `confirm`.
         """
         self.replica = replica
         self.index = index
@@ -59,6 +69,8 @@ class Witness:
         self._vault = vault
         self._lock = threading.Lock()
         self._state = vault.load()
+        self._confirmed = confirmed
+        self._heard = {each.part.signer: each for each in self.state.heard}
         self.objection: Callable[[Head], str] = lambda _: ""
 
     @property
@@ -70,6 +82,28 @@ class Witness:
     def is_lost(self) -> bool:
         """Whether the record of what it signed is gone, so that it must not sign."""
         return self._state is None
+
+    @property
+    def may_sign(self) -> bool:
+        """Whether it knows what it signed, and knows that it is the newest."""
+        return self._state is not None and self._confirmed
+
+    def confirm(self) -> None:
+        """Sign from now on: others know of nothing that this record lacks."""
+        with self._lock:
+            self._confirmed = True
+
+    def hears(self, head: Head, part: HeadSignature) -> None:
+        """Take note of a head under another operator's signature, which is valid.
+
+        It is durable with the next certificate that is signed here.
+        """
+        with self._lock:
+            self._note(head, part)
+
+    def heard_of(self, index: int) -> Heard | None:
+        """Return the newest head that was seen under an operator's signature."""
+        return self._heard.get(index)
 
     @property
     def epoch(self) -> int:
@@ -134,6 +168,7 @@ class Witness:
                     start=Start(base.head if base is not None else None),
                     left=self.epoch,
                     hosts=tuple(dict.fromkeys((*state.hosts, opening.host))),
+                    heard=state.heard,
                 )
             )
             return dropped
@@ -160,6 +195,7 @@ class Witness:
                         epoch=epoch, certified=certified, start=Start(checkpoint.head), left=epoch
                     )
                 )
+                self._confirmed = True
 
     def sign_head(self, head: Head) -> HeadSignature:
         """Sign a head of the log held here.
@@ -202,10 +238,18 @@ class Witness:
             head = certified.head
             state = self._require_epoch(head)
             self.replica.verify_certified(certified)
+            for part in certified.head_signatures:
+                self._note(head, part)
             kept = Checkpoint(head, certified.head_signatures)
             if _higher(kept, state.certified) is kept:
-                self._save(replace(state, certified=kept))
+                self._save(replace(state, certified=kept, heard=tuple(self._heard.values())))
             return sign_certificate(self.replica.plan, head, self.index, self._key)
+
+    def _note(self, head: Head, part: HeadSignature) -> None:
+        known = self._heard.get(part.signer)
+        is_newer = known is None or (known.head.epoch, known.head.size) < (head.epoch, head.size)
+        if is_newer and part.signer != self.index:
+            self._heard[part.signer] = Heard(head, part)
 
     def _save(self, state: WitnessState) -> None:
         self._vault.save(state)
@@ -222,6 +266,17 @@ class Witness:
                 next_step="restore the vault, or rejoin as an operator that lost its state",
                 operator=self.replica.plan.name_of(self.index),
                 runbook="lost-state",
+            )
+        if not self._confirmed:
+            raise CeremonyError(
+                "RF-LOG-037",
+                "the operator does not know yet whether its record of what it signed is the newest",
+                expected="what the others saw under its signature",
+                found="too few answers so far",
+                effect="this operator signs nothing: it might contradict itself",
+                next_step="see that the other operators run",
+                operator=self.replica.plan.name_of(self.index),
+                runbook="sealed-store",
             )
         return self._state
 

@@ -71,6 +71,9 @@ def operator_leave(
     *,
     home: Annotated[Path, typer.Option(help="Folder with vault/, work/ and the signed plan.")],
     name: Annotated[str, typer.Option("--operator", help="Who leaves: the name of that home.")],
+    administrator: Annotated[
+        str | None, typer.Option(help="AWS profile that may destroy the key, if it is another.")
+    ] = None,
     insecure_local_kms: Annotated[
         str | None, typer.Option(hidden=True, help="INSECURE: URL of a sandbox's key service.")
     ] = None,
@@ -80,5 +83,11 @@ def operator_leave(
     with ending(as_json=as_json):
         from infra.enclave.kms.command import leave_command
 
-        code = leave_command(home, name, insecure_endpoint=insecure_local_kms, as_json=as_json)
+        code = leave_command(
+            home,
+            name,
+            administrator=administrator,
+            insecure_endpoint=insecure_local_kms,
+            as_json=as_json,
+        )
         raise typer.Exit(code)

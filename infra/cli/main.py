@@ -236,6 +236,9 @@ def operator_run(
         str,
         typer.Option(hidden=True, help="INSECURE: the lie that this operator of a drill tells."),
     ] = "",
+    insecure_local_kms: Annotated[
+        str | None, typer.Option(hidden=True, help="INSECURE: URL of a sandbox's key service.")
+    ] = None,
     rejoin: Annotated[
         bool, typer.Option("--rejoin", help="The vault is lost, but for the identity key.")
     ] = False,
@@ -254,6 +257,7 @@ def operator_run(
                 shared_openings=shared_openings,
                 insecure_clock_offset=insecure_clock_offset,
                 insecure_lie=insecure_lie,
+                insecure_local_kms=insecure_local_kms,
                 rejoin=rejoin,
             )
         )

@@ -250,6 +250,7 @@ class Gossiper:
         if not signature_is_valid(plan, head_text(plan.ceremony_id, head), part):
             return
         self._watch.saw(head, part)
+        self._witness.hears(head, part)
         if head.epoch == self._loop.epoch and self._replica.contradicts(head):
             self._warn_of_two_logs(index, head)
 

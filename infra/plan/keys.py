@@ -43,11 +43,15 @@ __all__ = [
     "create_hybrid_identity",
     "create_identity",
     "create_ml_dsa_key",
+    "identity_bytes",
     "load_hybrid_identity",
     "load_identity",
     "load_setup_seed",
+    "parse_identity",
+    "pinned_identity",
     "public_key_of",
     "read_identity",
+    "setup_seed_of",
     "write_identity",
 ]
 
@@ -143,9 +147,14 @@ def write_identity(
     Raises:
         CeremonyError: RF-DISK-001 or RF-DISK-002 if the disk refuses.
     """
+    write_atomic(vault / IDENTITY_FILE, identity_bytes(key, ml_dsa), SECRET_FILE)
+
+
+def identity_bytes(key: Ed25519PrivateKey, ml_dsa: MLDSA65PrivateKey | None = None) -> bytes:
+    """Return the bytes of a key file; whoever has them is this party."""
     keys = (key,) if ml_dsa is None else (key, ml_dsa)
     pem = (each.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) for each in keys)
-    write_atomic(vault / IDENTITY_FILE, b"".join(pem), SECRET_FILE)
+    return b"".join(pem)
 
 
 def load_identity(vault: Path, pinned: bytes, owner: str) -> Ed25519PrivateKey:
@@ -170,7 +179,15 @@ def load_hybrid_identity(vault: Path, pinned: PublicIdentity, owner: str) -> Hyb
     Raises:
         CeremonyError: as `load_identity`, for either key.
     """
-    identity = read_identity(vault, owner)
+    return pinned_identity(read_identity(vault, owner), pinned, owner)
+
+
+def pinned_identity(identity: HybridIdentity, pinned: PublicIdentity, owner: str) -> HybridIdentity:
+    """Return an identity after checking that the plan pins it.
+
+    Raises:
+        CeremonyError: as `load_identity`, for either key.
+    """
     _check_pinned(owner, identity.public.ed25519, pinned.ed25519)
     if not pinned.ml_dsa:
         return HybridIdentity(identity.ed25519, None)
@@ -185,10 +202,21 @@ def read_identity(vault: Path, owner: str) -> HybridIdentity:
         CeremonyError: RF-PLAN-010 if there is no Ed25519 key, or anything else than the two.
     """
     try:
-        blocks = (vault / IDENTITY_FILE).read_bytes().split(PEM_END)
-        keys = [load_pem_private_key(block + PEM_END, password=None) for block in blocks[:-1]]
+        data = (vault / IDENTITY_FILE).read_bytes()
     except OSError as error:
         raise _identity_error(owner, f"{error.strerror}: {vault / IDENTITY_FILE}") from error
+    return parse_identity(data, owner)
+
+
+def parse_identity(data: bytes, owner: str) -> HybridIdentity:
+    """Return the keys in the bytes of a key file.
+
+    Raises:
+        CeremonyError: RF-PLAN-010 if there is no Ed25519 key, or anything else than the two.
+    """
+    blocks = data.split(PEM_END)
+    try:
+        keys = [load_pem_private_key(block + PEM_END, password=None) for block in blocks[:-1]]
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _identity_error(owner, "a file that is no PEM private key") from error
     match keys, blocks[-1]:
@@ -222,6 +250,11 @@ def load_setup_seed(vault: Path, plan: Plan) -> SetupSeed | None:
         value = (vault / SETUP_SEED).read_bytes()
     except FileNotFoundError:
         value = b""
+    return setup_seed_of(value, plan)
+
+
+def setup_seed_of(value: bytes, plan: Plan) -> SetupSeed | None:
+    """Return a party's part of the setup seed if the plan allows one; raises as above."""
     allowed = plan.sandbox and SETUP_SEED in plan.insecure
     if value and not allowed:
         raise CeremonyError(

@@ -13,7 +13,7 @@ import boto3
 from infra.enclave.insecure_software import Authority, InsecureSoftwareModule
 from infra.enclave.kms.data_keys import Context, DataKeys
 from infra.enclave.kms.insecure_local import InsecureLocalKms
-from infra.enclave.kms.insecure_server import serving
+from infra.enclave.kms.insecure_server import access_key, serving
 from infra.enclave.kms.policy import KeyHolder, key_policy
 from tests.enclave.chains import APPROVED, NOW
 
@@ -24,6 +24,7 @@ ROLE = "arn:aws:iam::000000000000:role/op-02"
 ADMINISTRATOR = "arn:aws:iam::000000000000:role/op-02-admin"
 STRANGER = "arn:aws:iam::000000000000:role/stranger"
 PRINCIPALS = {"ENCLAVE": ROLE, "ADMIN": ADMINISTRATOR, "STRANGER": STRANGER}
+PRINCIPALS |= {access_key("op-02"): ROLE, access_key("op-02", administrator=True): ADMINISTRATOR}
 HOLDER = KeyHolder(ROLE, ADMINISTRATOR)
 
 

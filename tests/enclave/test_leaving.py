@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from infra.board import strict
 from infra.cli.main import app
 from infra.enclave.kms.leaving import Leaver, check_destruction, leave
-from infra.enclave.kms.sealing import SealedStore
+from infra.enclave.kms.vault import SealedVault
 from infra.homes import Home
+from infra.objects.folder import FolderObjects
 from infra.plan.keys import write_identity
 from infra.plan.signing import write_signed_plan
 from infra.stores import FileStore
@@ -30,19 +31,26 @@ def home(site, signed_plan):
     home.make()
     write_signed_plan(home.path, signed)
     write_identity(home.vault, identities[NAME])
-    store = SealedStore.create(
-        FileStore(home.vault), site.keys(), site.create_key(), site.context()
-    )
-    store.write("shares/O-000", b"share")
+    objects = FolderObjects(home.vault)
+    vault = SealedVault.begin(objects, site.keys(), site.create_key(), site.context(), b"identity")
+    vault.write("shares/O-000", b"share")
     FileStore(home.vault).write("share-key", b"plain secret")
     (home.vault / "setup-seed").write_bytes(b"another plain secret")
     shutil.copytree(home.path, site.folder / "backup" / NAME)
     return home
 
 
-def _leaver(site, signed_plan, client=None):
+def _leaver(site, signed_plan, client=None, vault=None):
     signed, identities = signed_plan
-    return Leaver(signed.plan, NAME, identities[NAME], lambda _: client or site.client("ADMIN"))
+    objects = FolderObjects(vault or site.folder / NAME / "vault")
+    service = client or site.client("ADMIN")
+    return Leaver(signed.plan, NAME, objects, lambda: identities[NAME], lambda _: service)
+
+
+def _opened(site, home):
+    vault = SealedVault.open(FolderObjects(home), lambda _: site.keys(), site.context())
+    vault.load()
+    return vault
 
 
 def _refused(act, *arguments):
@@ -53,20 +61,20 @@ def _refused(act, *arguments):
 
 def test_the_files_of_an_operator_that_left_open_nowhere(site, signed_plan, home):
     leave(home, _leaver(site, signed_plan), NOW)
-    here = FileStore(home.vault)
-    assert _refused(SealedStore.open, here, site.keys(), site.context()).code == "RF-SEAL-002"
-    backup = FileStore(site.folder / "backup" / NAME / "vault")
-    error = _refused(SealedStore.open, backup, site.keys(), site.context())
+    assert _refused(_opened, site, home.vault).code == "RF-SEAL-002"
+    backup = site.folder / "backup" / NAME / "vault"
+    error = _refused(_opened, site, backup)
     assert (error.code, error.found.partition(":")[0]) == ("RF-KMS-003", "KMSInvalidStateException")
     site.clock.pass_by(days=8)
-    error = _refused(SealedStore.open, backup, site.keys(), site.context())
+    error = _refused(_opened, site, backup)
     assert error.found.startswith("NotFoundException")
 
 
 def test_nothing_stays_in_the_vault_that_is_not_sealed(site, signed_plan, home):
     leave(home, _leaver(site, signed_plan), NOW)
     names = {path.name for path in home.vault.rglob("*") if path.is_file()}
-    assert names == {"identity.key", "O-000"}
+    sealed = next(name for name in names if name.startswith("O-000@"))
+    assert names == {"identity.key", "identity", "index", sealed}
 
 
 def test_the_record_is_signed_and_names_what_was_destroyed(site, signed_plan, home):
@@ -152,8 +160,7 @@ def test_a_service_that_refuses_leaves_everything_as_it_was(site, signed_plan, h
     stranger = site.client("STRANGER")
     error = _refused(leave, home, _leaver(site, signed_plan, stranger), NOW)
     assert error.code == "RF-KMS-003"
-    opened = SealedStore.open(FileStore(home.vault), site.keys(), site.context())
-    assert opened.read("shares/O-000") == b"share"
+    assert _opened(site, home.vault).read("shares/O-000") == b"share"
     assert FileStore(home.vault).read("share-key") == b"plain secret"
 
 
@@ -161,21 +168,15 @@ def test_an_unsealed_vault_is_not_called_destroyed(site, signed_plan, tmp_path):
     home = Home(tmp_path / "unsealed")
     home.make()
     FileStore(home.vault).write("share-key", b"plain secret")
-    assert _refused(leave, home, _leaver(site, signed_plan), NOW).code == "RF-KMS-007"
+    leaver = _leaver(site, signed_plan, vault=home.vault)
+    assert _refused(leave, home, leaver, NOW).code == "RF-KMS-007"
     assert FileStore(home.vault).read("share-key") == b"plain secret"
-
-
-@pytest.fixture
-def as_administrator(monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ADMIN")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not checked")
 
 
 def _run(*arguments):
     return CliRunner().invoke(app, ["operator", *map(str, arguments)])
 
 
-@pytest.mark.usefixtures("as_administrator")
 def test_the_command_destroys_and_shows_the_record(site, home):
     command = ("leave", "--home", home.path, "--operator", NAME, "--json")
     run = _run(*command, "--insecure-local-kms", site.url)
@@ -184,11 +185,10 @@ def test_the_command_destroys_and_shows_the_record(site, home):
     assert (home.path / "destruction").exists()
 
 
-@pytest.mark.usefixtures("as_administrator")
 def test_the_command_does_not_take_another_home(site, home):
     run = _run("leave", "--home", home.path, "--operator", "op-03")
     assert (run.exit_code, "RF-KMS-009" in run.stderr) == (1, True)
-    assert SealedStore.open(FileStore(home.vault), site.keys(), site.context())
+    assert _opened(site, home.vault).read("shares/O-000") == b"share"
 
 
 def test_the_policy_command_writes_the_policy_of_a_plan(tmp_path):

@@ -16,9 +16,11 @@ from infra.enclave.files import decode_file
 from infra.enclave.kms.cms import open_reply
 from infra.enclave.kms.data_keys import Context, WrappedKey
 from infra.enclave.kms.leaving import Destruction, SignedDestruction
-from infra.enclave.kms.sealing import HEAD, SealedStore, read_wrapped_key
+from infra.enclave.kms.sealing import HEAD, Sealer
+from infra.enclave.kms.vault import read_wrapped_key
 from infra.enclave.measurement import read_measurement
 from infra.enclave.nitro import NitroModule
+from infra.objects.port import Found
 from tests.enclave.chains import APPROVED, LINKS, chain, document, fields, signed, without_length
 from tests.fuzz.registry import target
 
@@ -82,35 +84,25 @@ def key_service_reply(data):
     open_reply(data, _recipient())
 
 
-class OneFile:
-    """A store with one file, whatever its name."""
-
-    def __init__(self, data=None):
-        self.data = data
-
-    def read(self, _):
-        return self.data
-
-    def write(self, _, data, *, durable=True):
-        self.data = data
-
-
-def _sealed_files():
-    store = OneFile()
-    SealedStore(store, bytes(32), CONTEXT).write("head", b"head")
-    yield store.data
-
-
-@target(seeds=_sealed_files)
+@target(seeds=lambda: [Sealer(bytes(32), CONTEXT).seal("head", 1, b"head")])
 def sealed_file(data):
-    found = SealedStore(OneFile(data), bytes(32), CONTEXT).read("head")
+    Sealer(bytes(32), CONTEXT).opened("head", data)
     assert data.startswith(HEAD)
-    assert found is not None
+
+
+class OneObject:
+    """A store with one object, whatever its name."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def get(self, _):
+        return Found(self.data, "")
 
 
 @target(seeds=lambda: [strict.encode(WrappedKey("arn:aws:kms:local:0:key/0", b"wrapped"))])
 def wrapped_key(data):
-    assert strict.encode(read_wrapped_key(OneFile(data))) == data
+    assert strict.encode(read_wrapped_key(OneObject(data))) == data
 
 
 def _destructions():

@@ -29,13 +29,22 @@ _CONFIG: Any = Config
 _SESSION: Any = Session
 
 
-def key_service(plan: Plan, kms_key: str, insecure_endpoint: str | None = None) -> KeyService:
-    """Return a client for the region of a key, with the credentials that boto3 finds.
+def key_service(
+    plan: Plan,
+    kms_key: str,
+    insecure_endpoint: str | None = None,
+    *,
+    profile: str | None = None,
+    insecure_access_key: str | None = None,
+) -> KeyService:
+    """Return a client for the region of a key.
 
     Args:
         plan: the signed plan.
         kms_key: ARN of the key.
         insecure_endpoint: URL of a sandbox's local key service.
+        profile: name of AWS credentials, if not those that boto3 finds.
+        insecure_access_key: who asks there, if not whom boto3 finds.
 
     Raises:
         CeremonyError: RF-KMS-005 if it is no ARN of a key, RF-ATTEST-011 if there is an endpoint
@@ -51,9 +60,12 @@ def key_service(plan: Plan, kms_key: str, insecure_endpoint: str | None = None) 
             effect="nothing was asked",
             next_step="take the ARN of the key, not its alias, from the output of Terraform",
         )
+    session = _SESSION(profile_name=profile)
     if insecure_endpoint is not None:
         check_software_allowed(plan)
-    client: KeyService = _SESSION().client(
+        if insecure_access_key is not None:
+            session = _SESSION(insecure_access_key, "not checked")
+    client: KeyService = session.client(
         "kms",
         region_name=named[1],
         endpoint_url=insecure_endpoint,

@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING
 from infra.cli.ending import print_json
 from infra.enclave.files import read_file
 from infra.enclave.kms.client import key_service
+from infra.enclave.kms.insecure_server import access_key
 from infra.enclave.kms.leaving import Leaver, leave
 from infra.enclave.kms.policy import key_policy
 from infra.enclave.measurement import MOST_PLAN_BYTES, read_measurement
 from infra.enclave.refusals import attestation_error
 from infra.homes import Home
+from infra.party.sealed import objects_of
+from infra.party.vault import identity_of
 from infra.plan import load_signed_plan
-from infra.plan.keys import load_identity
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from infra.enclave.kms.policy import KeyHolder
-    from mpc_core.protocol.plan import OperatorIdentity, Plan
+    from mpc_core.protocol.plan import Plan
 
 __all__ = ["leave_command", "policy_command"]
 
@@ -52,12 +56,21 @@ def policy_command(plan: Path, operator: str, holder: KeyHolder) -> int:
     return 0
 
 
-def leave_command(folder: Path, name: str, *, insecure_endpoint: str | None, as_json: bool) -> int:
+def leave_command(
+    folder: Path,
+    name: str,
+    *,
+    administrator: str | None,
+    insecure_endpoint: str | None,
+    as_json: bool,
+) -> int:
     """Destroy what an operator sealed, and show the record.
 
     Args:
         folder: the operator's home.
         name: the operator's, so that nobody destroys another's home by a wrong path.
+        administrator: name of the AWS credentials that may destroy the key, if they are others
+            than those with which the vault opens.
         insecure_endpoint: URL of a sandbox's local key service.
         as_json: one JSON object instead of lines for people.
 
@@ -67,14 +80,21 @@ def leave_command(folder: Path, name: str, *, insecure_endpoint: str | None, as_
     Raises:
         CeremonyError: RF-KMS-009 if this is another operator's home, or as `leave`.
     """
-    home = Home(folder)
+    home = Home(folder.resolve(), insecure_local_kms=insecure_endpoint)
     home.check()
     plan = load_signed_plan(folder).plan
-    operator = _operator(plan, home, name)
+    _require_home_of(plan, home, name)
+    service_of = partial(
+        key_service,
+        plan,
+        insecure_endpoint=insecure_endpoint,
+        profile=administrator,
+        insecure_access_key=access_key(name, administrator=True),
+    )
+    identity = partial(_signing_key, home, plan)
+    leaver = Leaver(plan, name, objects_of(home), identity, service_of)
     with home.locked():
-        identity = load_identity(home.vault, operator.identity_key, name)
-        service_of = partial(key_service, plan, insecure_endpoint=insecure_endpoint)
-        signed = leave(home, Leaver(plan, name, identity, service_of), dt.datetime.now(dt.UTC))
+        signed = leave(home, leaver, dt.datetime.now(dt.UTC))
     record = signed.destruction
     shown = {
         "operator": record.operator,
@@ -90,15 +110,17 @@ def leave_command(folder: Path, name: str, *, insecure_endpoint: str | None, as_
     return 0
 
 
-def _operator(plan: Plan, home: Home, name: str) -> OperatorIdentity:
-    found = next((each for each in plan.operators if each.name == name), None)
-    if found is None or home.path.resolve().name != name:
+def _signing_key(home: Home, plan: Plan) -> Ed25519PrivateKey:
+    return identity_of(home, plan).ed25519
+
+
+def _require_home_of(plan: Plan, home: Home, name: str) -> None:
+    if name not in {each.name for each in plan.operators} or home.name != name:
         raise attestation_error(
             "RF-KMS-009",
             "this is not the home of that operator",
             f"--home of {name}, an operator of the plan",
-            f"the home of {home.path.resolve().name}",
+            f"the home of {home.name}",
             effect="nothing was destroyed",
             next_step="give the home and the name of the operator that leaves",
         )
-    return found

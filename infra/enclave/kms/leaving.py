@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from infra.board import strict
 from infra.enclave.kms.data_keys import asked
-from infra.enclave.kms.sealing import WRAPPED_KEY, is_sealed, read_wrapped_key
+from infra.enclave.kms.sealing import is_sealed
+from infra.enclave.kms.vault import WRAPPED_KEY, read_wrapped_key
 from infra.enclave.refusals import attestation_error
 from infra.files import PUBLIC_FILE, replace_durably, write_atomic
 from infra.stores import FileStore
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from infra.enclave.kms.data_keys import KeyService
     from infra.homes import Home
+    from infra.objects.port import ObjectStore
     from mpc_core.protocol.errors import CeremonyError
     from mpc_core.protocol.plan import Plan
 
@@ -83,11 +85,20 @@ class SignedDestruction:
 
 @dataclass(frozen=True, slots=True)
 class Leaver:
-    """Who leaves, with its identity key, and the key service by the ARN of a key."""
+    """Who leaves.
+
+    Attributes:
+        plan: the signed plan.
+        name: the operator's.
+        objects: where its sealed objects lie.
+        identity: opens its identity key, which is sealed too: only before anything is destroyed.
+        service_of: returns the key service of a key, by its ARN.
+    """
 
     plan: Plan
     name: str
-    identity: Ed25519PrivateKey
+    objects: ObjectStore
+    identity: Callable[[], Ed25519PrivateKey]
     service_of: Callable[[str], KeyService]
 
 
@@ -115,14 +126,14 @@ def leave(home: Home, leaver: Leaver, now: dt.datetime) -> SignedDestruction:
     store.sweep()
     pending = home.path / PENDING
     if not pending.exists():
-        if store.read(WRAPPED_KEY) is None and (home.path / RECORD).exists():
+        if leaver.objects.get(WRAPPED_KEY) is None and (home.path / RECORD).exists():
             return _read(home.path / RECORD, leaver.plan)
-        signed = _signed(store, leaver, now)
+        signed = _signed(leaver, now)
         write_atomic(pending, strict.encode(signed), PUBLIC_FILE)
     record = _read(pending, leaver.plan)
     _give_to_deletion(leaver.service_of(record.destruction.kms_key), record.destruction)
     _remove_open_files(home.vault, store)
-    store.remove(WRAPPED_KEY)
+    leaver.objects.delete(WRAPPED_KEY)
     replace_durably(pending, home.path / RECORD)
     return record
 
@@ -149,8 +160,8 @@ def check_destruction(data: bytes, plan: Plan) -> SignedDestruction:
     return signed
 
 
-def _signed(store: FileStore, leaver: Leaver, now: dt.datetime) -> SignedDestruction:
-    wrapped = read_wrapped_key(store)
+def _signed(leaver: Leaver, now: dt.datetime) -> SignedDestruction:
+    wrapped = read_wrapped_key(leaver.objects)
     if wrapped is None:
         raise attestation_error(
             "RF-KMS-007",
@@ -168,7 +179,7 @@ def _signed(store: FileStore, leaver: Leaver, now: dt.datetime) -> SignedDestruc
         waiting_days=WAITING_DAYS,
         ordered_at=int(now.timestamp()),
     )
-    return SignedDestruction(record, leaver.identity.sign(record.signed_bytes))
+    return SignedDestruction(record, leaver.identity().sign(record.signed_bytes))
 
 
 def _read(path: Path, plan: Plan) -> SignedDestruction:
@@ -200,8 +211,7 @@ def _remove_open_files(vault: Path, store: FileStore) -> None:
         name = path.relative_to(vault).as_posix()
         if not path.is_file() or name in KEPT or name == WRAPPED_KEY:
             continue
-        _, _, content = path.read_bytes().partition(b"\n")  # behind the digest of a guarded file
-        if not is_sealed(content):
+        if not is_sealed(path.read_bytes()):
             store.remove(name)
 
 

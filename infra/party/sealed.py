@@ -1,0 +1,101 @@
+"""Where an operator's sealed objects lie, and how they are begun and opened with its enclave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.board.vault import StoredVault
+from infra.enclave.kms.client import key_service
+from infra.enclave.kms.data_keys import Context, DataKeys
+from infra.enclave.kms.insecure_server import access_key
+from infra.enclave.kms.vault import IDENTITY, SealedVault
+from infra.enclave.refusals import attestation_error
+from infra.objects.folder import FolderObjects
+from infra.objects.s3 import S3Objects, bucket_at, s3_client
+from infra.plan.document import parse_plan
+from infra.plan.signing import PLAN_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from infra.homes import Home
+    from infra.objects.port import ObjectStore
+    from infra.party.enclave import Enclave
+    from infra.plan.sections import OperatorSection
+    from mpc_core.protocol.plan import Plan
+
+__all__ = ["objects_of", "opened_vault", "seal_home"]
+
+
+def objects_of(home: Home) -> ObjectStore:
+    """Return where the sealed objects of a home lie: the bucket that its plan names, or vault/.
+
+    Raises:
+        CeremonyError: RF-STORE-006 if the plan names something else than a bucket.
+    """
+    storage = _named(home).storage
+    if storage is None:
+        return FolderObjects(home.vault)
+    return S3Objects(s3_client(), *bucket_at(storage))
+
+
+def seal_home(
+    home: Home, plan: Plan, enclave: Enclave, kms_key: str, secrets: Mapping[str, bytes]
+) -> None:
+    """Begin the sealed vault of an operator's home, with the record of one that never signed.
+
+    Args:
+        home: a home that was just made; nothing secret lies there in the clear.
+        plan: the signed plan.
+        enclave: what proves to the key service that it may have data keys.
+        kms_key: ARN of the operator's key.
+        secrets: the identity key under the name `identity`, and what else belongs in the vault.
+
+    Raises:
+        CeremonyError: as `SealedVault.begin`.
+    """
+    beside = {name: data for name, data in secrets.items() if name != IDENTITY}
+    keys = _data_keys(home, plan, enclave, kms_key)
+    context = Context(plan.hash, home.name)
+    vault = SealedVault.begin(objects_of(home), keys, kms_key, context, secrets[IDENTITY])
+    for name, data in beside.items():
+        vault.write(name, data)
+    StoredVault(vault).create()
+
+
+def opened_vault(home: Home, plan: Plan, enclave: Enclave) -> SealedVault:
+    """Return the sealed vault of a home, as the store has it; `load` it before use.
+
+    Raises:
+        CeremonyError: RF-SEAL-002 if its wrapped key is gone or another one than the plan says,
+            RF-KMS-* if the service does not open it, RF-STORE-001 if the store does not answer.
+    """
+    named = _named(home).kms_key
+
+    def keys_of(kms_key: str) -> DataKeys:
+        if named not in {None, kms_key}:
+            raise attestation_error(
+                "RF-SEAL-002",
+                "the operator's store has another wrapped key than it should",
+                f"one under {named}, as the plan says",
+                f"one under {kms_key[:200]}",
+                effect="nothing was opened or sealed",
+                next_step="restore the store as it was, or sign a plan that names this key",
+                operator=home.name,
+            )
+        return _data_keys(home, plan, enclave, kms_key)
+
+    return SealedVault.open(objects_of(home), keys_of, Context(plan.hash, home.name))
+
+
+def _data_keys(home: Home, plan: Plan, enclave: Enclave, kms_key: str) -> DataKeys:
+    service = key_service(
+        plan, kms_key, home.insecure_local_kms, insecure_access_key=access_key(home.name)
+    )
+    return DataKeys(service, enclave.module)
+
+
+def _named(home: Home) -> OperatorSection:
+    """Return what the plan says of the operator of a home; the plan was checked before."""
+    document = parse_plan((home.path / PLAN_FILE).read_bytes())
+    return next(each for each in document.operators if each.name == home.name)
