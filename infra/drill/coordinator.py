@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from activities.arithmetic import KnownValues
@@ -14,7 +15,7 @@ from infra.drill.clock import SkewedClock
 from infra.drill.disorder import Disorder
 from infra.drill.forgery import Forger, obey
 from infra.drill.network import HOST, DrillLog, DrillPeers
-from infra.drill.operator import KilledError, Task
+from infra.drill.operator import Task
 from infra.drill.site import drill_state
 from infra.drill.stores import MemoryBlobs, MemoryStore
 from infra.drill.watch import BrokenError
@@ -118,12 +119,10 @@ class Coordinator:
     def _forge(self, operator: DrillOperator) -> None:
         """Give a forged order, at times twice."""
         forged = self.forger.forge()
-        try:
+        with self._engine.accidents.survived():
             for _ in range(self.disorder.luck.randint(1, 2)):
                 if obey(operator, forged) and not forged.is_signed:
                     raise BrokenError(f"operator {operator.index} follows a forged order")
-        except KilledError as killed:
-            self._engine.kill(killed.operator)
 
     def gather(self, entry: Entry) -> None:
         """Ask the operators for their signatures under a statement; post it with n-t of them.
@@ -157,15 +156,10 @@ class Coordinator:
     def _signature(self, operator: DrillOperator, body: bytes) -> bytes:
         if not operator.running or not self._engine.network.connects(HOST, operator.index):
             return b""
-        try:
-            if operator.objection(wire.entry_of(body)):
-                return b""
-            return operator.log.endorse(body)
-        except (WouldWaitError, CeremonyError):
-            return b""
-        except KilledError as killed:
-            self._engine.kill(killed.operator)
-            return b""
+        with self._engine.accidents.survived(), suppress(WouldWaitError, CeremonyError):
+            if not operator.objection(wire.entry_of(body)):
+                return operator.log.endorse(body)
+        return b""
 
     def digest(self) -> bytes:
         """Return the digest of the key set that the openings make."""

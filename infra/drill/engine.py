@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from activities.rejoin import approval_name
+from infra.drill.accidents import Accidents
 from infra.drill.arithmetic import SharedArithmetic
 from infra.drill.board import CoveredBoard, MemoryLog
 from infra.drill.clock import Clock
@@ -24,7 +24,6 @@ from infra.drill.liars import LyingOperator
 from infra.drill.network import HOST, DrillLog, Network
 from infra.drill.operator import DrillOperator, KilledError
 from infra.drill.peers import unreachable
-from infra.drill.schedule import Disturbance, Kind, Noise, Schedule
 from infra.drill.site import parties_of
 from infra.drill.trace import Trace
 from infra.drill.watch import BrokenError, Watch
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from infra.drill.peers import Reachable
+    from infra.drill.schedule import Schedule
     from infra.drill.site import Parties
     from mpc_core.adversary.elsewhere import Elsewhere
     from mpc_core.protocol.state import CeremonyState
@@ -91,10 +91,7 @@ class Engine:
         self.rounds = 0
         self._luck = random.Random(f"engine {schedule.seed}")  # noqa: S311 - no secret
         self._tick, self._quiet = 1.0, 0
-        self._pending = list(schedule.disturbances)
-        self._ending: list[Disturbance] = []
-        self._gone: set[int] = set()
-        self._bereft: set[int] = set()
+        self.accidents = Accidents(self)
         self.operators = {index: self._seated(index) for index in range(1, schedule.n + 1)}
         self.coordinator = Coordinator(self)
 
@@ -133,7 +130,7 @@ class Engine:
         except KilledError as killed:
             if killed.operator.index != index:
                 raise
-            self.kill(killed.operator)
+            self.accidents.kill(killed.operator)
             raise unreachable(index) from None
 
     def elsewhere(self) -> Elsewhere:
@@ -185,12 +182,11 @@ class Engine:
         """Tell whether the key set is announced and everybody who is up has its share."""
         return (
             self.coordinator.over
-            and not self._pending
-            and not self._ending
+            and self.accidents.are_over
             and all(
                 operator.steps.destruction.is_concluded()
                 for operator in self.honest()
-                if operator.running and operator.index not in self._bereft
+                if operator.running and operator.index not in self.accidents.bereft
             )
         )
 
@@ -209,7 +205,7 @@ class Engine:
         self.log.follow(len(self.board.entries))
         state = self.log.state
         for operator in self.honest():
-            if operator.running and operator.index not in self._bereft:
+            if operator.running and operator.index not in self.accidents.bereft:
                 operator.log.follow(len(self.board.entries))
                 self.watch.judge_the_end(operator.log.state, self.plan)
                 dark = operator.log.state.awaiting_v  # it came back when all was over
@@ -227,8 +223,7 @@ class Engine:
 
     def round(self) -> None:
         """Let everybody have one turn; let time pass if nothing came of it."""
-        self._disturb()
-        self._readmit()
+        self.accidents.happen()
         before = len(self.board.entries)
         progress = self._host()
         for operator in self._luck.sample(list(self.operators.values()), self.schedule.n):
@@ -242,7 +237,7 @@ class Engine:
             self._tick = 1.0
         else:
             self.clock.advance(self._tick)
-            if self._is_calm():
+            if self.accidents.are_over:
                 self._tick = min(2 * self._tick, LONGEST_TICK)
         self.rounds += 1
 
@@ -254,9 +249,6 @@ class Engine:
         running = [each.log.size if each.running else -1 for each in self.operators.values()]
         self.trace.note(self.rounds, self.clock.now, self.board.covered, running)
         self.trace.note_entries(self.board.entries[before:])
-
-    def _is_calm(self) -> bool:
-        return not self._pending and not self._ending
 
     def _host(self) -> bool:
         """Let the host cover what there is, and let the coordinator have its turn."""
@@ -274,13 +266,11 @@ class Engine:
     def _turn(self, operator: DrillOperator) -> bool:
         if not operator.running:
             return False
-        try:
+        with self.accidents.survived():
             if operator.index not in self.network.cut and HOST not in self.network.cut:
                 operator.log.follow(self._shown(operator.log, lagging=operator.lagging))
             return operator.run(self._luck)
-        except KilledError as killed:
-            self.kill(killed.operator)
-            return True
+        return True
 
     def _shown(self, log: MemoryLog, *, lagging: bool = False) -> int:
         """Return how much of the covered log a party hears of now."""
@@ -308,89 +298,6 @@ class Engine:
             self.board.submit(envelope)
         except CeremonyError as refusal:
             self.coordinator.agenda.doing["late message"] = str(refusal)
-
-    # -- disturbances -----------------------------------------------------------------------------
-
-    def _disturb(self) -> None:
-        while self._pending and self._pending[0].at <= self.rounds:
-            self.disturb(self._pending.pop(0))
-        for each in [each for each in self._ending if each.at + each.rounds <= self.rounds]:
-            self._end(each)
-            self._ending.remove(each)
-        if self._is_calm():
-            self.network.noise = Noise()
-
-    def disturb(self, each: Disturbance) -> None:
-        """Begin a disturbance now, and note its end."""
-        self._begin(each)
-        if each.rounds:
-            self._ending.append(each)
-
-    def _begin(self, each: Disturbance) -> None:
-        operator = self.operators.get(each.operator)
-        match each.kind:
-            case Kind.HOST:
-                self.network.cut.add(HOST)
-            case Kind.DISORDER:
-                self.coordinator.lies = True
-            case Kind.CUT:
-                self.network.cut.add(each.operator)
-            case Kind.LAG if operator:
-                operator.lagging = True
-            case Kind.CLOCK if operator:
-                operator.clock.advance(each.amount)
-            case Kind.GONE if operator:
-                self._gone.add(each.operator)
-                operator.end()
-            case Kind.KILL | Kind.POWER | Kind.LOSE_WORK | Kind.LOSE_VAULT if operator:
-                operator.fuse = int(each.amount)
-
-    def _end(self, each: Disturbance) -> None:
-        operator = self.operators.get(each.operator)
-        match each.kind:
-            case Kind.HOST:
-                self.network.cut.discard(HOST)
-            case Kind.DISORDER:
-                self.coordinator.lies = False
-            case Kind.CUT:
-                self.network.cut.discard(each.operator)
-            case Kind.LAG if operator:
-                operator.lagging = False
-            case Kind.KILL | Kind.POWER | Kind.LOSE_WORK | Kind.LOSE_VAULT if operator:
-                if operator.running:  # the fuse was too long
-                    self.kill(operator)
-                if operator.index not in self._gone:
-                    operator.start()
-                if operator.index in self._bereft:
-                    operator.give_up()
-
-    def _readmit(self) -> None:
-        """Let people approve the return of operators that lost everything but their identity."""
-        for index in sorted(self._bereft):
-            seat = self.operators[index].steps.seat
-            if not self.operators[index].running or not seat.is_out():
-                continue
-            key = seat.key_digest()
-            assert key is not None, "who is out has a key to ask with"
-            for other in self.honest():
-                if other.running and other.vault.read(approval_name(index)) != key:
-                    self._approve(other, index, key)
-
-    def _approve(self, other: DrillOperator, index: int, key: bytes) -> None:
-        try:
-            other.approve(index, key)
-        except KilledError as killed:
-            self.kill(killed.operator)
-
-    def kill(self, operator: DrillOperator) -> None:
-        """End an operator's process in the way that the schedule says."""
-        kinds = {each.kind for each in self._ending if each.operator == operator.index}
-        power, work, vault = (
-            kind in kinds for kind in (Kind.POWER, Kind.LOSE_WORK, Kind.LOSE_VAULT)
-        )
-        if vault:
-            self._bereft.add(operator.index)
-        operator.end(power=power, work=work, vault=vault)
 
     # -- for people -------------------------------------------------------------------------------
 

@@ -75,7 +75,7 @@ class Schedules(RuleBasedStateMachine):
             operator.start()
 
     def do(self, kind, operator, rounds=0, amount=0.0):
-        self.engine.disturb(Disturbance(kind, operator, self.engine.rounds, rounds, amount))
+        self.engine.accidents.begin(Disturbance(kind, operator, self.engine.rounds, rounds, amount))
 
     @rule(rounds=st.integers(1, 25))
     def go_on(self, rounds):
