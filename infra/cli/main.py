@@ -14,7 +14,7 @@ from infra.cli.enclave import attestation, operator_leave, operator_policy
 from infra.cli.ending import ending, print_json
 from infra.cli.evidence import evidence
 from infra.cli.governance import approve, decide, decisions, plan
-from infra.cli.image import operator_measure
+from infra.cli.image import operator_measure, release
 from infra.network.places import LOOPBACK, Reach
 from infra.secrecy import forbid_core_dumps
 
@@ -41,6 +41,7 @@ app.add_typer(coordinator, name="coordinator", no_args_is_help=True)
 app.add_typer(operator, name="operator", no_args_is_help=True)
 app.add_typer(attestation, name="attestation", no_args_is_help=True)
 app.add_typer(plan, name="plan", no_args_is_help=True)
+app.add_typer(release, name="release", no_args_is_help=True)
 app.command("approve")(approve)
 app.command("decide")(decide)
 app.command("decisions")(decisions)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
+
 from infra.image.registers import measure
+from infra.image.release import read_release, sign_release
 from infra.image.signature import read_signature
+from infra.plan.keys import create_hybrid_identity
 from tests.fuzz.registry import target
 from tests.image.images import image
 from tests.image.signing import PCR0, entry, section, signed_image
+from tests.image.test_release import RELEASE
 
 
 def _images():
@@ -27,3 +33,18 @@ def enclave_image(data):
 def image_signature(data):
     """Behind no checksum, so that every change reaches the decoder."""
     read_signature(data, PCR0)
+
+
+def _manifests():
+    identity = create_hybrid_identity()
+    yield sign_release(RELEASE, identity)
+    bare = {at: value for at, value in RELEASE.pcrs.items() if at < 3}
+    yield sign_release(dataclasses.replace(RELEASE, pcrs=bare), identity)
+
+
+@target(seeds=_manifests)
+def release_manifest(data):
+    """What is read is rendered as it was."""
+    found = read_release(data)
+    assert data.startswith(found.release.body)
+    assert data.endswith(base64.b64encode(found.signature) + b"\n")
