@@ -123,7 +123,7 @@ def usable_roots(state: CeremonyState, key: BatchKey) -> tuple[dict[int, bytes],
     opening = state.opening(key)
     if opening is None:
         return {}, 0
-    barred = state.members.excluded | opening.unproven_now() | opening.unserving
+    barred = state.members.excluded | opening.unproven_now() | opening.services.unserving
     usable = {index: root for index, root in opening.roots.items() if index not in barred}
     return usable, opening.rule.points(opening.quorum)
 
@@ -133,7 +133,7 @@ def barred_roots(state: CeremonyState, key: BatchKey) -> dict[int, bytes]:
     opening = state.opening(key)
     if opening is None:
         return {}
-    barred = opening.unserving - state.members.excluded - opening.unproven_now()
+    barred = opening.services.unserving - state.members.excluded - opening.unproven_now()
     return {index: opening.roots[index] for index in sorted(barred)}
 
 
@@ -144,8 +144,8 @@ def may_say(
     opening = state.opening(key)
     if opening is None or author == operator:
         return False
-    said = opening.services.get(operator, {}).get(author)
-    contradicts = said is not None or operator in opening.unserving
+    said = opening.services.said.get(operator, {}).get(author)
+    contradicts = said is not None or operator in opening.services.unserving
     return said is not serves and (contradicts or not serves)
 
 
@@ -196,7 +196,7 @@ def others_sealed(state: CeremonyState, key: BatchKey) -> bool:
 def words_about(state: CeremonyState, key: BatchKey, author: int, operator: int) -> int:
     """Return how often an author has spoken of being served an operator's vector."""
     opening = state.opening(key)
-    return 0 if opening is None else opening.words[author, operator]
+    return 0 if opening is None else opening.services.words[author, operator]
 
 
 def value_root(opening: Opening) -> bytes | None:

@@ -13,7 +13,6 @@ PROTOCOL.md, "Opening a batch":
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from mpc_core.protocol.batch import (
 )
 from mpc_core.protocol.entries import Answer
 from mpc_core.protocol.rules import require
+from mpc_core.protocol.services import Services
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,12 +90,7 @@ class Opening:
     sidelined: set[int] = field(default_factory=set)
     unproven: set[tuple[int, int]] = field(default_factory=set)
     """(operator, round): its vector went into a v that did not fit, and it did not answer."""
-    services: dict[int, dict[int, bool]] = field(default_factory=dict)
-    """What operators say last about being served the vector of another, by that other."""
-    words: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """How often an author has spoken of an operator's vector."""
-    unserving: set[int] = field(default_factory=set)
-    """Operators of which t+1 say that they do not serve their vector."""
+    services: Services = field(init=False)
     recomputed: set[int] = field(default_factory=set)
     """Rounds whose time to recompute is over."""
     dead: bool = False
@@ -105,6 +100,10 @@ class Opening:
     it is awaited also when later answers, or the death of the batch, decide without it."""
     held: int | None = None
     """The first round that was provisional; it holds until its answers no longer fit."""
+
+    def __post_init__(self) -> None:
+        """Begin with nobody's word about who serves."""
+        self.services = Services(self.quorum.threshold)
 
     # -- entries of operators ---------------------------------------------------------------------
 
@@ -133,7 +132,8 @@ class Opening:
         require(
             self.unproven_now().isdisjoint(operators), "a listed operator still owes its answer"
         )
-        require(self.unserving.isdisjoint(operators), "a listed operator does not serve its vector")
+        serving = self.services.unserving.isdisjoint(operators)
+        require(serving, "a listed operator does not serve its vector")
         require(len(entry.root) == HASH_BYTES, "a root has 32 bytes")
         turn.decoded, turn.position, turn.log_root = entry, position, log_root
 
@@ -155,27 +155,10 @@ class Opening:
         turn.answers[author] = entry.values
 
     def post_service(self, author: int, operator: int, serial: int, *, serves: bool) -> None:
-        """Take an operator's word about being served a vector; its last one counts.
-
-        Who is served by t+1 operators' word serves, whatever others say: one of them is honest.
-        """
+        """Take an operator's word about being served a vector."""
         require(author != operator, "nobody speaks of itself")
         require(operator in self.roots, "that operator has posted no root")
-        said = self.services.setdefault(operator, {})
-        require(said.get(author) is not serves, "the author has said so")
-        require(
-            serial == self.words[author, operator], "another word of the author is the next one"
-        )
-        contradicts = author in said or operator in self.unserving
-        require(contradicts or not serves, "nobody says that it does not serve")
-        said[author] = serves
-        self.words[author, operator] += 1
-        served = sum(said.values())
-        refused = len(said) - served
-        if refused > self.quorum.threshold >= served:
-            self.unserving.add(operator)
-        else:
-            self.unserving.discard(operator)
+        self.services.post(author, operator, serial, serves=serves)
 
     def check_contradiction(self, number: int, named: Sequence[LogEntry], members: Members) -> None:
         """Void a blame entry unless these answers of a round lie on no polynomial."""

@@ -211,11 +211,11 @@ def test_a_vector_that_is_not_served_is_used_by_nobody_until_it_is_served(ceremo
             ceremony.party(decoder).steps.batches._open(KEY, work(ceremony, decoder))
     said = [(log.author, log.entry.operator) for log in posted(ceremony, Unserved)]
     assert sorted(said) == [(1, 3), (1, 4), (2, 3), (2, 4)]
-    assert opening.unserving == {3, 4}
+    assert opening.services.unserving == {3, 4}
     ceremony.party(4).blobs.kept[opening.roots[4]] = vector
     with pytest.raises(CeremonyError, match="RF-BATCH-010"):
         ceremony.party(1).steps.batches._open(KEY, work(ceremony, 1))
-    assert opening.unserving == {3}
+    assert opening.services.unserving == {3}
     points, _ = ceremony.party(2).steps.batches._open(KEY, work(ceremony, 2))
     assert points.keys() == {1, 2, 4}
     said = [(log.author, log.entry.operator) for log in posted(ceremony, Served)]

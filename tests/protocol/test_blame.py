@@ -306,10 +306,10 @@ def test_whoever_is_served_may_say_so_first(ledger):
     assert ledger.post(3, Served(*batch, 1)) == "nobody says that it does not serve"
     for author in (LIAR, 3):
         assert ledger.post(author, Unserved(*batch, 1)) is None
-    assert ledger.state.opening(N0).unserving == {1}
+    assert ledger.state.opening(N0).services.unserving == {1}
     for author, said_before in ((4, 0), (3, 1)):
         assert ledger.post(author, Served(*batch, 1, said_before)) is None
-    assert ledger.state.opening(N0).unserving == set()
+    assert ledger.state.opening(N0).services.unserving == set()
 
 
 def test_nobody_is_barred_again_by_whoever_changes_its_word(ledger):
@@ -317,11 +317,11 @@ def test_nobody_is_barred_again_by_whoever_changes_its_word(ledger):
     batch = ledger.context(N0)
     for author, said in ((LIAR, Unserved), (3, Unserved), (4, Served)):
         assert ledger.post(author, said(*batch, 1)) is None
-    assert ledger.state.opening(N0).unserving == {1}
+    assert ledger.state.opening(N0).services.unserving == {1}
     assert ledger.post(3, Served(*batch, 1, 1)) is None
     for serial, said in enumerate((Served, Unserved), 1):
         assert ledger.post(LIAR, said(*batch, 1, serial)) is None
-        assert ledger.state.opening(N0).unserving == set()
+        assert ledger.state.opening(N0).services.unserving == set()
 
 
 # -- who reads the log without the opened values ---------------------------------------------------
