@@ -142,6 +142,8 @@ class _File:
         if not blames:
             raise _lacking("a blame of the batch")
         roots = tuple(chunk_root(v, self.rules.plan.layout.leaf_bytes) for v in bundle.data)
+        if len(roots) != len(opening.rule.dependencies):
+            raise unproven("every opened value that such a batch is made of", f"{len(roots)}")
         if BatchContext(opening.name, roots).identifier(self.rules.plan.hash) != opening.context:
             raise unproven("the opened values that the batch was made of", "others")
         values = dict(zip(opening.rule.dependencies, bundle.data, strict=True))

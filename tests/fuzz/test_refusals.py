@@ -19,6 +19,8 @@ CBOR = {
     "witness-state": 1,
     "owed": 1,
     "entries-file": 0,
+    "evidence-file": 0,
+    "evidence-claim": 0,
 }
 """Targets whose inputs are canonical CBOR, and how many bytes choose the decoder."""
 
