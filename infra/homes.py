@@ -207,6 +207,11 @@ class CeremonyFolder:
         return self.root / "shared-openings"
 
     @property
+    def insecure_kms(self) -> Path:
+        """Folder of the keys of a sandbox's key service."""
+        return self.root / "insecure-kms"
+
+    @property
     def coordinator(self) -> Home:
         """The coordinator's home."""
         return self.host(COORDINATOR)

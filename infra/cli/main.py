@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import signal
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,6 +81,14 @@ InsecureClockOffset = Annotated[
     Path | None,
     typer.Option(hidden=True, help="INSECURE: file with the seconds by which a drill moves time."),
 ]
+
+
+class Enclaves(Enum):
+    """What stands in for the enclaves of a sandbox."""
+
+    SOFTWARE = "software"
+
+
 Ceremony = Annotated[Path, typer.Argument(help="Folder of the ceremony.")]
 
 
@@ -132,6 +141,10 @@ def sandbox(
     host: Annotated[
         str, typer.Option(help="With --resume: who hosts the log, as deputy-1.")
     ] = "coordinator",
+    enclave: Annotated[
+        Enclaves | None,
+        typer.Option(help="What operators run in; INSECURE: software stands in for enclaves."),
+    ] = None,
     insecure_setup_seed: Annotated[
         str | None,
         typer.Option(metavar="HEX", help="INSECURE: derive every secret from this seed."),
@@ -159,6 +172,7 @@ def sandbox(
         deputies=deputies,
         take_over=take_over,
         host=host,
+        enclave=enclave.value if enclave else "",
     )
     with ending(as_json=as_json):
         emit = print_json if as_json else _say_nothing

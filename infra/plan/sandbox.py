@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from infra.enclave.insecure_software import SOFTWARE_ENCLAVE, key_digest, measure_installed
 from infra.plan.document import PlanDocument
 from infra.plan.keys import COORDINATOR, create_identity, create_ml_dsa_key, public_key_of
 from infra.plan.layouts import cut_of
@@ -16,6 +17,7 @@ from infra.plan.sections import (
     DeadlineSection,
     DeputySection,
     LimitSection,
+    MeasurementSection,
     OperatorSection,
     TestSection,
 )
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
+    from infra.enclave.insecure_software import Authority
     from infra.plan.keys import SetupSeed
     from infra.plan.signing import SignedPlan
     from mpc_core.tfhe.parameters import Parameters
@@ -67,11 +70,14 @@ def sandbox_plan(
     drill: bool = False,
     deputies: int = 0,
     hybrid: bool = False,
+    enclave: Authority | None = None,
+    document_seconds: int | None = None,
 ) -> SandboxParties:
     """Make and sign the plan of a sandbox; only that of a drill may have the set of drills.
 
     With a seed the deputies' keys come from it too. Ceremonies of processes have hybrid identities;
-    what runs in memory does without.
+    what runs in memory does without. With a test root the plan asks for attestation of the software
+    that is installed here, by documents under that root that are at most so old.
 
     Raises:
         CeremonyError: RF-PLAN-001 to RF-PLAN-003 or RF-PLAN-014 if there can be no such ceremony.
@@ -98,6 +104,7 @@ def sandbox_plan(
         insecure=(
             *(("setup-seed",) if seed else ()),
             *((DRILL_PARAMETERS,) if drill else ()),
+            *((SOFTWARE_ENCLAVE,) if enclave else ()),
         ),
         threshold=threshold,
         coordinator=CoordinatorSection(identity_key=public_key_of(identities[COORDINATOR]).hex()),
@@ -105,6 +112,7 @@ def sandbox_plan(
         layout=cut.layout,
         limits=LIMITS,
         tests=DRILL_TESTS if drill else tests_of(chosen),
+        measurement=_measured(enclave, document_seconds) if enclave else None,
         operators=tuple(
             OperatorSection(
                 index=index, name=name, identity_key=public_key_of(identities[name]).hex()
@@ -118,6 +126,18 @@ def sandbox_plan(
         ml_dsa_keys=_in_base64(second) if hybrid else None,
     )
     return SandboxParties(sign_plan(document, identities, second), identities, seeds, second)
+
+
+def _measured(root: Authority, document_seconds: int | None) -> MeasurementSection:
+    registers = {index: value.hex() for index, value in measure_installed().pcrs.items()}
+    return MeasurementSection(
+        pcr0=registers[0],
+        pcr1=registers[1],
+        pcr2=registers[2],
+        pcr8=registers[8],
+        document_seconds=document_seconds,
+        insecure_root=key_digest(root.certificate).hex(),
+    )
 
 
 def _in_base64(keys: Mapping[str, MLDSA65PrivateKey]) -> dict[str, str]:

@@ -53,6 +53,7 @@ def party_command(
     take_over: Mapping[str, str] | None = None,
     database: str = "",
     insecure_lie: str = "",
+    insecure_local_kms: str = "",
 ) -> list[str]:
     """Return the command that runs a party.
 
@@ -69,6 +70,7 @@ def party_command(
         take_over: addresses of operators, for a coordinator to which the log is moved.
         database: URL of the log's database, for a coordinator that keeps it elsewhere.
         insecure_lie: how an operator of a drill lies, if it does.
+        insecure_local_kms: URL of the sandbox's key service, for an operator with a sealed vault.
     """
     command = [*INTERPRETER, role, "run", "--home", str(home.absolute()), "--temporal", temporal]
     command += ["--listen", reach.listen, "--ranges", str(reach.ranges)]
@@ -76,6 +78,7 @@ def party_command(
     command += ["--board", board] if board else []
     command += ["--database", database] if database else []
     command += ["--insecure-lie", insecure_lie] if insecure_lie else []
+    command += ["--insecure-local-kms", insecure_local_kms] if insecure_local_kms else []
     command += ["--keep-openings"] if keep_openings else []
     if shared_openings is not None:
         command += ["--shared-openings", str(shared_openings.absolute())]

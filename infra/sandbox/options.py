@@ -18,6 +18,9 @@ from mpc_core.tfhe.parameters import scaled_name
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from infra.enclave.insecure_software import Authority
+    from infra.homes import Home
+    from infra.plan.sandbox import SandboxParties
     from mpc_core.protocol.plan import Plan
 
 __all__ = ["SandboxOptions", "open_ceremony"]
@@ -49,6 +52,7 @@ class SandboxOptions:
         deputies: how many parties besides the coordinator may host the log.
         take_over: whether the log is moved to the host first, because the old one is lost.
         host: the party that hosts the log: the coordinator or a deputy.
+        enclave: "software", which stands in for the enclaves of operators; "" for none.
     """
 
     directory: Path
@@ -66,6 +70,7 @@ class SandboxOptions:
     deputies: int | None = None
     take_over: bool = False
     host: str = COORDINATOR
+    enclave: str = ""
 
     @property
     def parameter_set(self) -> str | None:
@@ -92,31 +97,60 @@ def _made(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
         raise _another("--take-over and --host together with --resume", "neither there nor lost")
     identifier = options.identifier or f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = CeremonyFolder.named(options.directory, identifier)
+    seed = SetupSeed.parse(options.setup_seed) if options.setup_seed is not None else None
+    root = _test_root(seed) if options.enclave else None
     parties = sandbox_plan(
         operators=_given(options.operators, DEFAULT_OPERATORS),
         threshold=_given(options.threshold, DEFAULT_THRESHOLD),
         parameters=_given(options.parameter_set, DEFAULT_PARAMETERS),
         waiting_seconds=_given(options.waiting_seconds, DEFAULT_WAITING_SECONDS),
-        seed=SetupSeed.parse(options.setup_seed) if options.setup_seed is not None else None,
+        seed=seed,
         deputies=_given(options.deputies, 0),
         hybrid=True,
+        enclave=root,
     )
     plan = parties.signed.plan
     _check_room(plan, options.directory)
     names = [operator.name for operator in plan.operators]
     hosts = tuple(plan.hosts)
     with folder.being_made(names, hosts) as making:
-        homes = (*(making.host(name) for name in hosts), *(making.operator(name) for name in names))
-        for home in homes:
-            own = parties.identities[home.name], parties.ml_dsa_keys[home.name]
-            write_identity(home.vault, *own)
-            if home.name in parties.seeds:
-                write_setup_seed(home.vault, parties.seeds[home.name])
+        hosting = [making.host(name) for name in hosts]
+        operating = [making.operator(name) for name in names]
+        for home in (*hosting, *operating):
             write_signed_plan(home.path, parties.signed)
-        for name in names:
-            FileVault(making.operator(name).witness_file).create()
+        for home in hosting if root is not None else (*hosting, *operating):
+            _write_secrets(home, parties)
+        if root is not None:
+            _seal(making, operating, root, parties)
+        else:
+            for home in operating:
+                FileVault(home.witness_file).create()
         write_signed_plan(making.root, parties.signed)
     return folder, plan
+
+
+def _write_secrets(home: Home, parties: SandboxParties) -> None:
+    write_identity(home.vault, parties.identities[home.name], parties.ml_dsa_keys[home.name])
+    if home.name in parties.seeds:
+        write_setup_seed(home.vault, parties.seeds[home.name])
+
+
+def _test_root(seed: SetupSeed | None) -> Authority:
+    """Return a test root under which software stands in for enclaves."""
+    from infra.enclave import insecure_software  # noqa: PLC0415 - few sandboxes need it
+
+    scalar = None if seed is None else insecure_software.scalar_of(seed.derive("test-root"))
+    return insecure_software.Authority.create(datetime.now(UTC), scalar)
+
+
+def _seal(
+    making: CeremonyFolder, operating: list[Home], root: Authority, parties: SandboxParties
+) -> None:
+    from infra.sandbox.sealed import seal_homes  # noqa: PLC0415 - loads the SDK of AWS
+
+    for home in operating:
+        root.save(home.insecure_enclave)
+    seal_homes(making, parties)
 
 
 def _check_room(plan: Plan, directory: Path) -> None:
@@ -144,6 +178,7 @@ def _resumed(options: SandboxOptions) -> tuple[CeremonyFolder, Plan]:
         "--deputies": (options.deputies, len(plan.deputies)),
         "--parameters": (options.parameter_set, plan.parameters),
         "--waiting-time": (options.waiting_seconds, plan.deadlines.waiting_seconds),
+        "--enclave": (options.enclave or None, "software" if plan.attestation else "none"),
         "the ceremony id of the seed": (seed and seed.ceremony_id(), plan.ceremony_id),
     }
     for name, (asked, planned) in facts.items():

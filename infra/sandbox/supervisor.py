@@ -9,7 +9,7 @@ dies is shown and left alone, as in a real ceremony, unless `--restart-operators
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from infra.temporal.server import open_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from infra.homes import CeremonyFolder, Home
     from infra.network.places import Places
@@ -91,6 +92,7 @@ class Supervisor:
         self._restarts: dict[str, int] = {}
         self._visitors: dict[str, int] = {}
         self._dead: dict[str, int] = {}
+        self._key_service = ""
         self._finished: events.Finished | None = None
         self._drawn = 0.0
 
@@ -115,12 +117,21 @@ class Supervisor:
                 )
             )
             stack.enter_context(children)
+            self._key_service = stack.enter_context(self._serving_keys()) or ""
             return self._conduct(children, server)
         finally:
             with signals_call(children.kill):
                 self._display.say("stopping all processes ...")
                 children.stop([operator.name for operator in self._plan.operators])
                 stack.close()
+
+    def _serving_keys(self) -> AbstractContextManager[str | None]:
+        """Serve the keys of sealed vaults, where the plan asks for them."""
+        if self._plan.attestation is None:
+            return nullcontext()
+        from infra.sandbox.sealed import serving_keys  # noqa: PLC0415 - loads the SDK of AWS
+
+        return serving_keys(self._folder, self._plan, self._places.reach(COORDINATOR).listen)
 
     def _conduct(self, children: Children, server: TemporalServer) -> events.Finished:
         place = _Place(server.address)
@@ -255,6 +266,7 @@ class Supervisor:
             self._places.reach(name),
             board=self._board(place),
             shared_openings=self._folder.shared_openings,
+            insecure_local_kms=self._key_service,
         )
 
     def _board(self, place: _Place) -> str:

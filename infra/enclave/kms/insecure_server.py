@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from infra.enclave.kms.insecure_local import InsecureLocalKms
 
-__all__ = ["ROLE", "access_key", "sandbox_holder", "sandbox_principals", "serving"]
+__all__ = ["LOOPBACK", "access_key", "sandbox_holder", "sandbox_principals", "serving"]
 
 LOOPBACK = "127.0.0.1"
 ROLE = "arn:aws:iam::000000000000:role/"
@@ -43,20 +43,20 @@ def sandbox_principals(operators: Iterable[str]) -> dict[str, str]:
 
 
 @contextmanager
-def serving(kms: InsecureLocalKms, port: int = 0) -> Iterator[str]:
-    """Serve while the context lasts; gives the URL for clients on this machine."""
+def serving(kms: InsecureLocalKms, port: int = 0, host: str = LOOPBACK) -> Iterator[str]:
+    """Serve while the context lasts; gives the URL for clients that reach `host`."""
     loop = BackgroundLoop("insecure-local-kms")
     runner = web.AppRunner(kms.application(), access_log=None)
     try:
-        address = loop.run(_start(runner, port))
+        address = loop.run(_start(runner, port, host))
         yield f"http://{address[0]}:{address[1]}"
     finally:
         loop.run(runner.cleanup())
         loop.close()
 
 
-async def _start(runner: web.AppRunner, port: int) -> tuple[str, int]:
+async def _start(runner: web.AppRunner, port: int, host: str) -> tuple[str, int]:
     await runner.setup()
-    await web.TCPSite(runner, LOOPBACK, port).start()
-    host, bound = runner.addresses[0][:2]
-    return host, bound
+    await web.TCPSite(runner, host, port).start()
+    found, bound = runner.addresses[0][:2]
+    return found, bound
