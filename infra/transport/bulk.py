@@ -233,7 +233,9 @@ class _Connection(http.client.HTTPConnection):
         return self._line
 
     def is_quiet(self) -> bool:
-        """Tell whether nothing has come since the last answer, not even an end."""
+        """Tell whether it can be used: nothing has come since the last answer, not even an end."""
+        if time.monotonic() > self.line().counts_until:
+            return False
         poll = select.poll()
         poll.register(self.line(), select.POLLIN)
         return not poll.poll(0)

@@ -20,6 +20,7 @@ import aiohttp
 
 from infra.loop import BackgroundLoop
 from infra.transport.bulk import BulkClient
+from infra.transport.notice import NOTICE, NOTICE_BYTES, refused_by
 from infra.transport.refusal import lost, refusal
 from mpc_core.protocol.errors import CeremonyError
 
@@ -284,6 +285,8 @@ class Peer:
                 asyncio.timeout(seconds),
                 self.client.exchange(self, method, path, body=body) as response,
             ):
+                if response.content_type == NOTICE:
+                    raise refused_by(self, await read_limited(response, NOTICE_BYTES, self, path))
                 answer = await read_limited(response, limit, self, path)
                 if not response.ok or response.status >= _REDIRECTION:
                     raise RefusedRequestError(self.name, path, response.status, answer)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from infra.files import append, disk_errors, make_directory, mapped, move
 from infra.leaves import leaf_root
 from infra.transport.client import RefusedRequestError, too_long
+from infra.transport.notice import NOTICE, refused_by
 from infra.transport.parts import Part
 from mpc_core.protocol import merkle
 from mpc_core.protocol.errors import CeremonyError
@@ -199,6 +200,8 @@ class _Download:
         answer = response.read(_SHORT_ANSWER)
         if response.status == _NOT_FOUND:
             raise self._missing()
+        if response.headers.get_content_type() == NOTICE:
+            raise refused_by(self.peer, answer)
         raise RefusedRequestError(self.peer.name, self.path, response.status, answer)
 
     def _append(self, part: Part, response: http.client.HTTPResponse) -> None:

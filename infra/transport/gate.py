@@ -19,6 +19,7 @@ from weakref import ref
 
 import structlog
 
+from infra.transport.doorman import Doorman
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Gate:
         """Shake hands; whose hand that is the protocol says when it is asked for something."""
         try:
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
-                self.protocol,
+                self._first_protocol,
                 connection,
                 ssl=context,
                 ssl_handshake_timeout=self.room.handshake_seconds,
@@ -123,6 +124,11 @@ class Gate:
             connection.close()
             raise
         self._seat(transport)
+
+    def _first_protocol(self) -> asyncio.Protocol:
+        if self.identity.attestation is None:
+            return self.protocol()
+        return Doorman(self.identity, self.protocol)
 
     def _seat(self, transport: asyncio.BaseTransport) -> None:
         """Count a member's connection, and end its oldest one if there are too many."""

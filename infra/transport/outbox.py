@@ -163,9 +163,21 @@ def make_app(
             return web.Response(status=422, text=str(error))
 
     app = web.Application(middlewares=[authenticate], client_max_size=largest_body)
+    if identity.attestation is not None:
+        app.on_response_prepare.append(_end_when_due)
     if outbox is not None:
         app.router.add_get("/blobs/{root}", outbox.handle)
     return app
+
+
+async def _end_when_due(request: web.Request, response: web.StreamResponse) -> None:
+    """Let a connection end with this answer when it is time to look at each other anew."""
+    connection = None
+    if request.transport is not None:
+        connection = request.transport.get_extra_info("ssl_object")
+    if connection is not None and connection.is_due():
+        response.headers["Connection"] = "close"
+        response.force_close()
 
 
 @asynccontextmanager

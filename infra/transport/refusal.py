@@ -18,7 +18,14 @@ from mpc_core.protocol.errors import CeremonyError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SparingLog", "foreign_certificate", "lost", "missing_certificate", "refusal"]
+__all__ = [
+    "RefusedDocumentError",
+    "SparingLog",
+    "foreign_certificate",
+    "lost",
+    "missing_certificate",
+    "refusal",
+]
 
 _SIGNATURE_FAILURE = 7
 _NOT_YET_VALID = 9
@@ -27,6 +34,19 @@ _HOST_NAME_MISMATCH = 62
 _MOST_PER_PERIOD, _PERIOD_SECONDS = 30, 60.0
 
 _log = structlog.get_logger()
+
+
+class RefusedDocumentError(ssl.SSLError):
+    """The handshake was fine, the peer's attestation document is not.
+
+    Attributes:
+        meaning: why the document does not count.
+    """
+
+    def __init__(self, meaning: CeremonyError) -> None:
+        """Wrap a reason into what ends a connection."""
+        super().__init__(str(meaning))
+        self.meaning = meaning
 
 
 class SparingLog:
@@ -88,6 +108,8 @@ def refusal(error: ssl.SSLError, *, peer: str) -> CeremonyError:
         error: what OpenSSL reported.
         peer: the member that was called, or "" at a server, which any member may call.
     """
+    if isinstance(error, RefusedDocumentError):
+        return error.meaning
     if isinstance(error, ssl.SSLCertVerificationError):
         return _invalid_certificate(error, peer)
     reason = error.reason or error.strerror or type(error).__name__

@@ -1,10 +1,11 @@
 """Mutual TLS 1.3 in which the only authorities are the identity keys of the plan.
 
 Each member signs, with the Ed25519 identity key that the plan names, a short-lived certificate for
-a throw-away TLS key. Whoever verifies builds for each plan identity it accepts an *anchor*: a CA
-certificate with the member's name and the plan's key, signed by a key that is forgotten at once.
-The anchors are the only trust store, and a chain may end at one of them, so OpenSSL itself checks
-that the peer's certificate was signed by the pinned key. No certificate is stored or exchanged.
+a throw-away TLS key. The anchors of the members (`infra.transport.members`) are the only trust
+store, and a chain may end at one of them, so OpenSSL itself checks that the peer's certificate was
+signed by the pinned key. No certificate is stored or exchanged. Where the plan asks for enclaves,
+the certificate carries an attestation document, which is judged right after the handshake
+(`infra.transport.attestation`).
 
 Security: a client trusts the anchor of the one peer it calls, a server the anchors of all members;
 which one called follows from the verified leaf, whose signature is checked again against that
@@ -20,99 +21,46 @@ import ssl
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
+    PublicFormat,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from infra.transport.refusal import SparingLog, foreign_certificate, missing_certificate, refusal
+from infra.transport.members import ALWAYS, Members, key_usage, named
+from infra.transport.refusal import (
+    RefusedDocumentError,
+    SparingLog,
+    missing_certificate,
+    refusal,
+)
+from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.plan import COORDINATOR
 
 if TYPE_CHECKING:
     import asyncio
     import socket
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from _typeshed import WriteableBuffer
+    from _typeshed import ReadableBuffer, WriteableBuffer
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from typing_extensions import Buffer
 
-    from mpc_core.protocol.errors import CeremonyError
-    from mpc_core.protocol.plan import Plan
+    from infra.transport.attestation import Attestation
 
 __all__ = ["COORDINATOR", "Identity", "Members", "PinnedContext", "PinnedSocket"]
 
 _LIFE = timedelta(days=7)
 _SKEW = timedelta(days=1)
-_ALWAYS = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC))
 _PASSPHRASE_BYTES = 32
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.ExtensionNotFound,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Members:
-    """Who may speak: the names of a ceremony with their raw Ed25519 identity keys."""
-
-    ceremony_id: str
-    keys: Mapping[str, bytes]
-    anchors: Mapping[str, x509.Certificate] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        anchors = {name: _anchor(name, key) for name, key in self.keys.items()}
-        object.__setattr__(self, "anchors", anchors)
-
-    @classmethod
-    def of_plan(cls, plan: Plan) -> Members:
-        """Return the operators of a plan, its coordinator, and the deputies of that."""
-        keys = {operator.name: operator.identity_key for operator in plan.operators}
-        return cls(plan.ceremony_id, keys | plan.hosts)
-
-    def host_name(self, name: str) -> str:
-        """Return the name that a member's certificate carries: valid in this ceremony only."""
-        return f"{name}.{self.ceremony_id}.ringforge"
-
-    def identify(self, certificate: bytes | None) -> str:
-        """Return which member a peer's DER certificate belongs to.
-
-        Raises:
-            CeremonyError: RF-PEER-005 without a certificate, RF-PEER-001 if it cannot be read or
-                no member signed it, RF-PEER-003 if it is one of another ceremony or in another
-                member's name.
-
-        Security: the leaf's signature is checked here once more, against the key of the plan, so
-            the name cannot come from anything but a certificate which that key signed.
-        """
-        if certificate is None:
-            raise missing_certificate()
-        leaf, name, found_names = _read(certificate)
-        if name not in self.anchors:
-            raise foreign_certificate("RF-PEER-001", name, found="an issuer the plan does not name")
-        try:
-            leaf.verify_directly_issued_by(self.anchors[name])
-        except (InvalidSignature, *_UNREADABLE) as error:
-            found = "a certificate signed by another key"
-            raise foreign_certificate("RF-PEER-001", name, found=found) from error
-        if found_names != [self.host_name(name)]:
-            raise foreign_certificate("RF-PEER-003", name, found=", ".join(found_names))
-        return name
 
 
 class Identity:
@@ -126,6 +74,7 @@ class Identity:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         refused: Callable[[CeremonyError], None] | None = None,
+        attestation: Attestation | None = None,
     ) -> None:
         """Remember who this process is.
 
@@ -135,12 +84,16 @@ class Identity:
             members: all members of the ceremony.
             clock: the time from which the leaf's validity counts.
             refused: called with each refusal of a peer, after it has been logged.
+            attestation: what enclaves prove to each other; None where the plan asks for none.
         """
         self.name = name
         self.members = members
         self._key = key
         self._clock = clock
-        self._refused = refused
+        self.refused = refused
+        self.attestation = attestation
+        self._issuing = threading.Lock()
+        self._leaf: tuple[bytes, bytes, datetime] | None = None
         self._sparing = SparingLog()
         self._identify = lru_cache(maxsize=4 * len(members.keys))(members.identify)
 
@@ -160,12 +113,17 @@ class Identity:
         """Return which member is at the other end of a server's connection.
 
         Raises:
-            CeremonyError: RF-PEER-001, -003 or -005, as `Members.identify`.
+            CeremonyError: RF-PEER-001, -003 or -005, as `Members.identify`; RF-ATTEST-*, as
+                `Attestation.admit`.
         """
         connection = None if transport is None else transport.get_extra_info("ssl_object")
         if connection is None:
             raise missing_certificate()
-        return self._identify(connection.getpeercert(binary_form=True))
+        certificate = connection.getpeercert(binary_form=True)
+        name = self._identify(certificate)
+        if self.attestation is not None:
+            connection.admitted(self.attestation.admit(name, certificate))
+        return name
 
     def _pin(
         self, context: PinnedContext, accepted: tuple[str, ...], *, peer: str
@@ -177,7 +135,8 @@ class Identity:
         context.load_verify_locations(
             cadata=b"".join(anchor.public_bytes(Encoding.DER) for anchor in anchors)
         )
-        context.sslobject_class = _ReportingConnection
+        attested = self.attestation is not None
+        context.sslobject_class = _AttestedConnection if attested else _ReportingConnection
         context.sslsocket_class = PinnedSocket
         context.peer = peer
         context.owner = self
@@ -188,34 +147,54 @@ class Identity:
     def report(self, error: CeremonyError) -> None:
         """Log why a peer was refused: it sees only a closed connection."""
         self._sparing.tell(error)
-        if self._refused is not None:
-            self._refused(error)
+        if self.refused is not None:
+            self.refused(error)
+
+    def leaf(self) -> tuple[bytes, bytes, datetime]:
+        """Return the leaf to show: a new one for each context, but one for a whole enclave."""
+        if self.attestation is None:
+            return self.issue()
+        with self._issuing:
+            if self._leaf is None or self._clock() >= self._leaf[2]:
+                self._leaf = self.issue()
+            return self._leaf
 
     def issue(self) -> tuple[bytes, bytes, datetime]:
-        """Return a new leaf with its encrypted key as PEM, the passphrase, and when to renew."""
-        now = self._clock()
+        """Return a new leaf with its encrypted key as PEM, the passphrase, and when to renew.
+
+        Raises:
+            CeremonyError: RF-ATTEST-010 if the security module of the enclave refuses.
+        """
+        now, life = self._clock(), _LIFE
         tls_key = ec.generate_private_key(ec.SECP256R1())
         usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         names = [x509.DNSName(self.members.host_name(self.name))]
-        leaf = (
+        builder = (
             x509.CertificateBuilder()
-            .subject_name(_name(self.name))
-            .issuer_name(_name(self.name))
+            .subject_name(named(self.name))
+            .issuer_name(named(self.name))
             .public_key(tls_key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _SKEW)
             .not_valid_after(now + _LIFE)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(digital_signature=True), critical=True)
+            .add_extension(key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .sign(self._key, None)
         )
+        if self.attestation is not None:
+            life = min(_LIFE, self.attestation.maximal_age)
+            spki = tls_key.public_key().public_bytes(
+                Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+            )
+            document = self.attestation.extension(spki)
+            builder = builder.add_extension(document, critical=False) if document else builder
+        leaf = builder.sign(self._key, None)
         passphrase = secrets.token_hex(_PASSPHRASE_BYTES).encode()
         pem = leaf.public_bytes(Encoding.PEM) + tls_key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase)
         )
-        return pem, passphrase, now + _LIFE / 2
+        return pem, passphrase, now + life / 2
 
     def now(self) -> datetime:
         """Return the time by this member's clock."""
@@ -227,14 +206,14 @@ class PinnedContext(ssl.SSLContext):
 
     owner: Identity
     peer: str
-    renew_at: datetime = _ALWAYS[0]
+    renew_at: datetime = ALWAYS[0]
     renewing: threading.Lock
 
     def renew_if_due(self) -> None:
         """Load a new leaf once half the life of the present one is over."""
         if self.owner.now() < self.renew_at:
             return
-        pem, passphrase, self.renew_at = self.owner.issue()
+        pem, passphrase, self.renew_at = self.owner.leaf()
         # The ssl module reads keys from files only; the passphrase never leaves this process.
         with tempfile.NamedTemporaryFile(suffix=".pem") as file:
             file.write(pem)
@@ -270,6 +249,7 @@ class PinnedContext(ssl.SSLContext):
         assert isinstance(wrapped, PinnedSocket)
         try:
             wrapped.do_handshake()
+            wrapped.admit()
         except BaseException:
             wrapped.close()
             raise
@@ -280,6 +260,29 @@ class PinnedContext(ssl.SSLContext):
         meaning = refusal(error, peer=self.peer)
         self.owner.report(meaning)
         return meaning
+
+    def admitted(self, certificate: bytes | None) -> datetime | None:
+        """Return until when the document of the peer that was called counts, None for ever.
+
+        Raises:
+            RefusedDocumentError: if it does not count; reported.
+        """
+        attestation = self.owner.attestation
+        if attestation is None or not self.peer:
+            return None
+        assert certificate is not None
+        try:
+            return attestation.admit(self.peer, certificate)
+        except CeremonyError as error:
+            self.owner.report(error)
+            raise RefusedDocumentError(error) from error
+
+    def last_moment(self, until: datetime | None) -> float:
+        """Return the monotonic time after which nothing passes any more."""
+        attestation = self.owner.attestation
+        if attestation is None or until is None:
+            return math.inf
+        return time.monotonic() + attestation.seconds_left(until)
 
 
 class _ReportingConnection(ssl.SSLObject):
@@ -298,6 +301,62 @@ class _ReportingConnection(ssl.SSLObject):
             raise
 
 
+class _AttestedConnection(_ReportingConnection):
+    """A connection that lasts as long as the document of its other end counts.
+
+    A client judges the server's document as part of the handshake, so that nothing is sent to whom
+    it refuses. A server judges the caller's once the handshake is over (`infra.transport.gate`), so
+    that it can say why.
+
+    Attributes:
+        since: monotonic time at which the handshake ended.
+        until: monotonic time after which nothing passes any more.
+    """
+
+    since: float = math.inf
+    until: float = math.inf
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake; a client then judges whom it has called."""
+        super().do_handshake()
+        context = self.context
+        assert isinstance(context, PinnedContext)
+        self.since = time.monotonic()
+        if context.peer:
+            self.admitted(context.admitted(self.getpeercert(binary_form=True)))
+
+    def admitted(self, until: datetime | None) -> None:
+        """Let bytes pass up to this time."""
+        context = self.context
+        assert isinstance(context, PinnedContext)
+        self.until = context.last_moment(until)
+
+    def read(self, length: int = 1024, buffer: Buffer | None = None) -> Any:
+        """Read what has arrived while the other end's document counts."""
+        self._check()
+        return super().read(length, buffer)
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Write while the other end's document counts."""
+        self._check()
+        return super().write(data)
+
+    def is_due(self) -> bool:
+        """Tell whether both ends should make a new connection, with new documents.
+
+        Documents are renewed at half their age, so at this time each counts for a while yet.
+        """
+        context = self.context
+        assert isinstance(context, PinnedContext)
+        attestation = context.owner.attestation
+        assert attestation is not None
+        return time.monotonic() > self.since + attestation.maximal_age.total_seconds() / 4
+
+    def _check(self) -> None:
+        if time.monotonic() > self.until:
+            raise ssl.SSLError("the other end's attestation document has become too old")
+
+
 class PinnedSocket(ssl.SSLSocket):
     """A blocking connection that says why its handshake failed, and that knows a last moment.
 
@@ -306,10 +365,12 @@ class PinnedSocket(ssl.SSLSocket):
 
     Attributes:
         until: monotonic time after which nothing is received any more.
+        counts_until: monotonic time after which the peer's attestation document is too old.
         trouble: what ended the stream, if not the peer.
     """
 
     until: float = math.inf
+    counts_until: float = math.inf
     trouble: OSError | None = None
 
     def do_handshake(self, block: bool = False) -> None:
@@ -323,9 +384,24 @@ class PinnedSocket(ssl.SSLSocket):
             assert isinstance(context, PinnedContext)
             raise context.refused(error) from error
 
+    def admit(self) -> None:
+        """Judge the document of the peer, if the plan asks for one.
+
+        Raises:
+            CeremonyError: RF-ATTEST-*, as `Attestation.admit`.
+        """
+        context = self.context
+        assert isinstance(context, PinnedContext)
+        try:
+            until = context.admitted(self.getpeercert(binary_form=True))
+        except RefusedDocumentError as error:
+            raise error.meaning from error
+        self.counts_until = context.last_moment(until)
+
     def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
         """Receive what is there or comes in time; 0 at the end and after the last moment."""
-        left, silence = self.until - time.monotonic(), self.gettimeout()
+        left = min(self.until, self.counts_until) - time.monotonic()
+        silence = self.gettimeout()
         try:
             if left <= 0:
                 raise TimeoutError("the answer as a whole took too long")
@@ -335,58 +411,3 @@ class PinnedSocket(ssl.SSLSocket):
         except OSError as error:
             self.trouble = error
             return 0
-
-
-def _read(certificate: bytes) -> tuple[x509.Certificate, str, list[str]]:
-    """Return a DER certificate with its issuer's name and the host names that it is for.
-
-    Raises:
-        CeremonyError: RF-PEER-001 if it cannot be read: OpenSSL takes some that we do not.
-    """
-    try:
-        leaf = x509.load_der_x509_certificate(certificate)
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        return leaf, _common_name(leaf.issuer), names.get_values_for_type(x509.DNSName)
-    except _UNREADABLE as error:
-        found = "a certificate that cannot be read"
-        raise foreign_certificate("RF-PEER-001", "", found=found) from error
-
-
-def _anchor(name: str, key: bytes) -> x509.Certificate:
-    """Return a CA certificate for a plan identity; nobody ever verifies its own signature."""
-    not_before, not_after = _ALWAYS
-    return (
-        x509.CertificateBuilder()
-        .subject_name(_name(name))
-        .issuer_name(_name("ringforge anchor"))
-        .public_key(Ed25519PublicKey.from_public_bytes(key))
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(not_before)
-        .not_valid_after(not_after)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(key_cert_sign=True), critical=True)
-        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
-    )
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _common_name(name: x509.Name) -> str:
-    values = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(values[0].value) if len(values) == 1 else ""
-
-
-def _key_usage(*, digital_signature: bool = False, key_cert_sign: bool = False) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        key_cert_sign=key_cert_sign,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )

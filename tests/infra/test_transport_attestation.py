@@ -1,0 +1,168 @@
+"""Attested connections on real sockets: who is let in, who is refused, and for how long."""
+
+import dataclasses
+import datetime as dt
+import socket
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from infra.drill.false_enclaves import FALSE_ENCLAVES
+from infra.transport import attestation
+from infra.transport.attestation import Attestation
+from infra.transport.outbox import CALLER, make_app
+from infra.transport.tls import COORDINATOR, Identity
+from mpc_core.protocol.errors import CeremonyError
+from tests.support.attested import AttestedWorld
+from tests.support.transport import calling, serving
+
+
+@pytest.fixture(scope="module")
+def parties():
+    return AttestedWorld()
+
+
+@pytest.fixture
+def world(parties):
+    world = AttestedWorld(refusals=[], now=parties.now)
+    world.__dict__.update(root=parties.root, parties=parties.parties)
+    return world
+
+
+@dataclasses.dataclass
+class Server:
+    port: int
+    bodies: list
+
+    def call(self, identity, peer="op-01", path="/who"):
+        with calling(identity, peer, self.port) as other:
+            return other.request("POST", path, b"a payload", limit=100).decode()
+
+    def refusal(self, identity, peer="op-01"):
+        with pytest.raises(CeremonyError) as caught:
+            self.call(identity, peer)
+        return caught.value
+
+
+def _served(identity):
+    bodies = []
+
+    async def who(request):
+        bodies.append(await request.read())
+        return web.Response(text=request[CALLER])
+
+    app = make_app(identity)
+    app.router.add_post("/who", who)
+    return app, bodies
+
+
+@pytest.fixture
+def server(world):
+    identity = world.identity("op-01")
+    app, bodies = _served(identity)
+    with serving(app, identity) as port:
+        yield Server(port, bodies)
+
+
+def _liar(world, kind):
+    """Return op-02 with an enclave that is wrong in one thing."""
+    false = FALSE_ENCLAVES[kind]
+    return world.identity("op-02", enclave=false.made(world.enclave("op-02"), world.root))
+
+
+@pytest.mark.parametrize("name", ["op-02", "op-04", COORDINATOR])
+def test_members_whose_enclaves_run_the_plans_software_talk_to_each_other(world, server, name):
+    assert server.call(world.identity(name)) == name
+    assert world.refusals == []
+
+
+@pytest.mark.parametrize("kind", FALSE_ENCLAVES)
+def test_a_caller_is_refused_before_its_payload_is_read_and_told_why_by_name(world, server, kind):
+    liar, code = _liar(world, kind), FALSE_ENCLAVES[kind].code
+    with capture_logs() as logs:
+        told = server.refusal(liar)
+    assert (told.code, told.operator) == ("RF-PEER-020", "op-01")
+    assert code in told.subject
+    (by, error), *_ = world.refusals
+    assert (by, error.operator, error.code) == ("op-01", "op-02", code)
+    assert {"op-02"} == {entry["operator"] for entry in logs if entry["event"] == "peer refused"}
+    assert server.bodies == []
+
+
+@pytest.mark.parametrize("kind", FALSE_ENCLAVES)
+@pytest.mark.parametrize("caller", ["op-03", COORDINATOR])
+def test_a_server_is_refused_by_name_before_anything_is_sent_to_it(world, kind, caller):
+    liar, code = _liar(world, kind), FALSE_ENCLAVES[kind].code
+    app, bodies = _served(liar)
+    with serving(app, liar) as port:
+        error = Server(port, bodies).refusal(world.identity(caller), "op-02")
+    assert (error.code, error.operator) == (code, "op-02")
+    assert [by for by, _ in world.refusals] == [caller]
+    assert bodies == []
+
+
+def test_an_operator_without_a_document_is_refused(world, server):
+    error = server.refusal(world.identity("op-02", attested=False))
+    assert (error.code, error.operator) == ("RF-PEER-020", "op-01")
+    assert [error.code for _, error in world.refusals] == ["RF-ATTEST-014"]
+
+
+def test_a_host_of_the_log_has_no_document_and_speaks_for_no_operator(world, server):
+    host = world.identity(COORDINATOR)
+    assert host.attestation.shown is None
+    masked = Identity(
+        "op-02",
+        world.parties.identities[COORDINATOR],
+        world.members,
+        clock=world.clock,
+        attestation=Attestation(world.plan),
+    )
+    assert server.refusal(masked).code.startswith("RF-PEER")
+    assert {error.code for _, error in world.refusals} == {"RF-PEER-001"}
+
+
+def test_a_bulk_connection_judges_the_server_as_well(world):
+    liar = _liar(world, "changed-code")
+    app, _ = _served(liar)
+    with (
+        serving(app, liar) as port,
+        socket.create_connection(("127.0.0.1", port)) as line,
+        pytest.raises(CeremonyError) as caught,
+    ):
+        world.identity("op-03").client_context("op-02").call(line)
+    assert (caught.value.code, caught.value.operator) == ("RF-ATTEST-005", "op-02")
+
+
+def test_an_enclave_shows_one_document_on_all_its_connections_and_renews_it_at_half_its_age(world):
+    identity = world.identity("op-02")
+    identity.server_context()
+    first = identity.attestation.shown
+    identity.client_context("op-01")
+    assert identity.attestation.shown is first
+    world.now += dt.timedelta(seconds=world.document_seconds / 2)
+    identity.client_context("op-03")
+    assert identity.attestation.shown.document != first.document
+    assert identity.attestation.shown.tls_key != first.tls_key
+
+
+def test_a_document_is_verified_once_and_its_age_looked_at_every_time(world, monkeypatch):
+    verified, real = [], attestation.verify_peer
+
+    def counting(*arguments):
+        verified.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(attestation, "verify_peer", counting)
+    identity = world.identity("op-01")
+    app, bodies = _served(identity)
+    with serving(app, identity) as port, calling(world.identity("op-02"), "op-01", port) as peer:
+        for _ in range(3):
+            peer.request("POST", "/who", b"", limit=100)
+        of_op_02 = [binding for _, binding, *_ in verified if binding.operator == "op-02"]
+        assert len(of_op_02) == 1
+        world.now += dt.timedelta(seconds=world.document_seconds + 1)
+        with pytest.raises(CeremonyError):
+            peer.request("POST", "/who", b"", limit=100)
+    assert "RF-ATTEST-007" in {error.code for _, error in world.refusals}
+    assert len(bodies) == 3
