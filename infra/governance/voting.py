@@ -13,8 +13,8 @@ from infra.cli.ending import print_json
 from infra.evidence.source import open_source
 from infra.governance.refusals import governance_error
 from infra.homes import Home
-from infra.plan import load_hybrid_identity, load_signed_plan
-from infra.plan.hybrid import signing_parties
+from infra.party.vault import identity_of
+from infra.plan import load_signed_plan
 from infra.stores import FileStore
 from mpc_core.protocol.entries import Decision, WriteOff
 
@@ -81,7 +81,7 @@ def decide_command(folder: Path, what: str, reason: str, seconds: int, *, as_jso
     objection = over or state.decisions.objection(index, entry)
     if objection:
         raise _refused("something that can be decided now", objection)
-    identity = load_hybrid_identity(home.vault, signing_parties(plan)[home.name], home.name)
+    identity = identity_of(home, plan)
     envelope = wire.sign_decision(entry, plan, index, identity)
     name = f"{VOICES}/{hashlib.sha256(envelope).hexdigest()}"
     FileStore(home.work / "steps").write(name, envelope)

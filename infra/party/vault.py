@@ -108,7 +108,9 @@ def open_vault(home: Home, plan: Plan, *, rejoin: bool = False) -> Vault:
 
 
 def identity_of(home: Home, plan: Plan) -> HybridIdentity:
-    """Return the identity keys of a home, sealed or not; nothing else of the vault is looked at.
+    """Return the identity keys of a home, sealed or not, for a command of the operator's people.
+
+    Nothing else of the vault is looked at, so its process may run meanwhile.
 
     Raises:
         CeremonyError: as `open_vault`.
@@ -118,6 +120,8 @@ def identity_of(home: Home, plan: Plan) -> HybridIdentity:
     if enclave is None:
         return load_hybrid_identity(home.vault, pinned, home.name)
     from infra.party.sealed import opened_vault  # noqa: PLC0415 - loads the SDK of AWS
+    from infra.sandbox.sealed import key_service_at_hand  # noqa: PLC0415
 
-    sealed = opened_vault(home, plan, enclave)
-    return pinned_identity(parse_identity(sealed.identity(), home.name), pinned, home.name)
+    with key_service_at_hand(home, plan) as place:
+        sealed = opened_vault(place, plan, enclave)
+        return pinned_identity(parse_identity(sealed.identity(), home.name), pinned, home.name)

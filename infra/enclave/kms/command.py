@@ -20,6 +20,7 @@ from infra.homes import Home
 from infra.party.sealed import objects_of
 from infra.party.vault import identity_of
 from infra.plan import load_signed_plan
+from infra.sandbox.sealed import key_service_at_hand
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,16 +85,16 @@ def leave_command(
     home.check()
     plan = load_signed_plan(folder).plan
     _require_home_of(plan, home, name)
-    service_of = partial(
-        key_service,
-        plan,
-        insecure_endpoint=insecure_endpoint,
-        profile=administrator,
-        insecure_access_key=access_key(name, administrator=True),
-    )
-    identity = partial(_signing_key, home, plan)
-    leaver = Leaver(plan, name, objects_of(home), identity, service_of)
-    with home.locked():
+    with home.locked(), key_service_at_hand(home, plan) as place:
+        service_of = partial(
+            key_service,
+            plan,
+            insecure_endpoint=place.insecure_local_kms,
+            profile=administrator,
+            insecure_access_key=access_key(name, administrator=True),
+        )
+        identity = partial(_signing_key, place, plan)
+        leaver = Leaver(plan, name, objects_of(home), identity, service_of)
         signed = leave(home, leaver, dt.datetime.now(dt.UTC))
     record = signed.destruction
     shown = {
