@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import dataclasses
 
+from infra.image.launch import read_launch
 from infra.image.registers import measure
 from infra.image.release import read_release, sign_release
 from infra.image.signature import read_signature
+from infra.image.start import relays_of
 from infra.plan.keys import create_hybrid_identity
 from tests.fuzz.registry import target
 from tests.image.images import image
 from tests.image.signing import PCR0, entry, section, signed_image
 from tests.image.test_release import RELEASE
+from tests.image.test_start import document
 
 
 def _images():
@@ -48,3 +51,10 @@ def release_manifest(data):
     found = read_release(data)
     assert data.startswith(found.release.body)
     assert data.endswith(base64.b64encode(found.signature) + b"\n")
+
+
+@target(seeds=lambda: [document()])
+def launch_document(data):
+    """What the parent says: ports and addresses, of which none is reached twice."""
+    found = read_launch(data)
+    assert len(set(relays_of(found))) == len(found.ways) + 1

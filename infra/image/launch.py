@@ -1,0 +1,125 @@
+"""The launch document: what an enclave, which has no disk, is told at its start by its parent.
+
+It says which plan the operator takes part in and over which ports of the parent it reaches whom.
+Nothing in it is secret and nothing is believed: the plan counts by its signatures, the vault opens
+under this plan only, and whoever is reached has to prove itself. A parent that lies keeps its own
+operator away, which it can do without lying.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import tomllib
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from infra.image.refusals import image_error
+from infra.plan.sections import Name, as_tuple
+
+if TYPE_CHECKING:
+    from mpc_core.protocol.errors import CeremonyError
+
+__all__ = ["MOST_BYTES", "Launch", "Way", "read_launch"]
+
+MOST_BYTES = 1 << 20
+LARGEST_PORT = 65_535
+
+
+def _is_base64(text: str) -> str:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("is not base64") from error
+    return text
+
+
+def _is_ipv4(text: str) -> str:
+    if str(ipaddress.IPv4Address(text)) != text:
+        raise ValueError("is not the one form of an address")
+    return text
+
+
+Port = Annotated[int, Field(ge=1, le=LARGEST_PORT)]
+Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}\.?){1,8}$", max_length=253)]
+Address = Annotated[str, AfterValidator(_is_ipv4)]
+Encoded = Annotated[str, AfterValidator(_is_base64)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Way(_Section):
+    """Somebody whom the enclave reaches: `address` is a name or an address of IPv4."""
+
+    address: Host
+    port: Port
+    vsock_port: Port
+
+    @property
+    def is_name(self) -> bool:
+        """Whether the address has to be looked up."""
+        try:
+            ipaddress.IPv4Address(self.address)
+        except ValueError:
+            return True
+        return False
+
+
+class Launch(_Section):
+    """What the document says.
+
+    Attributes:
+        operator: whose enclave this is.
+        plan: plan.toml in base64.
+        signatures: plan.sig in base64.
+        temporal: address of the Temporal server, host:port, one of the ways.
+        board: address of the log, likewise; nothing to wait for a host that takes it over.
+        listen: the address at which peers reach the parent.
+        port: the port there, and of the enclave.
+        ways: whom the enclave reaches.
+    """
+
+    operator: Name
+    plan: Encoded
+    signatures: Encoded
+    temporal: Annotated[str, Field(max_length=260)]
+    board: Annotated[str, Field(max_length=260)] | None = None
+    listen: Address
+    port: Port
+    ways: Annotated[tuple[Way, ...], BeforeValidator(as_tuple), Field(max_length=64)]
+
+
+def read_launch(data: bytes) -> Launch:
+    """Return what a launch document says.
+
+    Raises:
+        CeremonyError: RF-IMAGE-008 if it is none, or names a way twice.
+    """
+    if len(data) > MOST_BYTES:
+        raise _no_launch(f"more than {MOST_BYTES} bytes")
+    try:
+        found = Launch.model_validate(tomllib.loads(data.decode()))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise _no_launch(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:
+        raise _no_launch("a file that is not TOML") from error
+    ends = [(way.address, way.port) for way in found.ways]
+    if len(set(ends)) != len(ends) or (found.listen, found.port) in ends:
+        raise _no_launch("a way twice, or one to itself")
+    return found
+
+
+def _no_launch(found: str) -> CeremonyError:
+    return image_error(
+        "RF-IMAGE-008",
+        "the parent handed the enclave no launch document",
+        "operator, plan, signatures, addresses and ways",
+        found,
+        "write it as the page says and start the enclave again",
+        effect="the operator does not start",
+    )
