@@ -44,7 +44,7 @@ SETUP_SEED = "11a511a511a511a5"
 LIAR = 2
 """Seat of the liar."""
 
-MEMORY_SEEDS = range(5)
+MEMORY_SEEDS = range(3)
 """Orders of turns in memory, of which the medians are shown."""
 
 
@@ -154,6 +154,7 @@ def liar_in_process(options: LiarOptions, say: Callable[[str], None]) -> LiarRes
     lied_to, folder = _timed(options, options.lie, {liar: options.lie}, say)
     named, proven = _evidence(folder, options.directory)
     _judge(options.lie, liar, named, folder.root)
+    _compare_homes(options.lie, folder, liar)
     shutil.rmtree(folder.root)
     costs = (Cost("seconds", honest, lied_to),)
     return LiarResult(options.lie, options.operators, liar, named, proven, costs)
@@ -223,6 +224,16 @@ def _evidence(folder: CeremonyFolder, directory: Path) -> tuple[tuple[str, ...],
             where = f"ground {found.ground}, batch {found.batch}"
             proven.append(f"{path} proves it of {found.operator}: {where}; {found.checks[-1]}")
     return tuple(plan.name_of(index) for index in sorted(excluded)), tuple(proven)
+
+
+def _compare_homes(lie: str, folder: CeremonyFolder, liar: str) -> None:
+    """Check that every honest operator's own records list the accusations of the transcript."""
+    published = cases_of(open_source(folder.root))
+    for home in sorted(folder.operator(liar).path.parent.iterdir()):
+        own = cases_of(open_source(home))
+        if home.name != liar and own != published:
+            found = ", ".join(f"{case.accused} {case.ground}" for case in own) or "nobody"
+            raise _unanswered(lie, "the accusations of the transcript", found, folder.root)
 
 
 def _judge(lie: str, liar: str, named: tuple[str, ...], folder: Path | None) -> None:
