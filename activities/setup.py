@@ -53,7 +53,14 @@ class KeySteps:
         with self.operator.lock("setup"):
             setup = self._setup()
             if setup.phase is SetupPhase.KEM_KEYS and self.operator.index not in setup.kem_keys:
-                self.operator.log.post(KemKey(self.strings.public_key()))
+                self._post_kem_key(self.strings.public_key())
+
+    def _post_kem_key(self, key: bytes) -> None:
+        """Post a KEM key, where the plan asks for it after a document that binds it."""
+        index = self.operator.index
+        if self.operator.plan.attestation is not None:
+            self.operator.log.wait_for(lambda state: _is_bound(state, index, key) or None)
+        self.operator.log.post(KemKey(key))
 
     def contribute(self) -> None:
         """Contribute a random string to every set that the open round asks this operator for."""
@@ -156,7 +163,7 @@ class KeySteps:
         index = self.operator.index
         if not self.strings.can_open(setup):
             if setup.can_open(index):
-                self.operator.log.post(KemKey(self.strings.public_key()))
+                self._post_kem_key(self.strings.public_key())
                 self._await(lambda now: not now.can_open(index))
             return
         rejected = self.strings.rejected(setup)
@@ -173,6 +180,12 @@ class KeySteps:
 
     def _setup(self) -> KeySetup:
         return self.operator.log.read(lambda state: state.setup)
+
+
+def _is_bound(state: CeremonyState, index: int, key: bytes) -> bool:
+    """Tell whether an operator's last document binds this KEM key."""
+    last = state.attestations.latest(index)
+    return last is not None and last.entry.kem_key == key
 
 
 def _past_contributions(state: CeremonyState) -> KeySetup | None:

@@ -33,6 +33,7 @@ from infra.board.witness import Witness
 from infra.estimate.preflight import check_operator, room_at
 from infra.governance.waiting import complete_signatures
 from infra.homes import Home
+from infra.party.attesting import Documents, operator_attestation
 from infra.party.clock import party_clock
 from infra.party.freshness import TAKEN_BACK, Freshness, Memory
 from infra.party.gossip_pool import EntryPool
@@ -201,7 +202,9 @@ class _Assembly:
         self.plan, self.seat = plan, seat
         self.meter = MetricsRecorder(home.metrics_file, home.name)
         self.ledger = _StageLedger(home.sent_file, self.meter.sent)
-        self.identity = Identity(home.name, key, Members.of_plan(plan))
+        self.identity = Identity(
+            home.name, key, Members.of_plan(plan), attestation=operator_attestation(home, plan)
+        )
         self.client = PeerClient(
             self.identity, patience=Patience(ranges=ranges), ledger=self.ledger
         )
@@ -236,6 +239,7 @@ class _Assembly:
         operator = Operator(
             plan=plan,
             index=seat.index,
+        self.documents = Documents(plan, seat.index, self.identity, self.log)
             parameters=lookup(plan.parameters),
             layout=layout,
             log=self.log,
@@ -311,6 +315,7 @@ async def _serve_operator(
     app.router.add_routes(Memory(parts.plan, parts.witness, parts.loop).routes())
     app.router.add_routes(Helper(parts.plan, parts.steps, parts.log).routes())
     async with AsyncExitStack() as stack:
+    parts.documents.bind_kem_key(parts.steps)
         stack.callback(parts.ledger.save)
         stack.callback(parts.client.close)
         stack.callback(parts.meter.save)
@@ -337,6 +342,7 @@ async def _serve_operator(
 
 
 def _stop_soon(loop: asyncio.AbstractEventLoop, following: asyncio.Task[None]) -> None:
+            documents=parts.documents,
     """End the process from another thread, by ending what it waits for."""
     loop.call_soon_threadsafe(following.cancel)
 

@@ -48,6 +48,7 @@ from infra.homes import Home
 from infra.party.clock import party_clock
 from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
+from infra.party.attesting import host_attestation
 from infra.party.peers import PeerBook
 from infra.party.queues import ceremony_workflow, coordinator_queue
 from infra.party.rules import layout_of, party_state
@@ -170,7 +171,7 @@ class Coordinator:
         board = Board(board_log, plan)
         meter = MetricsRecorder(home.metrics_file, name)
         ledger = SentLedger(home.sent_file)
-        identity = Identity(name, key, Members.of_plan(plan))
+        identity = Identity(name, key, Members.of_plan(plan), attestation=host_attestation(plan))
         client = PeerClient(identity, patience=Patience(ranges=reach.ranges), ledger=ledger)
         outbox = Outbox(home.outbox, ledger)
         blobs = BlobStore(outbox, plan.layout.leaf_bytes, shared=SharedOpenings.of(home))

@@ -23,6 +23,7 @@ from infra.board.messages import ANSWER_BYTES, LogPage, LogRequest, MoveReply, r
 from infra.board.moves import MoveRequest, Opening, check_statement, sign_request
 from infra.board.replica import Replica
 from infra.coordinator.progress import say
+from infra.party.attesting import host_attestation
 from infra.party.neighbour import MOVE_PATH, READ_PATH
 from infra.plan import load_identity, load_signed_plan
 from infra.transport.client import PeerClient
@@ -76,8 +77,10 @@ async def take_over(home: Home, reach: Reach, operators: Mapping[str, tuple[str,
     plan = load_signed_plan(home.path).plan
     name, key = seat_of(home, plan)
     reach = replace(reach, port=reach.port or _free_port(reach.listen))
+    members = Members.of_plan(plan)
+    identity = Identity(name, key, members, attestation=host_attestation(plan))
     with (
-        PeerClient(Identity(name, key, Members.of_plan(plan))) as client,
+        PeerClient(identity) as client,
         closing(BoardLog.open(home.board, plan)) as board_log,
     ):
         here = (reach.listen, reach.port)

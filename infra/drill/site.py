@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from infra.drill.arithmetic import MemoisedArithmetic
-from infra.party.rules import batch_rules, layout_of
+from infra.party.rules import batch_rules, examiner_for, layout_of
 from infra.plan import SetupSeed
 from infra.plan.sandbox import sandbox_plan
 from mpc_core.protocol.state import CeremonyState
@@ -111,6 +111,7 @@ def drill_state(
         batch_rules(layout),
         MemoisedArithmetic(known, shared),
         acceptance_floods=len(plan.tests.plaintexts),
+        examine=examiner_for(plan),
     )
 
 

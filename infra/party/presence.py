@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from activities.steps import Steps
+    from infra.party.attesting import Documents
     from infra.party.log import PartyLog
     from mpc_core.protocol.state import CeremonyState
 
@@ -37,6 +38,7 @@ class Presence:
         address: where its outbox is served.
         failed: called when it cannot go on for a reason that is no CeremonyError.
         readmit: lets it sign heads again, if it was let in again and does not do so yet.
+        documents: what of its attestation belongs on the log; None where there is none.
     """
 
     log: PartyLog
@@ -44,6 +46,7 @@ class Presence:
     address: tuple[str, int]
     failed: Callable[[], None]
     readmit: Callable[[], None] = lambda: None
+    documents: Documents | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -95,6 +98,7 @@ class Presence:
         """Return what there is to do unasked, with what tells whether it is due."""
         read, steps = self.log.read, self.steps
         return (
+            (lambda: read(self._has_to_prove), self._prove),
             (lambda: self.log.read(self._known_address) != self.address, self._say_where),
             (steps.voices.are_there, self._raise_voices),
             (steps.keys.needs_settling, steps.keys.settle),
@@ -111,7 +115,8 @@ class Presence:
 
     def _has_work(self, state: CeremonyState) -> bool:
         return (
-            self._is_given_up(state)
+            self._has_to_prove(state)
+            or self._is_given_up(state)
             or _is_in_the_dark(state)
             or self.steps.wanted.is_there()
             or self.steps.judge.is_needed(state)
@@ -135,6 +140,14 @@ class Presence:
         address = self.log.read(lambda state: state.addresses.get(index))
         self.log.post(Address(0 if address is None else address.serial + 1, *self.address))
         self._wait(lambda state: state.addresses.get(index) != address)
+
+    def _has_to_prove(self, state: CeremonyState) -> bool:
+        return self.documents is not None and self.documents.are_due(state)
+
+    def _prove(self) -> None:
+        assert self.documents is not None, "nothing else is due"
+        self.documents.post()
+        self._wait(lambda state: not self._has_to_prove(state))
 
     def _raise_voices(self) -> None:
         for envelope in self.steps.voices.waiting():

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from infra.homes import Home
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.preprocessing.layout import CeremonyLayout
+    from mpc_core.protocol.attestations import Examine
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.entries import LogEntry
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["batch_counts", "batch_rules", "layout_of", "party_state", "past_state"]
+__all__ = ["batch_counts", "batch_rules", "examiner_for", "layout_of", "party_state", "past_state"]
 
 STAGES = ("N", "S", "M", "O")
 
@@ -57,7 +58,17 @@ def party_state(plan: Plan, layout: CeremonyLayout, known: KnownValues) -> Cerem
         batch_rules(layout),
         LearnedArithmetic(known),
         acceptance_floods=len(plan.tests.plaintexts),
+        examine=examiner_for(plan),
     )
+
+
+def examiner_for(plan: Plan) -> Examine | None:
+    """Return what judges the documents on the log of a plan, None if it asks for none."""
+    if plan.attestation is None:
+        return None
+    from infra.enclave.peers import examiner_of  # noqa: PLC0415 - few plans ask for it
+
+    return examiner_of(plan)
 
 
 def past_state(

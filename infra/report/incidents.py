@@ -13,8 +13,9 @@ from infra.evidence.cases import cases_of
 from infra.evidence.source import open_source
 from infra.report.model import Incident
 from mpc_core.protocol.batch import Verdict
-from mpc_core.protocol.entries import Blame, Correction, Evidence, WriteOff
+from mpc_core.protocol.entries import Blame, Correction, Evidence, Refused, WriteOff
 from mpc_core.protocol.justice import DECODER, RECOMPUTED, VECTOR
+from infra.verify.attestations import refusals_by_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["incidents_of"]
 
-_TELLTALE = (Blame, Correction, Evidence, WriteOff)
+THEFTS = "*/work/thefts.json"
+_TELLTALE = (Blame, Correction, Evidence, Refused, WriteOff)
 
 _CAUSE = {
     VECTOR: "its share vector does not give the answer that it signed",
@@ -61,7 +63,25 @@ def incidents_of(
         return ()
     source = open_source(root)
     cost = _Cost(source.state, stage_seconds)
-    return (*_lies(source, cost), *_faults(source.state, plan, cost))
+    return (
+        *_lies(source, cost),
+        *_refused(source.state, plan),
+        *_faults(source.state, plan, cost),
+    )
+
+
+def _thefts(root: Path) -> Iterator[Incident]:
+    """Yield who took orders that were another's, as any host of the log saw it."""
+    for path in sorted(root.glob(THEFTS)):
+        for theft in read_thefts(path):
+            yield Incident(
+                f"took {theft.orders} orders of {theft.owner}",
+                theft.thief,
+                "",
+                f"{theft.owner} was late; nothing else came of it",
+                "the history of a workflow names another worker than the queue's",
+                0.0,
+            )
 
 
 class _Cost:
@@ -119,6 +139,19 @@ def _faults(state: CeremonyState, plan: Plan, cost: _Cost) -> Iterator[Incident]
         if log.position in void:
             continue
         if isinstance(entry, Correction):
+def _refused(state: CeremonyState, plan: Plan) -> Iterator[Incident]:
+    """Yield whose enclave did not prove what the plan asks for, as its peers said."""
+    for (operator, code), refusals in refusals_by_code(state).items():
+        yield Incident(
+            f"its enclave did not prove what the plan asks for: {code}",
+            plan.name_of(operator),
+            "",
+            "it was kept out of every connection with them",
+            "refused by " + ", ".join(plan.name_of(each.by) for each in refusals),
+            0.0,
+        )
+
+
             name = entry.batch
             yield Incident(
                 "it found its own root or answer wrong",

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from infra.publish.manifest import is_opening
-from infra.verify import blame, ceremony, evidence, keyset, log, openings
+from infra.verify import attestations, blame, ceremony, evidence, keyset, log, openings
 from infra.verify.evidence import Evidence
 from infra.verify.progress import Progress
 from infra.verify.survey import survey
@@ -54,6 +54,7 @@ def verify(
     values = take("opened values", openings.read_openings, files, rules, signed, found)
 
     state = take("rules", ceremony.fold, rules, signed, values)
+    take("attestation", attestations.check_attestations, rules, state)
     take("setup", ceremony.check_setup, rules, state)
     opened = take("batches", ceremony.check_batches, rules, state, values)
     take("openings", openings.check_values, rules, state, opened)

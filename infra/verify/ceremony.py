@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.party.rules import batch_rules
+from infra.party.rules import batch_rules, examiner_for
 from infra.publish.files import batch_keys
 from infra.verify.arithmetic import AuditArithmetic
 from infra.verify.verdict import invalid
@@ -32,6 +32,7 @@ def fold(rules: Rules, log: Log, openings: Openings) -> tuple[CeremonyState, str
         batch_rules(rules.layout),
         AuditArithmetic(rules, openings),
         acceptance_floods=len(rules.plan.tests.plaintexts),
+        examine=examiner_for(rules.plan),
     )
     for entry in log:
         state.apply(entry)

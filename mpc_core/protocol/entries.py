@@ -18,6 +18,7 @@ __all__ = [
     "Address",
     "Announcement",
     "Answer",
+    "Attestation",
     "Blame",
     "Close",
     "Complaint",
@@ -34,6 +35,7 @@ __all__ = [
     "KemKey",
     "KeySet",
     "LogEntry",
+    "Refused",
     "Rejoin",
     "Return",
     "Reveal",
@@ -55,6 +57,32 @@ class Address:
     serial: int
     host: str
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """A document of the author's enclave, and the keys that it binds; the last one counts.
+
+    `serial` counts the author's documents before; `kem_key` is empty once the setup is sealed.
+    """
+
+    kind: ClassVar[str] = "attestation"
+    serial: int
+    tls_key: bytes
+    kem_key: bytes
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The author refuses an operator for what its enclave did not prove, named by the error's code.
+
+    For people and for the report: nothing follows from it by rule.
+    """
+
+    kind: ClassVar[str] = "refused"
+    operator: int
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +409,7 @@ Entry = (
     | Address
     | Announcement
     | Answer
+    | Attestation
     | Blame
     | Close
     | Complaint
@@ -395,6 +424,7 @@ Entry = (
     | Have
     | KemKey
     | KeySet
+    | Refused
     | Rejoin
     | Return
     | Reveal

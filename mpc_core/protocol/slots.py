@@ -9,6 +9,7 @@ from __future__ import annotations
 from mpc_core.protocol.entries import (
     Address,
     Answer,
+    Attestation,
     Close,
     Complaint,
     Contribution,
@@ -19,6 +20,7 @@ from mpc_core.protocol.entries import (
     Examined,
     Have,
     KemKey,
+    Refused,
     Return,
     Root,
     Seal,
@@ -28,7 +30,16 @@ from mpc_core.protocol.entries import (
 
 __all__ = ["comes_too_late_after", "is_deadline"]
 
-_NO_MATTER_TO_A_SEAL = (Address, Decision, Have, Return, Served, Unserved)
+_NO_MATTER_TO_A_SEAL = (
+    Address,
+    Attestation,
+    Decision,
+    Have,
+    Refused,
+    Return,
+    Served,
+    Unserved,
+)
 _IN_SETUP: dict[str, tuple[type[Entry], ...]] = {
     "kem-keys": (KemKey,),
     "contributions": (Contribution,),
@@ -51,8 +62,8 @@ def comes_too_late_after(statement: Entry, entry: Entry) -> bool:
     """Tell whether a message changes something before this statement, and nothing after it.
 
     Security: for a seal this is whatever may touch a batch of the preprocessing. What only says
-        where somebody is, what it wants decided, or that it holds or serves something, is not: with
-        it any operator could put a seal off for ever.
+        where somebody is, what it runs, whom it refuses, what it wants decided, or that it holds or
+        serves something, is not: with it any operator could put a seal off for ever.
     """
     if isinstance(statement, Seal):
         return not isinstance(entry, _NO_MATTER_TO_A_SEAL)

@@ -8,6 +8,8 @@ The rules of the fold (PROTOCOL.md, "Model", "Stages and sealing"):
 - batches of N, S and M live between the setup seal and the seal, those of O after the seal;
 - the seal is valid only if every batch of N, S and M is complete, all posted answers fit, and it
   names the prefix it directly follows;
+- where the plan asks for it, a KEM key counts only under a document of its author's enclave
+  (`attestations`);
 - people decide together on a pause, its end, an extension or an abort (`decisions`);
 - answers that contradict one another make blame due; a valid blame, or a correction, kills the
   batch and something else takes its place; t+1 confirmations exclude an operator.
@@ -26,6 +28,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mpc_core.protocol import entries
+from mpc_core.protocol.attestations import Attestations
 from mpc_core.protocol.batch import BatchRule, BatchState, BatchStatus
 from mpc_core.protocol.batches import Batches
 from mpc_core.protocol.context import OFFLINE, BatchName
@@ -43,6 +46,7 @@ from mpc_core.protocol.rules import Void, VoidEntryError, require
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mpc_core.protocol.attestations import Examine
     from mpc_core.protocol.batch import Arithmetic, BatchKey
     from mpc_core.protocol.context import BatchContext
     from mpc_core.protocol.entries import LogEntry
@@ -75,6 +79,7 @@ class CeremonyState:
         arithmetic: the ring, and the opened values this party holds.
         acceptance_floods: test openings that the acceptance itself uses up; decryption requests
             take the floods after them.
+        examine: judges attestation documents, if the plan asks for them.
     """
 
     def __init__(
@@ -84,12 +89,14 @@ class CeremonyState:
         arithmetic: Arithmetic,
         *,
         acceptance_floods: int = 0,
+        examine: Examine | None = None,
     ) -> None:
         self.plan = plan
         self._layout = dict(batches)
         self.quorum = Quorum.of(plan)
         self._arithmetic = Remembering(arithmetic)
         self._acceptance_floods = acceptance_floods
+        self._examine = examine
         self._log: list[LogEntry] = []
         self._clear()
 
@@ -104,6 +111,7 @@ class CeremonyState:
         self._voids: list[Void] = []
         self._justice = Justice(self.quorum)
         self._decisions = Decisions(self.plan)
+        self._attestations = Attestations(self.plan, self._examine)
         self._closes: dict[str, tuple[int, ...]] = {}
         self._guessed = False
         self._rules = self._table_of_rules()
@@ -179,6 +187,7 @@ class CeremonyState:
             entries.Address: self._address,
             entries.Announcement: release.announce,
             entries.Answer: self._answer,
+            entries.Attestation: self._attestations.post,
             entries.Blame: self._blame,
             entries.Close: self._close,
             entries.Complaint: lambda log, entry: setup.post_complaint(log.author, entry),
@@ -191,8 +200,9 @@ class CeremonyState:
             entries.Evidence: self._evidence,
             entries.Examined: lambda log, entry: setup.post_examined(log.author, entry),
             entries.Have: self._have,
-            entries.KemKey: lambda log, entry: setup.post_kem_key(log.author, entry),
+            entries.KemKey: self._kem_key,
             entries.KeySet: release.take_key_set,
+            entries.Refused: self._attestations.refuse,
             entries.Rejoin: lambda log, entry: members.rejoin(log.signers, entry),
             entries.Return: self._return,
             entries.Reveal: self._reveal,
@@ -214,6 +224,10 @@ class CeremonyState:
         known = self._addresses.get(log.author)
         require(known is None or entry.serial > known.serial, "a later address is known")
         self._addresses[log.author] = entry
+
+    def _kem_key(self, log: LogEntry, entry: entries.KemKey) -> None:
+        self._attestations.check_kem_key(log.author, entry)
+        self._setup.post_kem_key(log.author, entry)
 
     def _return(self, log: LogEntry, entry: entries.Return) -> None:
         self._members.come_back(log.author, entry, log.position)
@@ -440,6 +454,11 @@ class CeremonyState:
     def addresses(self) -> Mapping[int, entries.Address]:
         """The latest address of every operator that posted one."""
         return dict(self._addresses)
+
+    @property
+    def attestations(self) -> Attestations:
+        """Documents of enclaves, and who refuses whom; look only."""
+        return self._attestations
 
     @property
     def health(self) -> Health:

@@ -1,0 +1,125 @@
+"""An operator's part in attestation: what it shows on connections also stands on the log.
+
+Every document of its enclave is posted, and every refusal of a peer that has proved its identity
+and nothing more, so that anybody can see later what was proved, and who was kept out, and why.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from infra.party.enclave import enclave_of
+from infra.transport.attestation import Attestation
+from mpc_core.protocol import entries
+from mpc_core.protocol.attestations import CODE, MOST_REFUSALS
+from mpc_core.sharing.sealing import kem_public_key
+
+if TYPE_CHECKING:
+    from activities.steps import Steps
+    from infra.homes import Home
+    from infra.party.log import PartyLog
+    from infra.transport.tls import Identity
+    from mpc_core.protocol.errors import CeremonyError
+    from mpc_core.protocol.plan import Plan
+    from mpc_core.protocol.state import CeremonyState
+
+__all__ = ["Documents", "host_attestation", "operator_attestation"]
+
+
+def operator_attestation(home: Home, plan: Plan) -> Attestation | None:
+    """Return what an operator's process shows and demands, None if its plan asks for nothing.
+
+    Raises:
+        CeremonyError: as `enclave_of`.
+    """
+    enclave = enclave_of(home, plan)
+    if enclave is None:
+        return None
+    if home.insecure_lie:
+        from infra.drill.lying_enclave import insecurely_replaced  # noqa: PLC0415 - drills only
+
+        enclave = insecurely_replaced(enclave, home)
+    return Attestation(plan, enclave)
+
+
+def host_attestation(plan: Plan) -> Attestation | None:
+    """Return what a host of the log demands of operators; it runs in no enclave itself."""
+    return None if plan.attestation is None else Attestation(plan)
+
+
+class Documents:
+    """Keeps the documents that this operator shows, and its refusals, on the log."""
+
+    def __init__(self, plan: Plan, index: int, identity: Identity, log: PartyLog) -> None:
+        """Watch what an identity shows and whom it refuses.
+
+        Args:
+            plan: the signed plan.
+            index: the operator's.
+            identity: its side of every connection.
+            log: where documents and refusals are posted.
+        """
+        self._index, self._identity, self._log = index, identity, log
+        self._seats = {each.name: each.index for each in plan.operators}
+        self._guard = threading.Lock()
+        self._refused: dict[int, list[str]] = {}
+        if identity.attestation is not None:
+            identity.refused = self._note
+
+    def bind_kem_key(self, steps: Steps) -> None:
+        """Have the documents bind the KEM key that this operator has or is about to post."""
+        attestation = self._identity.attestation
+        if attestation is None:
+            return
+        if (seed := steps.seat.rejoin_seed()) is not None and steps.seat.is_out():
+            attestation.kem_key = kem_public_key(seed)
+        elif self._log.read(lambda state: state.setup.complaint_close is None):
+            attestation.kem_key = steps.keys.strings.public_key()
+
+    def are_due(self, state: CeremonyState) -> bool:
+        """Tell whether a document or a refusal is not on the log yet."""
+        return bool(self._missing(state))
+
+    def post(self) -> None:
+        """Post what is missing.
+
+        Raises:
+            CeremonyError: the host's refusal, or RF-PEER-* when it is away.
+        """
+        for entry in self._log.read(self._missing):
+            self._log.post(entry)
+
+    def _missing(self, state: CeremonyState) -> list[entries.Attestation | entries.Refused]:
+        attestation, last = self._identity.attestation, state.attestations.latest(self._index)
+        missing: list[entries.Attestation | entries.Refused] = []
+        shown = None if attestation is None else attestation.shown
+        if shown is not None and (last is None or last.entry.document != shown.document):
+            serial = 0 if last is None else last.entry.serial + 1
+            missing.append(
+                entries.Attestation(serial, shown.tls_key, shown.kem_key, shown.document)
+            )
+        said = {
+            (each.operator, each.code)
+            for each in state.attestations.refusals
+            if each.by == self._index
+        }
+        with self._guard:
+            heard = {operator: tuple(codes) for operator, codes in self._refused.items()}
+        missing += [
+            entries.Refused(operator, code)
+            for operator, codes in heard.items()
+            for code in codes
+            if (operator, code) not in said
+        ]
+        return missing
+
+    def _note(self, error: CeremonyError) -> None:
+        """Remember a refusal of an operator that has proved its identity, not every caller's."""
+        seat = self._seats.get(error.operator)
+        if seat is None or CODE.fullmatch(error.code) is None:
+            return
+        with self._guard:
+            codes = self._refused.setdefault(seat, [])
+            if error.code not in codes and len(codes) < MOST_REFUSALS:
+                codes.append(error.code)
