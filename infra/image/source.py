@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra.image.archives import tar_of
-from infra.image.entries import Entry, files_below
+from infra.image.entries import Entry, file, files_below
 from infra.image.inputs import Inputs, read_inputs
 from infra.image.refusals import image_error
-from infra.image.requirements import Requirement, read_requirements
+from infra.image.requirements import PROJECT, Requirement, read_requirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,12 +85,18 @@ class Source:
         Raises:
             CeremonyError: RF-IMAGE-003, RF-IMAGE-004 or RF-IMAGE-006.
         """
-        placed = (
+        placed = [
             Entry(f"{PLACE}/{entry.path}", entry.form, entry.permissions, entry.data)
             for entry in files_below(self.root, PACKAGES)
             if not entry.path.startswith(DEPLOYMENT)
-        )
-        return tar_of(placed, self.inputs().source_date_epoch)
+        ]
+        return tar_of([*placed, self._installed()], self.inputs().source_date_epoch)
+
+    def _installed(self) -> Entry:
+        """Return what tells Python that the project is installed there, and which version."""
+        version = self.version()
+        said = f"Metadata-Version: 2.1\nName: {PROJECT}\nVersion: {version}\n"
+        return file(f"{PLACE}/{PROJECT}-{version}.dist-info/METADATA", said.encode())
 
 
 def read_limited(path: Path) -> bytes:

@@ -6,19 +6,18 @@ loopback device with a relay behind it, writes the home into memory and runs the
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import fcntl
 import socket
 import struct
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.files import make_directory
 from infra.image.launch import MOST_BYTES, Launch, read_launch
 from infra.image.relay import PARENT, relay, tcp, vsock
+from infra.loop import BackgroundLoop
 from infra.plan.signing import verify_signed_plan, write_signed_plan
 
 if TYPE_CHECKING:
@@ -46,7 +45,9 @@ def main() -> int:
     launch = read_launch(_ask_parent())
     raise_loopback()
     open_ways(launch, HOSTS)
-    threading.Thread(target=_relay_for_ever, args=(launch,), name="relays", daemon=True).start()
+    relays = BackgroundLoop("relays")
+    for at, to in relays_of(launch):
+        relays.run(relay(at, to))
     home = write_home(launch, HOMES)
     from infra.network.places import Reach  # noqa: PLC0415 - after the first error can be shown
     from infra.operator import run_operator  # noqa: PLC0415
@@ -126,15 +127,6 @@ def _ask_parent() -> bytes:
         while len(data) <= MOST_BYTES and (piece := parent.recv(1 << 16)):
             data += piece
     return data
-
-
-def _relay_for_ever(launch: Launch) -> None:
-    async def serve() -> None:
-        for at, to in relays_of(launch):
-            await relay(at, to)
-        await asyncio.Event().wait()
-
-    asyncio.run(serve())
 
 
 if __name__ == "__main__":

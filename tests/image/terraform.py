@@ -20,6 +20,13 @@ META = {"for_each", "depends_on", "lifecycle", "__comments__", "__is_block__"}
 REFERENCE = re.compile(
     r"(?<![\w.\"/-])(aws_\w+|var|local|each|path|data|module)\.(\w+)((?:\[[^\]]*\])?(?:\.(\w+))?)"
 )
+CALL = re.compile(r"(?<![\w.\"/-])([a-z0-9]+)\(")
+FUNCTIONS = {
+    *("alltrue", "base64gzip", "can", "distinct", "file", "fileset", "jsonencode", "keys"),
+    *("length", "merge", "regex", "templatefile", "yamlencode"),
+}
+"""Functions of Terraform that are used here."""
+
 COMMON = {"each": {"key", "value"}, "path": {"module"}}
 
 
@@ -69,6 +76,8 @@ def faults(folder):
             references = set(_references(body))
             wrong += [f"{here}: {fault}" for each in references for fault in _dangling(each, found)]
             needs[here] = {_target(each) for each in references} - {None}
+    for body in _bodies({**found, "variable": {}}):
+        wrong += [f"no function {name}" for name in sorted(set(_calls(body)) - FUNCTIONS)]
     used = {each[1] for body in _bodies(found) for each in _references(body) if each[0] == "var"}
     wrong += [f"variable {name} is not used" for name in found["variable"].keys() - used]
     try:
@@ -108,16 +117,27 @@ def _block_faults(body, schema):
 
 
 def _references(value):
+    for each in _texts(value):
+        for match in REFERENCE.finditer(each):
+            yield (match[1], match[2], match[4])
+
+
+def _calls(value):
+    for each in _texts(value):
+        yield from CALL.findall(each)
+
+
+def _texts(value):
+    """Yield every expression below a value."""
     if isinstance(value, dict):
         for key, each in value.items():
             if key != "__comments__":
-                yield from _references(each)
+                yield from _texts(each)
     elif isinstance(value, list):
         for each in value:
-            yield from _references(each)
-    elif isinstance(value, str):
-        for match in REFERENCE.finditer(value):
-            yield (match[1], match[2], match[4])
+            yield from _texts(each)
+    elif isinstance(value, str) and "${" in value:
+        yield value
 
 
 def _bodies(found):

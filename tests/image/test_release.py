@@ -4,7 +4,10 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -214,4 +217,26 @@ def test_the_application_of_a_checkout_is_its_packages_and_nothing_of_the_deploy
     with tarfile.open(fileobj=io.BytesIO(archive)) as members:
         names = members.getnames()
     assert "opt/ringforge/infra/enclave/aws-nitro-root.pem" in names
+    assert "opt/ringforge/ringforge-0.1.0.dist-info/METADATA" in names
     assert not any("aws/" in name or "__pycache__" in name for name in names)
+
+
+def test_the_application_starts_from_where_it_lies_in_an_image(released, tmp_path):
+    with tarfile.open(
+        fileobj=io.BytesIO(b"".join(Source(released / "source").application()))
+    ) as it:
+        it.extractall(tmp_path, filter="data")
+    place = tmp_path / "opt" / "ringforge"
+    look = (
+        "import infra.image.start, importlib.metadata as m;"
+        "print(infra.__file__, *{d.version for d in m.distributions(name='ringforge')})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", look],
+        env={**os.environ, "PYTHONPATH": str(place)},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout.split() == [str(place / "infra" / "__init__.py"), "0.1.0"], run.stderr

@@ -45,6 +45,7 @@ def test_it_holds_together():
         ("var.instance_type", '"m6a.large"', "variable instance_type is not used"),
         ('resource "aws_eip"', 'resource "aws_eips"', "no such resource is known"),
         ("depends_on = [aws_iam_role.parent]", "depends_on = [aws_vpc_endpoint.keys]", "a circle"),
+        ("file(var.key_policy)", "files(var.key_policy)", "no function files"),
         ("enclave_options {\n    enabled = true\n  }", "enclave_options = true", "is a block"),
     ],
 )
@@ -130,3 +131,16 @@ def test_the_enclave_that_starts_is_not_one_for_debugging():
     enclave = json.loads((FOLDER.parent / "parent" / "enclave.json").read_text())
     assert enclave["debug_mode"] is False
     assert enclave["enclave_cid"] == 16
+
+
+def test_the_first_start_uses_what_it_is_given(found):
+    template = (FOLDER.parent / "parent" / "start.sh.tftpl").read_text()
+    given = _one(found, "aws_instance")["user_data_base64"].partition("start.sh.tftpl")[2]
+    names = set(re.findall(r"(\w+) = ", given))
+    assert names == {"files", "egress", "bucket", "region"}
+    loops = re.findall(r"%\{ for (\w+)(?:, (\w+))? in (\w+) ~\}", template)
+    known = names | {name for loop in loops for name in loop[:2]}
+    used = set(re.findall(r"\$\{(?:base64encode\()?(\w+)\)?\}", template))
+    assert used <= known
+    assert names <= used | {loop[2] for loop in loops}
+    assert len(re.findall(r"%\{ endfor ~\}", template)) == len(loops)
