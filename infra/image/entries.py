@@ -1,6 +1,6 @@
 """Files of an image, without what differs from build to build.
 
-Owners are 0:0, permissions are those of a program or of any other file, times are left to whoever
+Owners are 0:0, permissions are those of a program or of another file, times are left to whoever
 writes the archive, and the order is that of the paths. Compiled Python carries the time of its
 source, so it is left out. Nothing needs setuid in an enclave, where there is one user.
 """
@@ -29,7 +29,7 @@ COMPILED = "__pycache__"
 LONGEST_PATH = 1_024
 EXECUTABLE = 0o755
 PLAIN = 0o644
-LINK = 0o777
+OF_LINKS = 0o777
 
 
 class Form(Enum):
@@ -47,7 +47,7 @@ class Entry:
     Attributes:
         path: relative, with slashes.
         form: what it is.
-        permissions: 0755 or 0644; of a link 0777.
+        permissions: 0755 of programs and directories, 0644 of other files, 0777 of links.
         data: content of the file, or target of the link.
     """
 
@@ -57,9 +57,9 @@ class Entry:
     data: memoryview
 
 
-def directory(path: str, permissions: int = EXECUTABLE) -> Entry:
+def directory(path: str) -> Entry:
     """Return a directory."""
-    return Entry(path, Form.DIRECTORY, permissions, memoryview(b""))
+    return Entry(path, Form.DIRECTORY, EXECUTABLE, memoryview(b""))
 
 
 def file(path: str, data: bytes | memoryview, *, executable: bool = False) -> Entry:
@@ -144,9 +144,9 @@ def files_of_tar(path: Path, *, without: Iterable[str] = ()) -> Iterator[Entry]:
 
 def _member(name: str, member: tarfile.TarInfo, content: memoryview) -> Entry:
     if member.isdir():
-        return directory(name, member.mode & (stat.S_ISVTX | LINK))
+        return directory(name)
     if member.issym():
-        return Entry(name, Form.LINK, LINK, memoryview(os.fsencode(member.linkname)))
+        return Entry(name, Form.LINK, OF_LINKS, memoryview(os.fsencode(member.linkname)))
     if not member.isreg() or member.issparse():
         raise _unfit(name, "something else than a file, a directory or a link")
     data = content[member.offset_data : member.offset_data + member.size]

@@ -62,7 +62,7 @@ def test_two_builds_in_other_folders_umasks_zones_and_times_give_the_same_bytes(
 ENTRIES = [
     file("usr/bin/program", b"#!", executable=True),
     file("usr/text", b"12345"),
-    directory("tmp", 0o1777),
+    directory("tmp"),
     Entry("usr/link", Form.LINK, 0o777, memoryview(b"bin/program")),
     file("usr/n\u00e4me", b""),
 ]
@@ -84,7 +84,7 @@ def test_a_cpio_says_what_its_entries_are():
     assert found["usr/bin/program"].mode == stat.S_IFREG | 0o755
     assert found["usr/link"].mode == stat.S_IFLNK | 0o777
     assert found["usr/link"].data == b"bin/program"
-    assert found["tmp"].mode == stat.S_IFDIR | 0o1777
+    assert found["tmp"].mode == stat.S_IFDIR | 0o755
     assert found["usr/text"].data == b"12345"
     assert {(each.owner, each.mtime) for each in found.values()} == {((0, 0), EPOCH)}
 
@@ -159,7 +159,7 @@ def test_the_entries_of_a_tar_lose_what_differs_by_builder(tmp_path):
     assert list(found) == ["usr/bin/program", "usr/bin/same", "tmp", "usr/link", "usr/text"]
     assert bytes(found["usr/bin/same"].data) == b"program"
     assert bytes(found["usr/link"].data) == b"bin/program"
-    assert [each.permissions for each in found.values()] == [0o755, 0o755, 0o1777, 0o777, 0o644]
+    assert [each.permissions for each in found.values()] == [0o755, 0o755, 0o755, 0o777, 0o644]
 
 
 @pytest.mark.parametrize(
