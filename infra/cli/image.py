@@ -19,7 +19,6 @@ Image = Annotated[Path, typer.Argument(help="An enclave image file (EIF).")]
 Source = Annotated[Path, typer.Option("--source", help="Folder of a checkout.")]
 Commit = Annotated[str, typer.Option(help="The commit that is checked out, in hex.")]
 Output = Annotated[Path, typer.Option(help="The file to write.")]
-Given = Annotated[Path | None, typer.Option()]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
 
 HERE = Path()
@@ -89,10 +88,10 @@ def release_verify(
     manifest: Annotated[Path, typer.Argument(help="The signed manifest.")],
     *,
     signer: Annotated[Path, typer.Option(help="Card of who must have signed it.")],
-    image: Given = None,
-    bill: Given = None,
-    source: Given = None,
-    plan: Given = None,
+    image: Annotated[Path | None, typer.Option(help="Enclave image to compare.")] = None,
+    bill: Annotated[Path | None, typer.Option(help="Bill of materials to compare.")] = None,
+    source: Annotated[Path | None, typer.Option(help="Checkout to compare.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="plan.toml to compare.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check who signed a manifest, and compare it with what is given: 0 valid, 4 not."""

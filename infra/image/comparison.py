@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from infra.enclave.measurement import read_measurement
-from infra.image.refusals import image_error
+from infra.enclave.measurement import MOST_PLAN_BYTES, read_measurement
+from infra.image.refusals import image_error, read_limited
 from infra.image.registers import measure_file
-from infra.image.source import Source, digest_of, read_limited
+from infra.image.source import Source, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from infra.image.release import Release
 
-__all__ = ["Given", "compare"]
+__all__ = ["MOST_BILL_BYTES", "Given", "compare"]
+
+MOST_BILL_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,16 @@ def compare(release: Release, given: Given) -> None:
         _same("image", release.image, found.sha256)
         _same_registers("image", release, found.pcrs)
     if given.bill is not None:
-        _same("bill of materials", release.bill, _sha256(read_limited(given.bill)))
+        _same("bill of materials", release.bill, _sha256(read_limited(given.bill, MOST_BILL_BYTES)))
     if given.source is not None:
         source = Source(given.source)
         _same("requirements.lock", release.requirements, _sha256(source.requirements_lock))
         _same("infra/aws/inputs.lock", release.inputs, _sha256(source.inputs_lock))
         _same("source", release.application, digest_of(source.application()))
     if given.plan is not None:
-        _same_registers("plan", release, read_measurement(read_limited(given.plan)).pcrs)
+        _same_registers(
+            "plan", release, read_measurement(read_limited(given.plan, MOST_PLAN_BYTES)).pcrs
+        )
 
 
 def _same_registers(name: str, release: Release, found: Mapping[int, bytes]) -> None:

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from infra.files import mapped
-from infra.image.refusals import image_error
+from infra.image.refusals import image_error, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,7 +107,7 @@ def files_below(root: Path, names: Iterable[str]) -> Iterator[Entry]:
                     raise _unfit(shown, "something else than a file in a folder")
                 yield file(shown, mapped(path), executable=bool(mode & stat.S_IXUSR))
             except OSError as error:
-                raise _unreadable(path, error) from error
+                raise unreadable(path, error) from error
 
 
 def files_of_tar(path: Path, *, without: Iterable[str] = ()) -> Iterator[Entry]:
@@ -127,7 +127,7 @@ def files_of_tar(path: Path, *, without: Iterable[str] = ()) -> Iterator[Entry]:
         with tarfile.open(path, "r:") as archive:
             members = archive.getmembers()
     except (OSError, tarfile.TarError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     files = {_name(member): member for member in members if member.isreg()}
     for member in members:
         name = _name(member)
@@ -178,14 +178,4 @@ def _unfit(path: str, found: str) -> CeremonyError:
         "files, directories and links, each path once",
         f"{path[:200]}: {found}",
         "take it out of what the image is built from",
-    )
-
-
-def _unreadable(path: Path, error: Exception) -> CeremonyError:
-    return image_error(
-        "RF-IMAGE-003",
-        f"{path} cannot be read",
-        "a readable file",
-        getattr(error, "strerror", None) or type(error).__name__,
-        "check the path",
     )

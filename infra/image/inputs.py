@@ -10,9 +10,11 @@ import hashlib
 import tomllib
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
-from infra.image.refusals import image_error
+from infra.image.refusals import image_error, read_limited
+from infra.plan.document import first_fault
+from infra.plan.sections import Section, as_tuple
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,11 +32,7 @@ Digest = Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
 Module = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}\.ko$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Base(_Section):
+class Base(Section):
     """The image whose file system lies below the application."""
 
     image: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./-]{0,199}:[A-Za-z0-9._-]{1,100}$")]
@@ -46,14 +44,14 @@ class Base(_Section):
         return f"{self.image}@sha256:{self.sha256}"
 
 
-class BootFile(_Section):
+class BootFile(Section):
     """A file of the kernel or of the first ramdisk."""
 
     file: Annotated[str, Field(pattern=rf"^({KERNEL}|{FIRST_PROCESS}|[a-z0-9_-]{{1,64}}\.ko)$")]
     sha256: Digest
 
 
-class Inputs(_Section):
+class Inputs(Section):
     """All of them; kernel modules in the order in which they are loaded."""
 
     source_date_epoch: Annotated[int, Field(ge=0, lt=1 << 32)]
@@ -61,7 +59,7 @@ class Inputs(_Section):
     base: Base
     boot: Annotated[
         tuple[BootFile, ...],
-        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+        BeforeValidator(as_tuple),
         Field(min_length=2, max_length=20),
     ]
 
@@ -96,8 +94,7 @@ def read_inputs(data: bytes) -> Inputs:
     try:
         found = Inputs.model_validate(tomllib.loads(data.decode()))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise _open(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise _open(first_fault(error)) from error
     except (ValueError, RecursionError) as error:
         raise _open("a file that is not TOML") from error
     names = [each.file for each in found.boot]
@@ -115,18 +112,7 @@ def read_boot_file(folder: Path, pinned: BootFile) -> bytes:
     Raises:
         CeremonyError: RF-IMAGE-003 if it cannot be read, RF-IMAGE-005 if it is another.
     """
-    path = folder / pinned.file
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BOOT_BYTES + 1)
-    except OSError as error:
-        raise image_error(
-            "RF-IMAGE-003",
-            f"{path} cannot be read",
-            "a readable file",
-            error.strerror or type(error).__name__,
-            "check the path",
-        ) from error
+    data = read_limited(folder / pinned.file, MOST_BOOT_BYTES)
     found = hashlib.sha256(data).hexdigest()
     if found != pinned.sha256:
         raise image_error(

@@ -14,10 +14,11 @@ import ipaddress
 import tomllib
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from infra.image.refusals import image_error
-from infra.plan.sections import Name, as_tuple
+from infra.plan.document import first_fault
+from infra.plan.sections import Name, Section, as_tuple
 
 if TYPE_CHECKING:
     from mpc_core.protocol.errors import CeremonyError
@@ -48,11 +49,7 @@ Address = Annotated[str, AfterValidator(_is_ipv4)]
 Encoded = Annotated[str, AfterValidator(_is_base64)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Way(_Section):
+class Way(Section):
     """Somebody whom the enclave reaches: `address` is a name or an address of IPv4."""
 
     address: Host
@@ -69,7 +66,7 @@ class Way(_Section):
         return False
 
 
-class Launch(_Section):
+class Launch(Section):
     """What the document says.
 
     Attributes:
@@ -104,8 +101,7 @@ def read_launch(data: bytes) -> Launch:
     try:
         found = Launch.model_validate(tomllib.loads(data.decode()))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise _no_launch(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise _no_launch(first_fault(error)) from error
     except (ValueError, RecursionError) as error:
         raise _no_launch("a file that is not TOML") from error
     ends = [(way.address, way.port) for way in found.ways]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from infra.files import mapped
 from infra.image.eif import Kind, pieces, read_sections
-from infra.image.refusals import image_error
+from infra.image.refusals import unreadable
 from infra.image.signature import read_signature
 
 if TYPE_CHECKING:
@@ -61,13 +61,7 @@ def measure_file(path: Path) -> MeasuredImage:
     try:
         return measure(mapped(path))
     except OSError as error:
-        raise image_error(
-            "RF-IMAGE-003",
-            f"{path} cannot be read",
-            "a readable file",
-            error.strerror or type(error).__name__,
-            "check the path",
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def measure(image: memoryview) -> MeasuredImage:

@@ -12,11 +12,12 @@ from infra.files import disk_errors
 from infra.governance.answers import read_card
 from infra.homes import Home
 from infra.image.build import build_image
-from infra.image.comparison import compare
+from infra.image.comparison import MOST_BILL_BYTES, compare
+from infra.image.refusals import UNREADABLE, read_limited
 from infra.image.registers import measure_file
-from infra.image.release import Release, read_release, sign_release
+from infra.image.release import MOST_BYTES, Release, read_release, sign_release
 from infra.image.sbom import bill_of_materials
-from infra.image.source import Source, digest_of, read_limited
+from infra.image.source import Source, digest_of
 from infra.plan.hybrid import PublicIdentity
 from infra.plan.keys import read_identity
 from mpc_core.protocol.errors import CeremonyError
@@ -34,8 +35,6 @@ __all__ = [
     "sign_command",
     "verify_command",
 ]
-
-UNREADABLE = "RF-IMAGE-003"
 
 
 def application_command(source: Path, output: Path) -> int:
@@ -75,7 +74,7 @@ def sign_command(
         digest_of(of.application()),
         hashlib.sha256(of.requirements_lock).digest(),
         hashlib.sha256(of.inputs_lock).digest(),
-        hashlib.sha256(read_limited(bill)).digest(),
+        hashlib.sha256(read_limited(bill, MOST_BILL_BYTES)).digest(),
     )
     place = Home(home.resolve())
     manifest = sign_release(release, read_identity(place.vault, place.name))
@@ -91,7 +90,7 @@ def verify_command(manifest: Path, signer: Path, given: Given, *, as_json: bool)
     Raises:
         CeremonyError: RF-IMAGE-003 or RF-GOVERN-001 if a file cannot be read.
     """
-    data, card = read_limited(manifest), read_card(signer)
+    data, card = read_limited(manifest, MOST_BYTES), read_card(signer)
     key = base64.b64decode(card.ml_dsa_key or "")
     try:
         signed = read_release(data)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from infra.image.archives import tar_of
 from infra.image.entries import Entry, file, files_below
 from infra.image.inputs import Inputs, read_inputs
-from infra.image.refusals import image_error
+from infra.image.refusals import read_limited, unreadable
 from infra.image.requirements import PROJECT, Requirement, read_requirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["PACKAGES", "PLACE", "Source", "digest_of", "read_limited"]
+__all__ = ["PACKAGES", "PLACE", "Source", "digest_of"]
 
 PACKAGES = ("activities", "infra", "mpc_core", "workflows")
 PLACE = "opt/ringforge"
@@ -43,25 +43,19 @@ class Source:
         """
         path = self.root / "pyproject.toml"
         try:
-            return str(tomllib.loads(read_limited(path).decode())["project"]["version"])
+            return str(tomllib.loads(read_limited(path, MOST_BYTES).decode())["project"]["version"])
         except (ValueError, KeyError, TypeError) as error:
-            raise image_error(
-                "RF-IMAGE-003",
-                f"{path} cannot be read",
-                "the project's version",
-                type(error).__name__,
-                "give the folder of a checkout",
-            ) from error
+            raise unreadable(path, error) from error
 
     @property
     def requirements_lock(self) -> bytes:
         """The lock of Python packages."""
-        return read_limited(self.root / "requirements.lock")
+        return read_limited(self.root / "requirements.lock", MOST_BYTES)
 
     @property
     def inputs_lock(self) -> bytes:
         """The lock of everything else."""
-        return read_limited(self.root / "infra" / "aws" / "inputs.lock")
+        return read_limited(self.root / "infra" / "aws" / "inputs.lock", MOST_BYTES)
 
     def requirements(self) -> tuple[Requirement, ...]:
         """Return the Python packages.
@@ -99,31 +93,9 @@ class Source:
         return file(f"{PLACE}/{PROJECT}-{version}.dist-info/METADATA", said.encode())
 
 
-def read_limited(path: Path) -> bytes:
-    """Return the content of a file that people hand over.
-
-    Raises:
-        CeremonyError: RF-IMAGE-003 if it cannot be read or is longer than any of them.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(path, error.strerror or type(error).__name__) from error
-    if len(data) > MOST_BYTES:
-        raise _unreadable(path, f"more than {MOST_BYTES} bytes")
-    return data
-
-
 def digest_of(pieces: Iterator[memoryview]) -> bytes:
     """Return the SHA-256 of what comes in pieces."""
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
     return digest.digest()
-
-
-def _unreadable(path: Path, found: str) -> Exception:
-    return image_error(
-        "RF-IMAGE-003", f"{path} cannot be read", "a readable file", found, "check the path"
-    )
