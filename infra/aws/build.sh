@@ -24,7 +24,7 @@ uv venv --quiet --python 3.11 tools
 uv pip install --quiet --python tools/bin/python --require-hashes -r requirements.lock
 ringforge() { PYTHONPATH="$work" tools/bin/python -m infra.cli "$@"; }
 
-# Refuses a lock of inputs that somebody left open, before anything is fetched.
+# Refuses a lock of inputs that somebody left open, before anything of the image is fetched.
 ringforge release bill --commit "$commit" --output "$output/bill.json"
 eval "$(tools/bin/python -c '
 from infra.image.source import Source

@@ -126,6 +126,7 @@ resource "aws_vpc_endpoint" "keys" {
   })
 }
 
+# S3 has a gateway in the network instead: free, and the packages of Amazon Linux come through it too.
 resource "aws_vpc_endpoint" "objects" {
   vpc_id            = aws_vpc.operator.id
   service_name      = "com.amazonaws.${var.region}.s3"
