@@ -465,6 +465,28 @@ def drill_simulate(
     ] = False,
 ) -> None:
     """Run ceremonies in memory under random schedules of crashes, losses, delays and lies."""
+@drill.command("enclave")
+def drill_enclave(
+    *,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="What is false, as `changed-code`; may be repeated. [all]"),
+    ] = None,
+    directory: Annotated[Path, typer.Option("--dir", help="Folder of the ceremonies.")] = Path(
+        "drills"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Have one operator's enclave be false: all others must refuse it by name, and go on."""
+    from infra.drill.enclave import KINDS, EnclaveOptions, enclave_command
+
+    if unknown := set(kinds or ()) - set(KINDS):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: not one of {', '.join(KINDS)}")
+    with ending(as_json=as_json):
+        options = EnclaveOptions(tuple(kinds or KINDS), directory)
+        raise typer.Exit(enclave_command(options, as_json=as_json))
+
+
     from infra.drill.simulate import SimulateOptions, simulate_command
 
     with ending(as_json=False):

@@ -43,6 +43,7 @@ class Site:
         plan: Plan,
         postgresql: Path | None = None,
         lies: Mapping[str, str] | None = None,
+        key_service: str = "",
     ) -> None:
         """Prepare; nothing is started.
 
@@ -52,6 +53,7 @@ class Site:
             postgresql: folder of the programs of PostgreSQL, to have the log in a server of it
                 and not in the coordinator's file.
             lies: who lies, and how.
+            key_service: URL of the sandbox's key service, where vaults are sealed.
         """
         self.folder, self.plan = folder, plan
         self.operators = tuple(operator.name for operator in plan.operators)
@@ -59,6 +61,7 @@ class Site:
             Database(postgresql, folder.root / "postgresql.log") if postgresql is not None else None
         )
         self._lies = lies or {}
+        self._key_service = key_service
         self.servers = (TEMPORAL,) if self._database is None else (DATABASE, TEMPORAL)
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._children = Children(self._inbox, kernel_environment(cache_folder()))
@@ -111,6 +114,7 @@ class Site:
             insecure_clock_offset=self.clock_offset(name),
             database=self._database.url if self._database and name == COORDINATOR else "",
             insecure_lie=self._lies.get(name, ""),
+            insecure_local_kms="" if name == COORDINATOR else self._key_service,
         )
         self._children.start(name, command, self.home(name).log_file)
 

@@ -16,7 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from infra.board import strict
 from infra.party.peers import _OwedAnswer, _OwedRequest, owed_answer
+from infra.transport.attestation import Attestation
+from infra.transport.client import Peer
 from infra.transport.fetch import _Download
+from infra.transport.notice import Notice, refused_by
 from infra.transport.outbox import _requested_range
 from infra.transport.parts import Part
 from infra.transport.tls import Identity, Members
@@ -24,6 +27,7 @@ from mpc_core.protocol.entries import Return
 from mpc_core.protocol.errors import CeremonyError
 from tests.fuzz.registry import chosen, one_of, target
 from tests.fuzz.values import PLAN
+from tests.support.attested import AttestedWorld
 from tests.support.board import key_of
 
 BLOB = bytes(range(256)) * 2
@@ -122,3 +126,32 @@ def _certificates():
 @target(seeds=_certificates)
 def certificate(data):
     assert _members().identify(data) == "op-01"
+
+
+@cache
+def _attested():
+    return AttestedWorld()
+
+
+def _attested_certificates():
+    pem, _, _ = _attested().identity("op-02").issue()
+    yield x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+
+
+@target(seeds=_attested_certificates)
+def attested_certificate(data):
+    """The document in the certificate of a peer, once the handshake has shown whose it is."""
+    world = _attested()
+    Attestation(world.plan, now=world.clock).admit("op-02", data)
+
+
+def _notices():
+    error = CeremonyError("RF-ATTEST-005", "op-02 runs other software", expected="a", found="b")
+    yield Notice.of(error).body
+
+
+@target(seeds=_notices)
+def notice(data):
+    """Whatever a peer writes, a person sees one printable line of each part."""
+    told = refused_by(Peer(None, "op-01", "localhost", 1), data)
+    assert all(part.isprintable() for part in (told.subject, told.expected, told.found))
