@@ -2,7 +2,7 @@
 
 The nonce separates documents by purpose and is not what makes them fresh: a document counts for so
 long as its own time says, and whoever shows it signs a TLS handshake with the key that it binds
-(runbooks/adr/0030).
+(runbooks/adr/0031).
 """
 
 from __future__ import annotations

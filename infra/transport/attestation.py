@@ -6,7 +6,7 @@ the other end holds it now. So both sides look at the certificate after the hand
 anything is read or written, and at its document's age for as long as the connection lasts.
 
 A host of the log runs in no enclave and shows no document: nothing secret is sent to it, and nobody
-acts on its word alone (runbooks/adr/0030).
+acts on its word alone (runbooks/adr/0031).
 """
 
 from __future__ import annotations
