@@ -45,6 +45,7 @@ def _is_ipv4(text: str) -> str:
 
 Port = Annotated[int, Field(ge=1, le=LARGEST_PORT)]
 Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}\.?){1,8}$", max_length=253)]
+Region = Annotated[str, Field(pattern="^[a-z]{2,4}(-[a-z]{1,16}){1,3}-[0-9]{1,2}$")]
 Address = Annotated[str, AfterValidator(_is_ipv4)]
 Encoded = Annotated[str, AfterValidator(_is_base64)]
 
@@ -71,6 +72,7 @@ class Launch(Section):
 
     Attributes:
         operator: whose enclave this is.
+        region: of its key and its bucket.
         plan: plan.toml in base64.
         signatures: plan.sig in base64.
         temporal: address of the Temporal server, host:port, one of the ways.
@@ -81,6 +83,7 @@ class Launch(Section):
     """
 
     operator: Name
+    region: Region
     plan: Encoded
     signatures: Encoded
     temporal: Annotated[str, Field(max_length=260)]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import os
 import socket
 import struct
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.files import make_directory
+from infra.homes import Home
 from infra.image.launch import MOST_BYTES, Launch, read_launch
 from infra.image.relay import PARENT, relay, tcp, vsock
 from infra.loop import BackgroundLoop
@@ -34,6 +35,9 @@ HOMES = Path("/run/ringforge")
 """In memory: an enclave has nothing else."""
 
 HOSTS = Path("/etc/hosts")
+REGION = "AWS_DEFAULT_REGION"
+"""Where the libraries of AWS look for the region of key and bucket."""
+
 SET_FLAGS, SET_ADDRESS, SET_MASK = 0x8914, 0x8916, 0x891C
 UP = 0x1
 NAMED = "127.0.1.{}"
@@ -48,6 +52,7 @@ def main() -> int:
     relays = BackgroundLoop("relays")
     for at, to in relays_of(launch):
         relays.run(relay(at, to))
+    os.environ[REGION] = launch.region
     home = write_home(launch, HOMES)
     from infra.network.places import Reach  # noqa: PLC0415 - after the first error can be shown
     from infra.operator import run_operator  # noqa: PLC0415
@@ -72,11 +77,10 @@ def write_home(launch: Launch, below: Path) -> Path:
     """
     toml, signatures = base64.b64decode(launch.plan), base64.b64decode(launch.signatures)
     signed = verify_signed_plan(toml, signatures)
-    home = make_directory(below / launch.operator)
-    make_directory(home / "vault")
-    make_directory(home / "work")
-    write_signed_plan(home, signed)
-    return home
+    home = Home(below / launch.operator)
+    home.make()
+    write_signed_plan(home.path, signed)
+    return home.path
 
 
 def open_ways(launch: Launch, hosts: Path) -> None:

@@ -20,6 +20,7 @@ def document(**changes):
     signed = signed_plan()
     values = {
         "operator": "op-02",
+        "region": "eu-west-3",
         "plan": base64.b64encode(signed.toml).decode(),
         "signatures": base64.b64encode(signed.signatures).decode(),
         "temporal": f"{PEER}:7233",
@@ -104,6 +105,7 @@ def test_a_plan_that_somebody_did_not_sign_is_not_written(tmp_path):
         (OWN.encode(), b"198.051.100.9"),
         (OWN.encode(), b"here"),
         (b"kms.eu", b"kms_eu"),
+        (b'"eu-west-3"', b'"eu-west-3.example"'),
         (b"kms.eu", b"kms.eu\\n"),
         (b"8003", b"8003\nmore = 1"),
         (b"[[ways]]", b"[ways]"),
@@ -112,7 +114,7 @@ def test_a_plan_that_somebody_did_not_sign_is_not_written(tmp_path):
         (b"operator", b"\xff"),
         (b'plan = "', b'plan = "' + b"A" * (1 << 20)),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_what_is_no_launch_document_is_refused(old, new):
     assert old in document()

@@ -4,10 +4,10 @@
 # A changed file of infra/aws/parent makes a new machine: there is no way to change a running one.
 
 locals {
-  # Ports of the parent at which the enclave finds the services of AWS.
+  # Ports of the parent at which the enclave finds the services of AWS; of S3 its own bucket only.
   services = {
     keys     = { address = "kms.${var.region}.amazonaws.com", port = 443, vsock_port = 8001 }
-    objects  = { address = "s3.${var.region}.amazonaws.com", port = 443, vsock_port = 8002 }
+    objects  = { address = "${local.buckets.state}.s3.${var.region}.amazonaws.com", port = 443, vsock_port = 8002 }
     metadata = { address = "169.254.169.254", port = 80, vsock_port = 8003 }
   }
 
