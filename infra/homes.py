@@ -59,6 +59,9 @@ class Home:
     insecure_local_kms: str | None = None
     """URL of a sandbox's key service, of an operator whose vault is sealed there."""
 
+    namespace: str | None = None
+    """Namespace of Temporal in which the operator's task queues are, if one is named."""
+
     @property
     def name(self) -> str:
         """The party's name in the plan."""
@@ -108,6 +111,11 @@ class Home:
     def log_file(self) -> Path:
         """Where the process's own log goes when the sandbox started it."""
         return self.work / "process.log"
+
+    @property
+    def thefts_file(self) -> Path:
+        """Where a coordinator keeps who took orders that were another's."""
+        return self.work / "thefts.json"
 
     @property
     def metrics_file(self) -> Path:

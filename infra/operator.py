@@ -56,6 +56,7 @@ from infra.stores import BlobStore
 from infra.sums import FileSums, batches_at_a_time
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
+from infra.temporal.codec import converter_for
 from infra.temporal.version import activities_only
 from infra.transport.bodies import read_body
 from infra.transport.client import Patience, PeerClient
@@ -90,6 +91,7 @@ def run_operator(
     insecure_clock_offset: Path | None = None,
     insecure_lie: str = "",
     insecure_local_kms: str | None = None,
+    namespace: str | None = None,
     rejoin: bool = False,
 ) -> int:
     """Run the operator of this home until it is stopped.
@@ -103,6 +105,7 @@ def run_operator(
         insecure_clock_offset: file with the seconds by which a drill moves this party's clock.
         insecure_lie: the lie that this operator of a drill tells, "" for none.
         insecure_local_kms: URL of a sandbox's key service, for a vault that is sealed there.
+        namespace: of Temporal, in which its task queues are; by default that of the settings.
         rejoin: whether its people say that it lost its vault, but for the identity key.
 
     Raises:
@@ -116,6 +119,7 @@ def run_operator(
         insecure_clock_offset,
         insecure_lie=insecure_lie,
         insecure_local_kms=insecure_local_kms,
+        namespace=namespace,
     )
     place.check()
     configure_logging(place.name)
@@ -161,15 +165,18 @@ def _begin_again(home: Home) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Seat:
-    """An operator's place in a ceremony: plan, index, vault."""
+    """An operator's place in a ceremony: plan, index, vault, and where in Temporal it works."""
 
     plan: Plan
+    toml: bytes
     index: int
     vault: Vault
+    namespace: str | None
 
     @classmethod
     def of(cls, home: Home, *, rejoin: bool) -> _Seat:
-        plan = load_signed_plan(home.path).plan
+        signed = load_signed_plan(home.path)
+        plan = signed.plan
         found = [operator for operator in plan.operators if operator.name == home.name]
         if not found:
             raise CeremonyError(
@@ -181,7 +188,8 @@ class _Seat:
                 next_step="name the folder as the plan names the operator",
                 runbook="an-operator-is-down",
             )
-        return cls(plan, found[0].index, open_vault(home, plan, rejoin=rejoin))
+        vault = open_vault(home, plan, rejoin=rejoin)
+        return cls(plan, signed.toml, found[0].index, vault, home.namespace)
 
     def random(self, label: str, length: int) -> bytes:
         """Return fresh random bytes, or those of the insecure setup seed that the plan names."""
@@ -231,6 +239,7 @@ class _Assembly:
             clock=clock,
             pool=pool,
         )
+        self.documents = Documents(plan, seat.index, self.identity, self.log)
         self.loop = WitnessLoop(self.replica, self.line, self.witness)
         self.neighbour = Neighbour(self.witness, self.loop, self.line, self.log, clock)
         self.gossiper = gossiper_of(
@@ -239,7 +248,6 @@ class _Assembly:
         operator = Operator(
             plan=plan,
             index=seat.index,
-        self.documents = Documents(plan, seat.index, self.identity, self.log)
             parameters=lookup(plan.parameters),
             layout=layout,
             log=self.log,
@@ -307,6 +315,7 @@ async def _serve_operator(
     seat = await asyncio.to_thread(_Seat.of, home, rejoin=rejoin)
     parts = await asyncio.to_thread(_Assembly, home, seat, board, reach.ranges)
     take_seat(parts.steps, parts.witness, rejoin=rejoin)
+    parts.documents.bind_kem_key(parts.steps)
     loop = asyncio.get_running_loop()
     app = make_app(parts.identity, parts.outbox)
     app.router.add_post(OWED_PATH, parts.owed)
@@ -315,7 +324,6 @@ async def _serve_operator(
     app.router.add_routes(Memory(parts.plan, parts.witness, parts.loop).routes())
     app.router.add_routes(Helper(parts.plan, parts.steps, parts.log).routes())
     async with AsyncExitStack() as stack:
-    parts.documents.bind_kem_key(parts.steps)
         stack.callback(parts.ledger.save)
         stack.callback(parts.client.close)
         stack.callback(parts.meter.save)
@@ -334,6 +342,7 @@ async def _serve_operator(
             address,
             failed=lambda: _stop_soon(loop, following),
             readmit=lambda: readmit(parts.witness, parts.plan),
+            documents=parts.documents,
         )
         threading.Thread(target=presence.run, name="presence", daemon=True).start()
         await _work(parts, temporal, stack)
@@ -342,7 +351,6 @@ async def _serve_operator(
 
 
 def _stop_soon(loop: asyncio.AbstractEventLoop, following: asyncio.Task[None]) -> None:
-            documents=parts.documents,
     """End the process from another thread, by ending what it waits for."""
     loop.call_soon_threadsafe(following.cancel)
 
@@ -350,7 +358,12 @@ def _stop_soon(loop: asyncio.AbstractEventLoop, following: asyncio.Task[None]) -
 async def _work(parts: _Assembly, temporal: str, stack: AsyncExitStack) -> None:
     """Start the workers of both queues; they run until the stack is left."""
     queues = operator_queues(parts.plan, parts.seat.index)
-    client = await connect(temporal, identity=queues.name)
+    client = await connect(
+        temporal,
+        identity=queues.name,
+        converter=converter_for(parts.seat.toml),
+        namespace=parts.seat.namespace,
+    )
     offered = parts.activities()
     version = activities_only(queues.name)
     compute = ThreadPoolExecutor(parts.plan.layout.batches_in_flight, thread_name_prefix="compute")

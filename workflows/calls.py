@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
         CeremonyInput,
         Draft,
         Endorsement,
+        Errand,
         OperatorQueues,
         PlanSignature,
         StepOrder,
@@ -29,10 +30,13 @@ _UNTIL_ANSWERED = RetryPolicy(
 _A_LONG_TIME = timedelta(days=30)
 _COMPUTE_TIME = timedelta(hours=6)
 _COMPUTE_HEARTBEAT = timedelta(seconds=60)
+_CONTROL_HEARTBEAT = timedelta(seconds=30)
 _ENDORSEMENT_TIME = timedelta(seconds=60)
+_ENDORSEMENT_ATTEMPTS = 2
 _ENDORSEMENT_TIMES = {"write-off": timedelta(seconds=180)}
 """Before it signs a write-off, an operator calls the silent one and posts what that answers."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 60.0
+_LONGEST_SIGNATURE, _LONGEST_REFUSAL = 200, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,21 @@ class Calls:
 
     def compute(self, index: int, name: str, order: Any) -> workflow.ActivityHandle[Any]:
         """Start a compute activity of one operator; it waits as long as the operator is down."""
+        queues = self.operator(index)
+        if queues.namespace:
+            return self._carried(
+                queues.namespace,
+                queues.compute,
+                name,
+                order,
+                start=_A_LONG_TIME,
+                run=_COMPUTE_TIME,
+                heartbeat=_COMPUTE_HEARTBEAT,
+            )
         return workflow.start_activity(
             name,
             order,
-            task_queue=self.operator(index).compute,
+            task_queue=queues.compute,
             schedule_to_start_timeout=_A_LONG_TIME,
             start_to_close_timeout=_COMPUTE_TIME,
             heartbeat_timeout=_COMPUTE_HEARTBEAT,
@@ -88,19 +103,61 @@ class Calls:
     async def endorsement(self, index: int, draft: Draft) -> Endorsement:
         """Ask one operator to endorse a statement; an absent operator is a refusal, not a wait."""
         try:
-            answer: Endorsement = await workflow.execute_activity(
-                "endorse",
-                draft,
-                task_queue=self.operator(index).control,
-                result_type=Endorsement,
-                schedule_to_start_timeout=timedelta(seconds=self.ceremony.timeouts.step),
-                start_to_close_timeout=_ENDORSEMENT_TIMES.get(draft.kind, _ENDORSEMENT_TIME),
-                heartbeat_timeout=timedelta(seconds=30),
-                retry_policy=RetryPolicy(maximum_attempts=2),
-            )
+            answer: object = await self._endorse(self.operator(index), draft)
         except ActivityError as error:
             return Endorsement(operator=index, refusal=f"no answer: {error.cause}")
-        return answer
+        return _endorsement(index, answer)
+
+    def _endorse(self, queues: OperatorQueues, draft: Draft) -> workflow.ActivityHandle[Any]:
+        start = timedelta(seconds=self.ceremony.timeouts.step)
+        run = _ENDORSEMENT_TIMES.get(draft.kind, _ENDORSEMENT_TIME)
+        if queues.namespace:
+            return self._carried(
+                queues.namespace,
+                queues.control,
+                "endorse",
+                draft,
+                start=start,
+                run=run,
+                heartbeat=_CONTROL_HEARTBEAT,
+                attempts=_ENDORSEMENT_ATTEMPTS,
+            )
+        return workflow.start_activity(
+            "endorse",
+            draft,
+            task_queue=queues.control,
+            schedule_to_start_timeout=start,
+            start_to_close_timeout=run,
+            heartbeat_timeout=_CONTROL_HEARTBEAT,
+            retry_policy=RetryPolicy(maximum_attempts=_ENDORSEMENT_ATTEMPTS),
+        )
+
+    def _carried(
+        self,
+        namespace: str,
+        queue: str,
+        name: str,
+        argument: Any,
+        *,
+        start: timedelta,
+        run: timedelta,
+        heartbeat: timedelta,
+        attempts: int = 0,
+    ) -> workflow.ActivityHandle[Any]:
+        """Have the coordinator carry an order to an operator in a namespace of its own.
+
+        It is carried until it is answered; how long that may take is counted over there.
+        """
+        times = (start.total_seconds(), run.total_seconds(), heartbeat.total_seconds())
+        return workflow.start_activity(
+            "carry",
+            Errand(namespace, queue, name, argument, *times, attempts),
+            task_queue=self.ceremony.coordinator_queue,
+            schedule_to_start_timeout=_A_LONG_TIME,
+            start_to_close_timeout=_A_LONG_TIME,
+            heartbeat_timeout=_CONTROL_HEARTBEAT,
+            retry_policy=_UNTIL_ANSWERED,
+        )
 
     async def state(self, kind: str, subject: str = "") -> Draft:
         """Gather n-t signatures for a statement and post it; return when the log covers it.
@@ -145,3 +202,16 @@ class Calls:
         """Return the coordinator's signed order for a step outside the batches."""
         order: StepOrder = await self.coordinator("sign_step", step, StepOrder)
         return order
+
+
+def _endorsement(index: int, answer: object) -> Endorsement:
+    """Return an operator's answer; one that is none is a refusal.
+
+    Whoever polls the operator's queue can answer anything. A result that does not have the type
+    that a workflow declares would stop that workflow for good.
+    """
+    match answer:
+        case {"operator": int(), "signature": str(signature), "refusal": str(refusal)}:
+            if len(signature) <= _LONGEST_SIGNATURE:
+                return Endorsement(index, signature, refusal[:_LONGEST_REFUSAL])
+    return Endorsement(operator=index, refusal="no answer: it cannot be read")

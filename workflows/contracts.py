@@ -7,6 +7,7 @@ the public log says anyway (PROTOCOL.md, "Model").
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = [
     "BatchInput",
@@ -18,6 +19,7 @@ __all__ = [
     "DecryptionResult",
     "Draft",
     "Endorsement",
+    "Errand",
     "OperatorQueues",
     "PlanSignature",
     "SealView",
@@ -30,12 +32,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class OperatorQueues:
-    """One operator and its two task queues: short control tasks, long compute tasks."""
+    """One operator and its two task queues: short control tasks, long compute tasks.
+
+    `namespace` is where these are, if not where the ceremony's workflows are.
+    """
 
     index: int
     name: str
     control: str
     compute: str
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +222,31 @@ class Endorsement:
     operator: int
     signature: str = ""
     refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """An order for an operator in a namespace of its own.
+
+    Attributes:
+        namespace: the operator's.
+        queue: the operator's task queue there.
+        activity: name of the activity.
+        argument: what it is given.
+        start_seconds: how long it may wait for the operator.
+        run_seconds: how long one attempt may take.
+        heartbeat_seconds: how long the operator may be silent meanwhile.
+        attempts: how often it is tried; 0 for as often as it takes.
+    """
+
+    namespace: str
+    queue: str
+    activity: str
+    argument: Any
+    start_seconds: float
+    run_seconds: float
+    heartbeat_seconds: float
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

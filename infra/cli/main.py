@@ -214,6 +214,14 @@ def coordinator_run(
             help="Merkle root of a ciphertext list in the outbox, to have that decrypted.",
         ),
     ] = None,
+    operator_namespaces: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--operator-namespace",
+            metavar="NAME=NAMESPACE",
+            help="An operator with a namespace of Temporal of its own.",
+        ),
+    ] = None,
 ) -> None:
     """Host the log, give the orders, and write what happens as JSON lines."""
     with ending(as_json=True):
@@ -231,6 +239,7 @@ def coordinator_run(
                 insecure_clock_offset=insecure_clock_offset,
                 take_over=_addresses(operators or []) if take_over else None,
                 database=database,
+                namespaces=_named(operator_namespaces or []),
             )
         )
 
@@ -254,6 +263,9 @@ def operator_run(
     insecure_local_kms: Annotated[
         str | None, typer.Option(hidden=True, help="INSECURE: URL of a sandbox's key service.")
     ] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="Namespace of Temporal in which its task queues are.")
+    ] = None,
     rejoin: Annotated[
         bool, typer.Option("--rejoin", help="The vault is lost, but for the identity key.")
     ] = False,
@@ -273,6 +285,7 @@ def operator_run(
                 insecure_clock_offset=insecure_clock_offset,
                 insecure_lie=insecure_lie,
                 insecure_local_kms=insecure_local_kms,
+                namespace=namespace,
                 rejoin=rejoin,
             )
         )
@@ -452,19 +465,6 @@ def drill_liar(
         raise typer.Exit(liar_command(options, as_json=as_json))
 
 
-@drill.command("simulate")
-def drill_simulate(
-    *,
-    schedules: Annotated[int, typer.Option(min=1, help="Ceremonies, one after another.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the first schedule; each next has the next.")] = 1,
-    operators: Annotated[
-        int | None, typer.Option(min=4, max=13, help="Of every ceremony. [default: as drawn]")
-    ] = None,
-    replay: Annotated[
-        bool, typer.Option("--replay", help="Show and run the schedule of this seed alone.")
-    ] = False,
-) -> None:
-    """Run ceremonies in memory under random schedules of crashes, losses, delays and lies."""
 @drill.command("enclave")
 def drill_enclave(
     *,
@@ -487,6 +487,19 @@ def drill_enclave(
         raise typer.Exit(enclave_command(options, as_json=as_json))
 
 
+@drill.command("simulate")
+def drill_simulate(
+    *,
+    schedules: Annotated[int, typer.Option(min=1, help="Ceremonies, one after another.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the first schedule; each next has the next.")] = 1,
+    operators: Annotated[
+        int | None, typer.Option(min=4, max=13, help="Of every ceremony. [default: as drawn]")
+    ] = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Show and run the schedule of this seed alone.")
+    ] = False,
+) -> None:
+    """Run ceremonies in memory under random schedules of crashes, losses, delays and lies."""
     from infra.drill.simulate import SimulateOptions, simulate_command
 
     with ending(as_json=False):
@@ -517,6 +530,19 @@ def _addresses(texts: list[str]) -> dict[str, tuple[str, int]]:
         if not name or not host or not port.isdecimal():
             raise typer.BadParameter(f"{text!r} is not NAME=HOST:PORT", param_hint="--operator")
         found[name] = (host, int(port))
+    return found
+
+
+def _named(texts: list[str]) -> dict[str, str]:
+    """Return namespaces by operator, from NAME=NAMESPACE."""
+    found = {}
+    for text in texts:
+        name, _, namespace = text.partition("=")
+        if not name or not namespace:
+            raise typer.BadParameter(
+                f"{text!r} is not NAME=NAMESPACE", param_hint="--operator-namespace"
+            )
+        found[name] = namespace
     return found
 
 

@@ -32,33 +32,37 @@ from infra.board.service import Board, routes
 from infra.coordinator.activities import ABORTED, CoordinatorActivities
 from infra.coordinator.attendance import Attendance
 from infra.coordinator.keyset import KeySetBuilder, keeps_from_now_on
+from infra.coordinator.namespaces import Abroad
 from infra.coordinator.openings import Openings
 from infra.coordinator.progress import Progress, say
 from infra.coordinator.signatures import SignatureActivities, gather
 from infra.coordinator.take_over import seat_of
 from infra.coordinator.take_over import take_over as take_over_log
-from infra.coordinator.troubles import Troubles
+from infra.coordinator.thieves import STOLEN, Thieves
+from infra.coordinator.troubles import Trouble, Troubles
 from infra.coordinator.workflows import (
+    NOWHERE_ELSE,
     WORKFLOWS,
     ceremony_input,
     start_ceremony,
 )
 from infra.governance.waiting import ceremony_handle, hand_in
 from infra.homes import Home
+from infra.party.attesting import host_attestation
 from infra.party.clock import party_clock
 from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
-from infra.party.attesting import host_attestation
 from infra.party.peers import PeerBook
-from infra.party.queues import ceremony_workflow, coordinator_queue
+from infra.party.queues import ceremony_workflow, coordinator_queue, owners_of
 from infra.party.rules import layout_of, party_state
 from infra.plan import load_signed_plan
-from infra.plan.signing import read_signatures
+from infra.plan.signing import PLAN_FILE, read_signatures
 from infra.report.metrics import MetricsRecorder
 from infra.shared import SharedOpenings
 from infra.stores import BlobStore, FileStore
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect, patiently
+from infra.temporal.codec import converter_for
 from infra.temporal.version import make_current, pinned, require_same_version
 from infra.transport.client import Patience, PeerClient
 from infra.transport.ledger import SentLedger
@@ -97,6 +101,7 @@ def run_coordinator(
     insecure_clock_offset: Path | None = None,
     take_over: Mapping[str, tuple[str, int]] | None = None,
     database: str | None = None,
+    namespaces: Mapping[str, str] = NOWHERE_ELSE,
 ) -> int:
     """Run the coordinator of this home until the key set is announced and published.
 
@@ -110,6 +115,7 @@ def run_coordinator(
         insecure_clock_offset: file with the seconds by which a drill moves this party's clock.
         take_over: addresses of operators by name, to have the log moved here first.
         database: URL of the log's database, by default a file in the home.
+        namespaces: of Temporal, of operators that have one of their own, by their names.
 
     Raises:
         CeremonyError: when the home or the plan cannot be used, or the ceremony stopped.
@@ -123,7 +129,9 @@ def run_coordinator(
         keeps = keeps_from_now_on(place, all_of_them=keep_openings)
         if take_over is not None:
             reach = asyncio.run(take_over_log(place, reach, take_over))
-        asyncio.run(_conduct(place, temporal, reach, ciphertext, keeps))
+        asyncio.run(
+            _conduct(place, temporal, reach, ciphertext, keeps=keeps, namespaces=namespaces)
+        )
     return 0
 
 
@@ -158,6 +166,7 @@ class Coordinator:
     meter: MetricsRecorder
     reach: Reach
     signatures: Mapping[str, bytes]
+    thefts_file: Path
 
     @classmethod
     async def of(cls, home: Home, reach: Reach, ciphertext: bytes, keeps: Keeps) -> Coordinator:
@@ -224,6 +233,7 @@ class Coordinator:
             meter,
             reach,
             read_signatures(plan, signed.signatures),
+            home.thefts_file,
         )
 
     async def serve(self, stack: AsyncExitStack) -> int:
@@ -245,8 +255,9 @@ class Coordinator:
         stack.callback(self.progress.stop)
         return port
 
-    async def work(self, client: Client, stack: AsyncExitStack) -> None:
+    async def work(self, client: Client, abroad: Abroad, stack: AsyncExitStack) -> None:
         """Start the worker of the coordinator's queue; it runs until the stack is left."""
+        carrier = await abroad.carry(stack)
         offered = self.activities
         version = pinned(self.plan.ceremony_id)
         threads = 2 * self.plan.layout.batches_in_flight + _OTHER_ACTIVITIES
@@ -265,38 +276,55 @@ class Coordinator:
                 offered.draft_statement,
                 offered.post_statement,
                 offered.publish,
+                carrier.carry,
                 SignatureActivities(self.plan).check_plan_signature,
             ],
             activity_executor=ThreadPoolExecutor(threads, "activity"),
             # Temporal's sandbox costs more than the workflows do. The tests run them in it.
             workflow_runner=UnsandboxedWorkflowRunner(),
-            max_concurrent_activities=threads,
+            max_concurrent_activities=threads + abroad.most_errands,
             deployment_config=version,
         )
         await stack.enter_async_context(worker)
         await make_current(client, version)
         troubles = Troubles(client, self.plan.ceremony_id)
-        self.progress.troubles = lambda: troubles.found
-        watching = asyncio.create_task(troubles.watch())
-        stack.callback(watching.cancel)
+        everywhere = (client, *abroad.clients.values())
+        thieves = Thieves(everywhere, self.plan.ceremony_id, owners_of(self.plan), self.thefts_file)
+        self.progress.troubles = lambda: (
+            *troubles.found,
+            *(Trouble(each.party, STOLEN, each.since, each.orders) for each in thieves.found),
+        )
+        for watch in (troubles.watch(), thieves.watch()):
+            watching = asyncio.create_task(watch)
+            stack.callback(watching.cancel)
 
 
 async def _conduct(
-    home: Home, temporal: str, reach: Reach, ciphertext: bytes, keeps: Keeps
+    home: Home,
+    temporal: str,
+    reach: Reach,
+    ciphertext: bytes,
+    *,
+    keeps: Keeps,
+    namespaces: Mapping[str, str],
 ) -> None:
-    await gather(home, temporal)
+    await gather(home, temporal, namespaces)
     coordinator = await Coordinator.of(home, reach, ciphertext, keeps)
     async with AsyncExitStack() as stack:
         port = await coordinator.serve(stack)
         say("ready", board_port=port)
-        client = await connect(temporal, identity=coordinator.identity.name)
-        await coordinator.work(client, stack)
+        converter = converter_for((home.path / PLAN_FILE).read_bytes())
+        name = coordinator.identity.name
+        client = await connect(temporal, identity=name, converter=converter)
+        plan = coordinator.plan
+        abroad = await Abroad.reached(plan, namespaces, temporal, name, converter)
+        await coordinator.work(client, abroad, stack)
         try:
             if ciphertext:
-                await patiently(lambda: _decrypt(coordinator, client, ciphertext))
+                await patiently(lambda: _decrypt(coordinator, client, ciphertext, namespaces))
                 finished = {"digest": ciphertext.hex()}
             else:
-                digest = await patiently(lambda: _create(coordinator, client))
+                digest = await patiently(lambda: _create(coordinator, client, namespaces))
                 finished = {"digest": digest, "keyset": str(home.path.parent / "keyset")}
         except WorkflowFailureError as error:
             raise stopped(error) from error
@@ -304,11 +332,11 @@ async def _conduct(
         say("finished", **finished)
 
 
-async def _create(coordinator: Coordinator, client: Client) -> str:
+async def _create(coordinator: Coordinator, client: Client, namespaces: Mapping[str, str]) -> str:
     """Run the ceremony, or join it, and return the digest of its key set."""
     plan = coordinator.plan
     try:
-        handle = await start_ceremony(client, plan)
+        handle = await start_ceremony(client, plan, namespaces)
     except WorkflowAlreadyStartedError:
         # It has ended well, but this process's predecessor was not told.
         handle = ceremony_handle(client, plan)
@@ -318,7 +346,9 @@ async def _create(coordinator: Coordinator, client: Client) -> str:
     return result.digest
 
 
-async def _decrypt(coordinator: Coordinator, client: Client, ciphertext: bytes) -> None:
+async def _decrypt(
+    coordinator: Coordinator, client: Client, ciphertext: bytes, namespaces: Mapping[str, str]
+) -> None:
     """Have a list of the outbox decrypted.
 
     One at a time: what an interrupted run left is ended. What it asked for stands on the log, and
@@ -329,7 +359,7 @@ async def _decrypt(coordinator: Coordinator, client: Client, ciphertext: bytes) 
     openings = list_for(lookup(plan.parameters), bytes.fromhex(plan.ceremony_id), data).count
     await client.execute_workflow(
         DecryptionWorkflow.run,
-        DecryptionInput(ceremony_input(plan), ciphertext.hex(), len(data), openings),
+        DecryptionInput(ceremony_input(plan, namespaces), ciphertext.hex(), len(data), openings),
         id=f"{plan.ceremony_id}/decryption",
         task_queue=coordinator_queue(plan),
         id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,

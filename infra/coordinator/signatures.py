@@ -20,13 +20,17 @@ from infra.coordinator.workflows import WORKFLOWS, start_ceremony
 from infra.governance.gathering import open_draft
 from infra.governance.waiting import wait_for_signatures
 from infra.party.queues import coordinator_queue
+from infra.plan.document import render_plan
 from infra.plan.hybrid import signing_parties
 from infra.plan.signing import is_signed_by
 from infra.temporal.client import connect, patiently
+from infra.temporal.codec import converter_for
 from infra.temporal.version import make_current, pinned
 from workflows.contracts import PlanSignature  # noqa: TC001 - Temporal reads the hints
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from infra.homes import Home
     from mpc_core.protocol.plan import Plan
 
@@ -53,12 +57,13 @@ class SignatureActivities:
             raise ApplicationError(sentence, type="RF-PLAN-009", non_retryable=True)
 
 
-async def gather(home: Home, temporal: str) -> None:
+async def gather(home: Home, temporal: str, namespaces: Mapping[str, str]) -> None:
     """Return when everybody has signed the plan of this home; until then offer to take signatures.
 
     Args:
         home: the coordinator's, with the plan and whatever signatures it has.
         temporal: address of the Temporal server.
+        namespaces: of operators that have one of their own, by their names.
 
     Raises:
         CeremonyError: RF-PLAN-* if the plan or a signature in the home is not valid.
@@ -67,7 +72,8 @@ async def gather(home: Home, temporal: str) -> None:
     if not draft.missing:
         return
     plan = draft.plan
-    client = await connect(temporal, identity=home.name)
+    converter = converter_for(render_plan(draft.document))
+    client = await connect(temporal, identity=home.name, converter=converter)
     version = pinned(plan.ceremony_id)
     async with AsyncExitStack() as stack:
         worker = Worker(
@@ -82,5 +88,5 @@ async def gather(home: Home, temporal: str) -> None:
         )
         await stack.enter_async_context(worker)
         await make_current(client, version)
-        await patiently(lambda: start_ceremony(client, plan))
+        await patiently(lambda: start_ceremony(client, plan, namespaces))
         await wait_for_signatures(home, client)

@@ -98,7 +98,17 @@ class Troubles:
             if each.id.startswith(self._prefix):
                 described = await self._client.get_workflow_handle(each.id).describe()
                 for step in described.raw_description.pending_activities:
+                    await self._read(step)
                     yield step
+
+    async def _read(self, step: PendingActivityInfo) -> None:
+        """Decrypt the message of a failure, which says its code."""
+        codec = self._client.data_converter.payload_codec
+        if codec is not None and step.last_failure.HasField("encoded_attributes"):
+            (said,) = await codec.decode([step.last_failure.encoded_attributes])
+            attributes = self._client.data_converter.payload_converter.from_payload(said)
+            if isinstance(attributes, dict):
+                step.last_failure.message = str(attributes.get("message", ""))
 
 
 def _code_of(failure: Failure) -> str:

@@ -20,9 +20,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from infra.governance.gathering import open_draft
 from infra.governance.refusals import governance_error
 from infra.party.queues import ceremony_workflow
+from infra.plan.document import render_plan
 from infra.plan.hybrid import signing_parties
 from infra.plan.signing import is_signed_by
 from infra.temporal.client import connect, patiently
+from infra.temporal.codec import converter_for
 from workflows.ceremony import CeremonyWorkflow
 from workflows.contracts import PlanSignature
 
@@ -81,8 +83,11 @@ async def complete_signatures(home: Home, temporal: str) -> None:
         CeremonyError: RF-PLAN-* if plan or signatures are not valid, RF-TEMP-004 if there is no
             Temporal server, RF-GOVERN-005 if this party's own signature is not taken.
     """
-    if open_draft(home.path).missing:
-        await wait_for_signatures(home, await connect(temporal, identity=home.name))
+    draft = open_draft(home.path)
+    if draft.missing:
+        converter = converter_for(render_plan(draft.document))
+        client = await connect(temporal, identity=home.name, converter=converter)
+        await wait_for_signatures(home, client)
 
 
 async def wait_for_signatures(home: Home, client: Client) -> None:

@@ -1,5 +1,7 @@
 """What went wrong in a ceremony, and what it cost: read off its public log after the end.
 
+Thefts of orders are no matter of the log; the hosts of the log kept what Temporal's histories say.
+
 Time is an estimate: a batch that was drawn anew costs what a batch of its stage took on average.
 """
 
@@ -9,13 +11,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from infra.board import export, wire
+from infra.coordinator.thieves import read_thefts
 from infra.evidence.cases import cases_of
 from infra.evidence.source import open_source
 from infra.report.model import Incident
+from infra.verify.attestations import refusals_by_code
 from mpc_core.protocol.batch import Verdict
 from mpc_core.protocol.entries import Blame, Correction, Evidence, Refused, WriteOff
 from mpc_core.protocol.justice import DECODER, RECOMPUTED, VECTOR
-from infra.verify.attestations import refusals_by_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,6 +58,10 @@ def incidents_of(
     Raises:
         CeremonyError: what is wrong with the transcript, if something has to be read there.
     """
+    return (*_logged(root, plan, stage_seconds), *_thefts(root))
+
+
+def _logged(root: Path, plan: Plan, stage_seconds: Mapping[str, float]) -> tuple[Incident, ...]:
     entries = root / "transcript" / export.ENTRIES_FILE
     if not entries.is_file():
         return ()
@@ -132,13 +139,6 @@ def _lies(source: Source, cost: _Cost) -> Iterator[Incident]:
         )
 
 
-def _faults(state: CeremonyState, plan: Plan, cost: _Cost) -> Iterator[Incident]:
-    void = {each.position for each in state.voids}
-    for log in state.log:
-        entry = log.entry
-        if log.position in void:
-            continue
-        if isinstance(entry, Correction):
 def _refused(state: CeremonyState, plan: Plan) -> Iterator[Incident]:
     """Yield whose enclave did not prove what the plan asks for, as its peers said."""
     for (operator, code), refusals in refusals_by_code(state).items():
@@ -152,6 +152,13 @@ def _refused(state: CeremonyState, plan: Plan) -> Iterator[Incident]:
         )
 
 
+def _faults(state: CeremonyState, plan: Plan, cost: _Cost) -> Iterator[Incident]:
+    void = {each.position for each in state.voids}
+    for log in state.log:
+        entry = log.entry
+        if log.position in void:
+            continue
+        if isinstance(entry, Correction):
             name = entry.batch
             yield Incident(
                 "it found its own root or answer wrong",

@@ -1,4 +1,8 @@
-"""Connecting to Temporal: an address somebody names, or the TEMPORAL_* settings."""
+"""Connecting to Temporal: an address somebody names, or the TEMPORAL_* settings.
+
+An address is called in the clear, which is for servers of this machine, unless the settings name
+the same one: then all of them count, client certificates and the namespace among them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from temporalio.client import Client
+from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -53,29 +58,40 @@ def external_settings(
 
 
 async def connect(
-    address: str | None = None, *, identity: str, deadline_seconds: float = 30.0
+    address: str | None = None,
+    *,
+    identity: str,
+    converter: DataConverter = DataConverter.default,
+    namespace: str | None = None,
+    deadline_seconds: float = 30.0,
 ) -> Client:
     """Connect to the server at `address`, or else to the one that the settings describe.
 
     Args:
         address: host:port; without one, TEMPORAL_ADDRESS and the other settings count.
         identity: the name under which this process shows up in histories.
+        converter: encrypts what crosses Temporal.
+        namespace: where to work, if not where the settings say.
         deadline_seconds: how long to wait for a server that is still starting.
 
     Raises:
         CeremonyError: RF-TEMP-004 if there is no address or no server answers in time.
     """
-    settings: ClientConnectConfig | None = (
-        {"target_host": address, "namespace": NAMESPACE} if address else external_settings()
-    )
+    settings = external_settings()
+    if address and (settings is None or settings["target_host"] != address):
+        settings = {"target_host": address, "namespace": NAMESPACE}
     if settings is None:
         raise _unreachable("", "neither an address nor TEMPORAL_ADDRESS")
+    if namespace is not None:
+        settings["namespace"] = namespace
     failure = "no answer"
     try:
         async with asyncio.timeout(deadline_seconds):
             while True:
                 try:
-                    return await Client.connect(**settings, identity=identity)
+                    return await Client.connect(
+                        **settings, identity=identity, data_converter=converter
+                    )
                 except RuntimeError as error:
                     failure = str(error)
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -106,6 +122,6 @@ def _unreachable(address: str, found: str) -> CeremonyError:
         expected="a Temporal server that speaks gRPC",
         found=found,
         effect="no orders arrive; nothing is lost, the ceremony goes on once it answers",
-        next_step="start the server, or correct TEMPORAL_ADDRESS",
+        next_step="start the server, or correct TEMPORAL_ADDRESS and TEMPORAL_TLS_*",
         runbook="temporal-unreachable",
     )

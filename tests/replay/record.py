@@ -9,6 +9,7 @@ It takes one history of every kind from the ceremony's Temporal database.
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import shutil
@@ -16,7 +17,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from temporalio.api.common.v1 import Payload
+
+from infra.plan.signing import PLAN_FILE
 from infra.temporal.client import connect
+from infra.temporal.codec import ENCODING, PlanCodec
 from infra.temporal.find import Finder
 from infra.temporal.server import OwnServer
 
@@ -27,15 +32,29 @@ PLENTY = 3
 """So many batches of a stage are kept: they differ in what came first."""
 
 
-def stripped(value):
+def stripped(value, codec):
+    """Return a history without what is unneeded, its payloads decrypted."""
     if isinstance(value, dict):
-        return {key: stripped(part) for key, part in value.items() if key not in UNNEEDED}
+        if value.get("metadata", {}).get("encoding") == _text(ENCODING):
+            value = _decrypted(value, codec)
+        return {key: stripped(part, codec) for key, part in value.items() if key not in UNNEEDED}
     if isinstance(value, list):
-        return [stripped(part) for part in value]
+        return [stripped(part, codec) for part in value]
     return value
 
 
-async def fetch(address):
+def _decrypted(payload, codec):
+    data = base64.b64decode(payload["data"])
+    found = codec._decrypted(Payload(metadata={"encoding": ENCODING}, data=data))
+    metadata = {name: _text(text) for name, text in found.metadata.items()}
+    return {"metadata": metadata, "data": _text(found.data)}
+
+
+def _text(data):
+    return base64.b64encode(data).decode()
+
+
+async def fetch(address, codec):
     """Return name and history of every workflow that ended."""
     client = await connect(address, identity="record")
     found = {}
@@ -43,7 +62,7 @@ async def fetch(address):
         handle = client.get_workflow_handle(run.id, run_id=run.run_id)
         history = json.loads((await handle.fetch_history()).to_json())
         name = run.id.partition("/")[2].replace("/", "-")
-        found[f"{run.workflow_type}.{name}"] = stripped(history)
+        found[f"{run.workflow_type}.{name}"] = stripped(history, codec)
     return found
 
 
@@ -65,7 +84,8 @@ def record(ceremony: Path) -> None:
         for file in (ceremony / "coordinator" / "work" / "temporal").glob("temporal.sqlite*"):
             shutil.copy(file, copy)
         with OwnServer.start(Finder(print).find(), copy, report=print) as server:
-            found = asyncio.run(fetch(server.address))
+            codec = PlanCodec((ceremony / PLAN_FILE).read_bytes())
+            found = asyncio.run(fetch(server.address, codec))
     for old in HISTORIES.glob("*.json.gz"):
         old.unlink()
     for name in chosen(found):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
-from infra.homes import CeremonyFolder
+from infra.homes import CeremonyFolder, Home
 from infra.plan import load_signed_plan
 from mpc_core.ring.galois import Ring
 from mpc_core.tfhe.objects import secret_keys
@@ -163,7 +163,11 @@ class Sandbox:
         os.kill(json.loads(state.read_text())["pid"], signal.SIGKILL)
 
     def start_again(
-        self, name: str, *arguments: str, heard: int = subprocess.DEVNULL
+        self,
+        name: str,
+        *arguments: str,
+        heard: int = subprocess.DEVNULL,
+        told: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         """Start a killed operator by the command that the sandbox said, and more arguments."""
         command = self.until_said(
@@ -173,12 +177,15 @@ class Sandbox:
         visitor = subprocess.Popen(
             [*RINGFORGE, *words, *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=told,
             stderr=heard,
             env=self._environment(),
         )
         self._visitors.append(visitor)
         return visitor
+
+    def home(self, name: str) -> Home:
+        return Home(self.directory / self.identifier / "operators" / name)
 
     def _home(self, name: str) -> str:
         return str((self.directory / self.identifier / "operators" / name).absolute())

@@ -342,7 +342,7 @@ class Operator:
 _VERSION = activities_only("script")
 
 
-def coordinator_worker(client, ceremony, world):
+def coordinator_worker(client, ceremony, world, *more):
     return Worker(
         client,
         task_queue=ceremony.coordinator_queue,
@@ -357,6 +357,7 @@ def coordinator_worker(client, ceremony, world):
             world.post_statement,
             world.publish,
             world.check_plan_signature,
+            *more,
         ],
         deployment_config=_VERSION,
     )

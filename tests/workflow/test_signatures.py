@@ -19,6 +19,7 @@ from infra.party.queues import coordinator_queue
 from infra.plan import load_signed_plan
 from infra.plan.signing import read_signatures, write_signatures
 from infra.temporal.client import connect
+from infra.temporal.codec import converter_for
 from infra.temporal.version import pinned
 from mpc_core.protocol.errors import CeremonyError
 from tests.support.plans import hybrid_parties
@@ -93,8 +94,9 @@ def homes(tmp_path):
 
 async def coordinate(plan, home, server, done):
     """Gather signatures, then go on answering for the workflow, as a coordinator's process does."""
-    await gather(home, server)
-    client = await connect(server, identity="test")
+    await gather(home, server, {})
+    converter = converter_for((home.path / "plan.toml").read_bytes())
+    client = await connect(server, identity="test", converter=converter)
     with ThreadPoolExecutor(1) as executor:
         worker = Worker(
             client,
