@@ -6,6 +6,7 @@ the process while a step works on them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,10 +29,10 @@ PROCESS_BYTES = 270_000_000
 """Of an operator that has loaded everything and computes nothing: reports of the set `test`."""
 PRESENT = 0.5
 """Of the vectors of batches in flight, at the peak of the disk: they come and go at other times."""
-TOUCHED = 0.21
-"""Of what the steps beside the largest one hold when it is at its peak: they begin at other times,
-and a mapped file counts as far as it was read. From the peaks of `mainnet` runs of four operators
-with 3 and 6 batches in flight."""
+BESIDE = 0.5
+"""Of the root of the sum of squares of what the steps beside the largest one hold, at its peak:
+they begin at other times, and a mapped file counts as far as it was read. From the peaks of
+`mainnet` runs of four operators with 3 and 6 batches in flight, and of one at scale 8 with 12."""
 PIECES_BYTES = 8 << 20
 """Buffers of a step that streams its result."""
 
@@ -140,6 +141,6 @@ def _most_at_a_time(sizes: Sequence[int], count: int) -> int:
     """Return the most that neighbours in flight hold: one of them all it ever needs."""
     most = 0
     for start in range(len(sizes)):
-        held = sizes[start : start + count]
-        most = max(most, max(held) + int(TOUCHED * (sum(held) - max(held))))
+        *others, largest = sorted(sizes[start : start + count])
+        most = max(most, largest + int(BESIDE * math.hypot(*others)))
     return most
