@@ -3,18 +3,20 @@
 import dataclasses
 import datetime as dt
 import socket
+import time
 
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
 from infra.drill.false_enclaves import FALSE_ENCLAVES
-from infra.transport import attestation
+from infra.transport import attestation, tls
 from infra.transport.attestation import Attestation
 from infra.transport.outbox import CALLER, make_app
 from infra.transport.tls import COORDINATOR, Identity
 from mpc_core.protocol.errors import CeremonyError
 from tests.support.attested import AttestedWorld
+from tests.support.faulty_proxy import FaultyProxy, between
 from tests.support.transport import calling, serving
 
 
@@ -166,3 +168,59 @@ def test_a_document_is_verified_once_and_its_age_looked_at_every_time(world, mon
             peer.request("POST", "/who", b"", limit=100)
     assert "RF-ATTEST-007" in {error.code for _, error in world.refusals}
     assert len(bodies) == 3
+
+
+class _Later:
+    """The clock of connections, which can be put forward."""
+
+    def __init__(self):
+        self.ahead = 0.0
+
+    def monotonic(self):
+        return time.monotonic() + self.ahead
+
+
+@pytest.mark.parametrize(
+    ("share", "connections"),
+    [(0.0, 1), (0.26, 2), (1.01, 2)],
+    ids=["young", "due: ends with an answer", "too old: is cut"],
+)
+def test_a_connection_is_made_anew_before_the_documents_of_its_ends_are_too_old(
+    world, server, monkeypatch, share, connections
+):
+    clock = _Later()
+    monkeypatch.setattr(tls, "time", clock)
+    caller = world.identity("op-02")
+    with between(server.port) as (proxy, port), calling(caller, "op-01", port) as peer:
+        peer.request("POST", "/who", b"", limit=100)
+        clock.ahead = share * world.document_seconds
+        for _ in range(2):
+            assert peer.request("POST", "/who", b"", limit=100) == b"op-02"
+        assert proxy.connections == connections
+    assert world.refusals == []
+
+
+def test_a_relay_between_two_enclaves_sees_ciphertext_only(world, server, monkeypatch):
+    seen, real = [], FaultyProxy._pass
+
+    async def watching(proxy, reader, writer, *, counts):
+        read = reader.read
+
+        async def noting(most):
+            seen.append(await read(most))
+            return seen[-1]
+
+        reader.read = noting
+        await real(proxy, reader, writer, counts=counts)
+
+    monkeypatch.setattr(FaultyProxy, "_pass", watching)
+    caller = world.identity("op-02")
+    with between(server.port) as (_, port), calling(caller, "op-01", port) as peer:
+        assert peer.request("POST", "/who", b"a payload", limit=100) == b"op-02"
+    assert server.bodies == [b"a payload"]
+    passed = b"".join(seen)
+    assert len(passed) > len(caller.attestation.shown.document)
+    certificate = b"insecure-software.test-root"
+    assert certificate in caller.attestation.shown.document
+    for plain in (b"a payload", b"/who", b"op-02", certificate):
+        assert plain not in passed
