@@ -16,7 +16,7 @@ output=$(realpath "$3")
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-git archive --format=tar "$commit" | tar -x -C "$work"
+git -C "$(git rev-parse --show-toplevel)" archive --format=tar "$commit" | tar -x -C "$work"
 cd "$work"
 
 # The tools of the commit itself, in an environment of their own.
@@ -42,7 +42,7 @@ uv pip install --quiet --python tools/bin/python pip
 tools/bin/python -m pip download --quiet --require-hashes --no-deps --only-binary :all: \
   --python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none \
   --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
-  --platform any --dest context/wheels -r requirements.lock
+  --dest context/wheels -r requirements.lock
 
 docker buildx build --quiet --platform linux/amd64 --build-arg BASE="$base" --no-cache \
   --provenance=false --sbom=false --output "type=tar,dest=$output/root.tar" context

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from infra.cli.ending import UNVERIFIED, print_json
-from infra.files import disk_errors
+from infra.files import disk_errors, replace_durably
 from infra.governance.answers import read_card
 from infra.homes import Home
 from infra.image.build import build_image
@@ -120,11 +120,14 @@ def _write(pieces: Iterator[memoryview], output: Path) -> int:
     """Write a file whole or not at all, and show its digest."""
     digest = hashlib.sha256()
     temporary = output.with_name(f".{output.name}.tmp")
-    with disk_errors(output), temporary.open("wb") as file:
-        for piece in pieces:
-            digest.update(piece)
-            file.write(piece)
-    with disk_errors(output):
-        temporary.replace(output)
+    try:
+        with disk_errors(output), temporary.open("wb") as file:
+            for piece in pieces:
+                digest.update(piece)
+                file.write(piece)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    replace_durably(temporary, output)
     sys.stdout.write(f"{digest.hexdigest()}  {output}\n")
     return 0

@@ -240,3 +240,17 @@ def test_the_application_starts_from_where_it_lies_in_an_image(released, tmp_pat
         check=False,
     )
     assert run.stdout.split() == [str(place / "infra" / "__init__.py"), "0.1.0"], run.stderr
+
+
+def test_what_cannot_be_written_or_built_leaves_nothing(released, tmp_path):
+    folder = tmp_path / "none"
+    command = ["release", "application", "--source", str(released / "source"), "--output"]
+    run = CliRunner().invoke(app, [*command, str(folder / "application.tar")])
+    assert run.exit_code == 1
+    assert "RF-DISK-002" in run.stderr
+    blobs = ["--boot", str(tmp_path), "--root", str(released / "root.tar")]
+    image = ["release", "image", "--source", str(released / "source"), *blobs, "--output"]
+    run = CliRunner().invoke(app, [*image, str(tmp_path / "ringforge.eif")])
+    assert run.exit_code == 1
+    assert "RF-IMAGE-003" in run.stderr
+    assert list(tmp_path.iterdir()) == []
