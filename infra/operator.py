@@ -321,7 +321,8 @@ async def _serve_operator(
     app.router.add_post(OWED_PATH, parts.owed)
     app.router.add_routes(parts.neighbour.routes())
     app.router.add_routes(parts.gossiper.routes())
-    app.router.add_routes(Memory(parts.plan, parts.witness, parts.loop).routes())
+    memory = Memory(parts.plan, parts.witness, parts.loop)
+    app.router.add_routes(memory.routes())
     app.router.add_routes(Helper(parts.plan, parts.steps, parts.log).routes())
     async with AsyncExitStack() as stack:
         stack.callback(parts.ledger.save)
@@ -333,7 +334,8 @@ async def _serve_operator(
         print(json.dumps({"event": "ready", "port": port}), flush=True)  # noqa: T201 - events
         address = (reach.listen, port)
         if not parts.witness.may_sign and not parts.witness.is_lost:
-            await Freshness(parts.client, parts.log, parts.witness, address).confirm()
+            question = Freshness(parts.client, parts.log, parts.witness, address, memory.places)
+            await question.confirm()
         parts.gossiper.start()
         stack.callback(parts.gossiper.stop)
         presence = Presence(

@@ -24,6 +24,7 @@ from infra.board.moves import MoveRequest, Opening, check_statement, sign_reques
 from infra.board.replica import Replica
 from infra.coordinator.progress import say
 from infra.party.attesting import host_attestation
+from infra.party.freshness import PLACES_PATH, Places
 from infra.party.neighbour import MOVE_PATH, READ_PATH
 from infra.plan import load_identity, load_signed_plan
 from infra.transport.client import PeerClient
@@ -151,6 +152,8 @@ class TakeOver:
             request = sign_request(self.plan, MoveRequest(epoch, self.name, *self.here), self.key)
             missing = [each for each in self.plan.operators if each.index not in statements]
             body = strict.encode(request)
+            if self.plan.attestation is not None:
+                await asyncio.gather(*(self._tell(each.name) for each in missing))
             replies = await asyncio.gather(*(self._ask(each.name, body) for each in missing))
             ahead = epoch
             for operator, reply in zip(missing, replies, strict=True):
@@ -171,6 +174,17 @@ class TakeOver:
             await self._learn_from_operators()
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _tell(self, name: str) -> None:
+        """Tell an operator where the others are: who starts in an enclave asks them first."""
+        known = {**self._addresses, **self.operators}
+        body = strict.encode(Places(tuple((each, *place) for each, place in known.items())))
+        for peer in self._peers(name):
+            try:
+                async with asyncio.timeout(_ASK_SECONDS):
+                    await peer.arequest("POST", PLACES_PATH, body, limit=MESSAGE_BYTES)
+            except (CeremonyError, TimeoutError) as error:
+                _log.info("nobody takes addresses there", operator=name, reason=str(error))
 
     async def _ask(self, name: str, body: bytes) -> MoveReply | None:
         """Ask an operator to move; None if it cannot be reached at any address."""

@@ -21,13 +21,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
 
 from infra.board import strict
+from infra.board.messages import read_message
 
 # The types of fields are looked up when messages are read, so these are needed at run time.
 from infra.board.moves import Opening, verify_opening
@@ -40,6 +41,8 @@ from mpc_core.protocol.entries import Address
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from infra.board.client import WitnessLoop
     from infra.board.notes import Head
     from infra.board.vault import WitnessState
@@ -48,14 +51,25 @@ if TYPE_CHECKING:
     from infra.transport.client import Peer, PeerClient
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["MEMORY_PATH", "TAKEN_BACK", "Freshness", "Memory", "Remembered", "newer_than"]
+__all__ = [
+    "MEMORY_PATH",
+    "PLACES_PATH",
+    "TAKEN_BACK",
+    "Freshness",
+    "Memory",
+    "Places",
+    "Remembered",
+    "newer_than",
+]
 
 TAKEN_BACK = "RF-STORE-004"
 
 MEMORY_PATH = "/board/memory"
+PLACES_PATH = "/board/places"
 
 _ANSWER_BYTES = 1 << 18
 _CALL_SECONDS = 10.0
+_PLACES_BYTES = 8192
 _PAUSE_SECONDS = 0.5
 _log = structlog.get_logger()
 
@@ -74,21 +88,51 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Where operators are, by name, as a party says that takes the log over.
+
+    Without a log nobody knows where the others are, and nobody moves before it has asked them.
+    """
+
+    known: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
-    """Answers others that ask what was seen of them."""
+    """Answers others that ask what was seen of them, and hears from a new host where they are.
+
+    Attributes:
+        plan: the signed plan.
+        witness: knows what others signed.
+        loop: knows the opening of the epoch.
+        places: addresses by operator, as a host told them.
+    """
 
     plan: Plan
     witness: Witness
     loop: WitnessLoop
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the handler, for an application that authenticates its callers."""
+        """Return the handlers, for an application that authenticates its callers."""
+
+        async def hear(request: web.Request) -> web.Response:
+            told = read_message(Places, await read_body(request, _PLACES_BYTES))
+            self.hear(request[CALLER], told)
+            return web.Response()
 
         async def handle(request: web.Request) -> web.Response:
             await read_body(request, 0)
             return web.Response(body=strict.encode(self.of(request[CALLER])))
 
-        return [web.post(MEMORY_PATH, handle)]
+        return [web.post(MEMORY_PATH, handle), web.post(PLACES_PATH, hear)]
+
+    def hear(self, caller: str, told: Places) -> None:
+        """Take addresses from who may host the log: a false one costs a call."""
+        if caller in self.plan.hosts:
+            names = {each.name for each in self.plan.operators}
+            known = {name: (host, port) for name, host, port in told.known if name in names}
+            self.places.update(known)
 
     def of(self, caller: str) -> Remembered:
         """Return what is remembered of a caller; of who is no operator, nothing."""
@@ -141,12 +185,14 @@ class Freshness:
         log: its log, from which addresses come.
         witness: its signing, which waits for this.
         address: where it serves; the others ask it too.
+        places: where others are, as a party told that takes the log over.
     """
 
     client: PeerClient
     log: PartyLog
     witness: Witness
     address: tuple[str, int]
+    places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     async def confirm(self) -> None:
         """Return when the record is known to be the newest, and let the operator sign.
@@ -211,16 +257,14 @@ class Freshness:
             self.log.post(Address(0 if known is None else known.serial + 1, *self.address))
 
     async def _ask(self, index: int) -> Remembered | None:
-        peer = self._peer(index)
-        if peer is None:
-            return None
-        try:
-            async with asyncio.timeout(_CALL_SECONDS):
-                asked = self.client.loop.submit(self._call(peer))
-                return await asyncio.wrap_future(asked)
-        except (CeremonyError, TimeoutError) as error:
-            _log.info("an operator does not say what it saw", operator=index, reason=str(error))
-            return None
+        for peer in self._peers(index):
+            try:
+                async with asyncio.timeout(_CALL_SECONDS):
+                    asked = self.client.loop.submit(self._call(peer))
+                    return await asyncio.wrap_future(asked)
+            except (CeremonyError, TimeoutError) as error:
+                _log.info("an operator does not say what it saw", operator=index, reason=str(error))
+        return None
 
     async def _call(self, peer: Peer) -> Remembered:
         data = await peer.arequest("POST", MEMORY_PATH, b"", limit=_ANSWER_BYTES)
@@ -238,8 +282,8 @@ class Freshness:
                 runbook="peer-sends-garbage",
             ) from error
 
-    def _peer(self, index: int) -> Peer | None:
-        """Return an operator at the newest address that it signed, covered by a checkpoint or not.
+    def _peers(self, index: int) -> list[Peer]:
+        """Return an operator at the newest address that it signed, covered or not, and as told.
 
         After a start of all nothing is covered before somebody signs, and nobody signs before it
         asked. A wrong address costs a call: who answers there is pinned by the plan.
@@ -251,7 +295,9 @@ class Freshness:
             if held.signers == (index,) and isinstance(entry, Address):
                 found = entry if found is None or entry.serial > found.serial else found
         name = self.log.plan.name_of(index)
-        return None if found is None else self.client.peer(name, found.host, found.port)
+        signed = () if found is None else ((found.host, found.port),)
+        told = (self.places[name],) if name in self.places else ()
+        return [self.client.peer(name, *place) for place in dict.fromkeys((*told, *signed))]
 
 
 def _taken_back(name: str, newer: str, witness: str) -> CeremonyError:

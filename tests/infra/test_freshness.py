@@ -25,7 +25,14 @@ from infra.enclave.kms.data_keys import Context
 from infra.enclave.kms.sealing import Sealer
 from infra.enclave.kms.vault import SealedVault
 from infra.party import freshness
-from infra.party.freshness import MEMORY_PATH, Freshness, Memory, Remembered, newer_than
+from infra.party.freshness import (
+    MEMORY_PATH,
+    Freshness,
+    Memory,
+    Places,
+    Remembered,
+    newer_than,
+)
 from infra.transport.outbox import make_app, serve
 from infra.transport.tls import Identity
 from mpc_core.protocol.entries import Address
@@ -304,6 +311,26 @@ async def test_an_address_that_no_checkpoint_covers_is_enough_to_ask(tmp_path, c
             for at, place in known.items()
         ]
         one.replica.receive(0, entries)
+        await question.confirm()
+    assert one.witness.may_sign
+
+
+async def test_after_the_loss_of_the_log_addresses_come_from_who_takes_it_over(tmp_path, committee):
+    one = committee[1]
+    one.start(confirmed=False)
+    others = [(at, committee[at].memory.routes()) for at in (2, 3)]
+    async with asking(tmp_path, one, others) as (question, member):
+        known = dict(member.log.read(lambda state: state.addresses))
+        member.log.read(lambda state: state.addresses.clear())
+        places = Places(
+            tuple((PLAN.name_of(at), each.host, each.port) for at, each in known.items())
+        )
+        memory = replace(one.memory, places=question.places)
+        for caller in ("op-04", "nobody"):
+            memory.hear(caller, places)
+        assert question.places == {}
+        memory.hear("deputy-1", replace(places, known=(*places.known, ("stranger", "::1", 1))))
+        assert set(question.places) == {"op-02", "op-03"}
         await question.confirm()
     assert one.witness.may_sign
 
