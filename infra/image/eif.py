@@ -103,8 +103,8 @@ def read_sections(image: memoryview) -> tuple[Section, ...]:
     return sections
 
 
-def write_image(sections: Iterable[Section], *, aarch64: bool = False) -> Iterator[memoryview]:
-    """Yield an image of these sections in pieces; the same sections give the same bytes.
+def write_image(sections: Iterable[Section]) -> Iterator[memoryview]:
+    """Yield an image for x86_64 of these sections; the same sections give the same bytes.
 
     Raises:
         CeremonyError: RF-IMAGE-001 if these sections are no image.
@@ -118,7 +118,7 @@ def write_image(sections: Iterable[Section], *, aarch64: bool = False) -> Iterat
         at += SECTION.size + size
     empty = [0] * (SLOTS - len(listed))
     numbers = (DEFAULT_MEMORY, DEFAULT_CPUS, 0, len(listed), *offsets, *empty, *sizes, *empty, 0)
-    header = HEADER.pack(MAGIC, VERSION, AARCH64 if aarch64 else 0, *numbers, 0)[:-CRC_BYTES]
+    header = HEADER.pack(MAGIC, VERSION, 0, *numbers, 0)[:-CRC_BYTES]
     body = [
         piece
         for section in listed
