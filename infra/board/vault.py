@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from activities.ports import Store
 
-__all__ = ["FileVault", "Heard", "Start", "StoredVault", "WitnessState", "WitnessVault"]
+__all__ = ["WITNESS", "FileVault", "Heard", "Start", "StoredVault", "WitnessState", "WitnessVault"]
 
 WITNESS = "witness"
+"""The name of the state in a store of sealed objects."""
 
 _log = structlog.get_logger()
 

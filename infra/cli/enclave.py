@@ -11,7 +11,7 @@ import typer
 
 from infra.cli.ending import ending
 
-__all__ = ["attestation", "operator_leave", "operator_policy"]
+__all__ = ["attestation", "operator_leave", "operator_policy", "operator_seal"]
 
 attestation = typer.Typer(help="Documents in which enclaves prove what they run.")
 
@@ -65,6 +65,20 @@ def operator_policy(
         from infra.enclave.kms.policy import KeyHolder
 
         raise typer.Exit(policy_command(plan, name, KeyHolder(role, administrator)))
+
+
+def operator_seal(
+    *,
+    home: Annotated[Path, typer.Option(help="Folder with vault/, work/ and the signed plan.")],
+    insecure_local_kms: Annotated[
+        str | None, typer.Option(hidden=True, help="INSECURE: URL of a sandbox's key service.")
+    ] = None,
+) -> None:
+    """Move the vault of a home into sealed objects, in the enclave that the plan asks for."""
+    with ending(as_json=False):
+        from infra.enclave.kms.command import seal_command
+
+        raise typer.Exit(seal_command(home, insecure_endpoint=insecure_local_kms))
 
 
 def operator_leave(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli.enclave import attestation, operator_leave, operator_policy
+from infra.cli.enclave import attestation, operator_leave, operator_policy, operator_seal
 from infra.cli.ending import ending, print_json
 from infra.cli.evidence import evidence
 from infra.cli.governance import approve, decide, decisions, plan
@@ -47,6 +47,7 @@ app.command("approve")(approve)
 app.command("decide")(decide)
 app.command("decisions")(decisions)
 operator.command("policy")(operator_policy)
+operator.command("seal")(operator_seal)
 operator.command("leave")(operator_leave)
 operator.command("measure")(operator_measure)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.board.vault import StoredVault
+from infra.board import strict
+from infra.board.vault import WITNESS, FileVault, WitnessState
 from infra.enclave.kms.client import key_service
 from infra.enclave.kms.data_keys import Context, DataKeys
 from infra.enclave.kms.insecure_server import access_key
@@ -12,8 +13,12 @@ from infra.enclave.kms.vault import IDENTITY, SealedVault
 from infra.enclave.refusals import attestation_error
 from infra.objects.folder import FolderObjects
 from infra.objects.s3 import S3Objects, bucket_at, s3_client
+from infra.party.enclave import enclave_of
 from infra.plan.document import parse_plan
-from infra.plan.signing import PLAN_FILE
+from infra.plan.hybrid import signing_parties
+from infra.plan.keys import IDENTITY_FILE, identity_bytes, load_hybrid_identity
+from infra.plan.signing import PLAN_FILE, load_signed_plan
+from infra.stores import FileStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     from infra.plan.sections import OperatorSection
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["objects_of", "opened_vault", "seal_home"]
+__all__ = ["objects_of", "opened_vault", "seal_files", "seal_home"]
 
 
 def objects_of(home: Home) -> ObjectStore:
@@ -40,27 +45,31 @@ def objects_of(home: Home) -> ObjectStore:
 
 
 def seal_home(
-    home: Home, plan: Plan, enclave: Enclave, kms_key: str, secrets: Mapping[str, bytes]
+    home: Home,
+    plan: Plan,
+    enclave: Enclave,
+    kms_key: str,
+    contents: Mapping[str, bytes],
+    *,
+    state: WitnessState | None = None,
 ) -> None:
-    """Begin the sealed vault of an operator's home, with the record of one that never signed.
+    """Begin the sealed vault of an operator's home.
 
     Args:
         home: a home that was just made; nothing secret lies there in the clear.
         plan: the signed plan.
         enclave: what proves to the key service that it may have data keys.
         kms_key: ARN of the operator's key.
-        secrets: the identity key under the name `identity`, and what else belongs in the vault.
+        contents: the identity key under the name `identity`, and what else belongs in the vault.
+        state: what it signed; by default of one that never has.
 
     Raises:
         CeremonyError: as `SealedVault.begin`.
     """
-    beside = {name: data for name, data in secrets.items() if name != IDENTITY}
     keys = _data_keys(home, plan, enclave, kms_key)
     context = Context(plan.hash, home.name)
-    vault = SealedVault.begin(objects_of(home), keys, kms_key, context, secrets[IDENTITY])
-    for name, data in beside.items():
-        vault.write(name, data)
-    StoredVault(vault).create()
+    whole = {**contents, WITNESS: strict.encode(state or WitnessState())}
+    SealedVault.begin(objects_of(home), keys, kms_key, context, whole)
 
 
 def opened_vault(home: Home, plan: Plan, enclave: Enclave) -> SealedVault:
@@ -99,3 +108,38 @@ def _named(home: Home) -> OperatorSection:
     """Return what the plan says of the operator of a home; the plan was checked before."""
     document = parse_plan((home.path / PLAN_FILE).read_bytes())
     return next(each for each in document.operators if each.name == home.name)
+
+
+def seal_files(home: Home) -> str:
+    """Move the vault of a home that was made before its plan into sealed objects.
+
+    Returns:
+        The ARN of the key above them.
+
+    Raises:
+        CeremonyError: RF-SEAL-003 if the plan asks for no enclave, or names no key for this
+            operator; RF-SEAL-002 if there are sealed objects already; as `seal_home`.
+
+    Security: until now the identity key lay in files, and who read them can sign as this operator.
+        It gives nobody a share of a key: those follow from what is drawn in the enclave.
+    """
+    plan = load_signed_plan(home.path).plan
+    enclave, kms_key = enclave_of(home, plan), _named(home).kms_key
+    if enclave is None or kms_key is None:
+        raise attestation_error(
+            "RF-SEAL-003",
+            "the plan does not say how this operator's vault is sealed",
+            "a plan with a measurement, and with the ARN of this operator's key",
+            "no measurement" if enclave is None else "no kms_key",
+            effect="nothing was sealed",
+            next_step="sign a plan that names both",
+            operator=home.name,
+        )
+    identity = load_hybrid_identity(home.vault, signing_parties(plan)[home.name], home.name)
+    contents = {IDENTITY: identity_bytes(identity.ed25519, identity.ml_dsa)}
+    state = FileVault(home.witness_file).load()
+    seal_home(home, plan, enclave, kms_key, contents, state=state)
+    files = FileStore(home.vault)
+    for name in (IDENTITY_FILE, WITNESS):
+        files.remove(name)
+    return kms_key

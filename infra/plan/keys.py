@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COORDINATOR",
+    "IDENTITY_FILE",
     "SETUP_SEED",
     "SetupSeed",
     "create_hybrid_identity",

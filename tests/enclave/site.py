@@ -49,9 +49,9 @@ class Site:
 
     @classmethod
     @contextmanager
-    def started(cls, folder, plan):
-        clock = Clock()
-        root = Authority.create(NOW)
+    def started(cls, folder, plan, root=None, clock=None):
+        clock = clock or Clock()
+        root = root or Authority.create(NOW)
         kms = InsecureLocalKms(plan, folder / "kms", root.certificate, PRINCIPALS, clock)
         with serving(kms) as url:
             yield cls(folder, plan, root, clock, url)

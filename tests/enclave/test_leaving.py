@@ -32,7 +32,8 @@ def home(site, signed_plan):
     write_signed_plan(home.path, signed)
     write_identity(home.vault, identities[NAME])
     objects = FolderObjects(home.vault)
-    vault = SealedVault.begin(objects, site.keys(), site.create_key(), site.context(), b"identity")
+    contents = {"identity": b"identity"}
+    vault = SealedVault.begin(objects, site.keys(), site.create_key(), site.context(), contents)
     vault.write("shares/O-000", b"share")
     FileStore(home.vault).write("share-key", b"plain secret")
     (home.vault / "setup-seed").write_bytes(b"another plain secret")

@@ -178,7 +178,8 @@ def test_two_processes_do_not_write_one_vault(objects, vault):
 
 
 def begun(site, objects, arn):
-    return SealedVault.begin(objects, site.keys(), arn, site.context(), b"identity")
+    contents = {IDENTITY: b"identity", "witness": b"never"}
+    return SealedVault.begin(objects, site.keys(), arn, site.context(), contents)
 
 
 def test_a_vault_opens_again_with_the_key_that_the_service_unwraps(site, objects):
@@ -189,6 +190,7 @@ def test_a_vault_opens_again_with_the_key_that_the_service_unwraps(site, objects
     again.load()
     assert asked == [arn]
     assert (again.identity(), again.read("setup/kem-seed")) == (b"identity", b"seed")
+    assert again.read("witness") == b"never"
     assert not any(
         secret in data for data in objects.kept.values() for secret in (b"ident", b"seed")
     )
@@ -221,3 +223,26 @@ def test_a_vault_is_begun_once(site, objects):
     assert objects.kept[WRAPPED_KEY] == kept
     objects.kept[WRAPPED_KEY] += b"\0"
     assert refused(*opening) == "RF-SEAL-002"
+
+
+def test_a_crash_while_a_vault_is_begun_leaves_none(site, objects):
+    arn = site.create_key()
+    begun(site, HostileObjects(), arn)
+    puts = []
+    put = objects.put
+
+    def dying(key, data, replaces):
+        if len(puts) == dying.at:
+            raise InterruptedError
+        puts.append(key)
+        return put(key, data, replaces)
+
+    objects.put = dying
+    for dying.at in range(5):
+        puts.clear()
+        with pytest.raises(InterruptedError):
+            begun(site, objects, arn)
+        assert WRAPPED_KEY not in objects.kept
+    objects.put = put
+    vault = begun(site, objects, arn)
+    assert (vault.identity(), vault.read("witness")) == (b"identity", b"never")

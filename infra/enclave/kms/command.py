@@ -1,4 +1,4 @@
-"""`ringforge operator policy` and `ringforge operator leave`."""
+"""`ringforge operator policy`, `ringforge operator seal` and `ringforge operator leave`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infra.enclave.kms.policy import key_policy
 from infra.enclave.measurement import MOST_PLAN_BYTES, read_measurement
 from infra.enclave.refusals import attestation_error
 from infra.homes import Home
-from infra.party.sealed import objects_of
+from infra.party.sealed import objects_of, seal_files
 from infra.party.vault import identity_of
 from infra.plan import load_signed_plan
 from infra.sandbox.sealed import key_service_at_hand
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from infra.enclave.kms.policy import KeyHolder
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["leave_command", "policy_command"]
+__all__ = ["leave_command", "policy_command", "seal_command"]
 
 
 def policy_command(plan: Path, operator: str, holder: KeyHolder) -> int:
@@ -54,6 +54,27 @@ def policy_command(plan: Path, operator: str, holder: KeyHolder) -> int:
         "nobody can change this policy once the key has it; to create the key under it, "
         "bypass the policy lockout safety check\n"
     )
+    return 0
+
+
+def seal_command(folder: Path, *, insecure_endpoint: str | None) -> int:
+    """Seal the vault of an operator's home.
+
+    Args:
+        folder: the home.
+        insecure_endpoint: URL of a sandbox's local key service.
+
+    Returns:
+        0.
+
+    Raises:
+        CeremonyError: as `seal_files`.
+    """
+    home = Home(folder.resolve(), insecure_local_kms=insecure_endpoint)
+    home.check()
+    with home.locked():
+        kms_key = seal_files(home)
+    sys.stdout.write(f"{home.name} is sealed under {kms_key}\n")
     return 0
 
 

@@ -24,7 +24,7 @@ from infra.enclave.refusals import attestation_error
 from infra.objects.refusals import store_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from activities.ports import Store
     from infra.enclave.kms.data_keys import Context, DataKeys
@@ -74,9 +74,23 @@ class SealedVault:
 
     @classmethod
     def begin(
-        cls, objects: ObjectStore, keys: DataKeys, kms_key: str, context: Context, identity: bytes
+        cls,
+        objects: ObjectStore,
+        keys: DataKeys,
+        kms_key: str,
+        context: Context,
+        contents: Mapping[str, bytes],
     ) -> Self:
         """Begin the vault of an operator; only who makes its home may.
+
+        It is there once its wrapped key is, so what a crash left of an earlier attempt is replaced.
+
+        Args:
+            objects: where it is to lie.
+            keys: asks the key service for its data key.
+            kms_key: ARN of the key above that.
+            context: the plan and the operator.
+            contents: what it holds from the beginning, by name, the identity key among them.
 
         Raises:
             CeremonyError: RF-SEAL-002 if there is one already, RF-STORE-001, or as
@@ -86,9 +100,14 @@ class SealedVault:
             raise _no_key("no wrapped key yet", "one, whose objects a new one would not open")
         wrapped, data_key = keys.create(kms_key, context)
         sealer = Sealer(data_key, context)
-        objects.put(IDENTITY, sealer.seal(IDENTITY, 0, identity), None)
+        left = objects.get(IDENTITY)
+        identity = sealer.seal(IDENTITY, 0, contents[IDENTITY])
+        objects.put(IDENTITY, identity, None if left is None else left.tag)
         vault = cls(objects, sealer)
-        vault._commit({})
+        vault.begin_again()
+        for name, data in contents.items():
+            if name != IDENTITY:
+                vault.write(name, data)
         objects.put(WRAPPED_KEY, strict.encode(wrapped), None)
         return vault
 
