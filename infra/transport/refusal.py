@@ -1,7 +1,8 @@
 """Why a peer was refused or given up, in the words of a person.
 
 Codes: RF-PEER-001 not signed by the pinned key, -002 expired or not yet valid, -003 another member
-or another ceremony, -005 no certificate, -006 the other side refused us, -009 anything else.
+or another ceremony, -005 no certificate, -006 the other side refused us, -009 anything else, -021
+a certificate without its key.
 Nobody was refused: -007 the connection got lost, -013 the peer is too slow.
 """
 
@@ -22,6 +23,7 @@ __all__ = [
     "RefusedDocumentError",
     "SparingLog",
     "foreign_certificate",
+    "is_without_key",
     "lost",
     "missing_certificate",
     "refusal",
@@ -101,17 +103,43 @@ def missing_certificate() -> CeremonyError:
     )
 
 
+def is_without_key(error: ssl.SSLError) -> bool:
+    """Tell whether a handshake failed since the other end lacks the key of its certificate."""
+    return error.reason == "BAD_SIGNATURE"
+
+
+def _stolen_certificate(owner: str) -> CeremonyError:
+    """Return the error for somebody who shows a certificate and does not have its key.
+
+    Args:
+        owner: the member whose certificate it is, "" if that is not known; it did nothing.
+    """
+    return CeremonyError(
+        "RF-PEER-021",
+        f"somebody shows the certificate of {owner or 'a member'} and does not have its key",
+        expected="a handshake signed with the key of the certificate",
+        found="another key's signature",
+        effect="the connection was closed; nothing was sent or accepted",
+        next_step=f"tell {owner or 'the others'}: who calls is not the member that it plays",
+        runbook="peer-refused",
+        operator=owner,
+    )
+
+
 def refusal(error: ssl.SSLError, *, peer: str) -> CeremonyError:
     """Return what a failed handshake means.
 
     Args:
         error: what OpenSSL reported.
-        peer: the member that was called, or "" at a server, which any member may call.
+        peer: the member that was called, or "" at a server, which any member may call; whose
+            certificate was shown there, if its key was missing.
     """
     if isinstance(error, RefusedDocumentError):
         return error.meaning
     if isinstance(error, ssl.SSLCertVerificationError):
         return _invalid_certificate(error, peer)
+    if is_without_key(error):
+        return _stolen_certificate(peer)
     reason = error.reason or error.strerror or type(error).__name__
     if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return missing_certificate()

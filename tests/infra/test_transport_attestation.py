@@ -7,10 +7,15 @@ import time
 
 import pytest
 from aiohttp import web
+from asn1crypto import keys
+from asn1crypto.pem import armor as pem_of
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from structlog.testing import capture_logs
 
 from infra.drill.false_enclaves import FALSE_ENCLAVES
-from infra.transport import attestation, tls
+from infra.transport import attestation, pinned
 from infra.transport.attestation import Attestation
 from infra.transport.outbox import CALLER, make_app
 from infra.transport.tls import COORDINATOR, Identity
@@ -189,7 +194,7 @@ def test_a_connection_is_made_anew_before_the_documents_of_its_ends_are_too_old(
     world, server, monkeypatch, share, connections
 ):
     clock = _Later()
-    monkeypatch.setattr(tls, "time", clock)
+    monkeypatch.setattr(pinned, "time", clock)
     caller = world.identity("op-02")
     with between(server.port) as (proxy, port), calling(caller, "op-01", port) as peer:
         peer.request("POST", "/who", b"", limit=100)
@@ -224,3 +229,54 @@ def test_a_relay_between_two_enclaves_sees_ciphertext_only(world, server, monkey
     assert certificate in caller.attestation.shown.document
     for plain in (b"a payload", b"/who", b"op-02", certificate):
         assert plain not in passed
+
+
+class _Thief(Identity):
+    """Shows a certificate that it has seen, with a key of its own behind it.
+
+    OpenSSL compares public keys only, so it does not notice before the handshake does.
+    """
+
+    stolen = b""
+
+    def issue(self):
+        _, _, renew_at = super().issue()
+        leaf = x509.load_pem_x509_certificate(self.stolen)
+        point = leaf.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        own = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
+        key = keys.ECPrivateKey(
+            {
+                "version": 1,
+                "private_key": own,
+                "parameters": keys.ECDomainParameters(name="named", value="secp256r1"),
+                "public_key": keys.ECPointBitString(point),
+            }
+        )
+        pem = pem_of("PRIVATE KEY", keys.PrivateKeyInfo.wrap(key, "ec").dump())
+        return leaf.public_bytes(Encoding.PEM) + pem, b"", renew_at
+
+
+def _thief(world, name):
+    """Return op-04 with the certificate of another member."""
+    thief = _Thief("op-04", world.parties.identities["op-04"], world.members, clock=world.clock)
+    thief.stolen, _, _ = world.identity(name).issue()
+    return thief
+
+
+def test_a_caller_with_a_stolen_certificate_is_refused_under_the_name_of_its_victim(world, server):
+    with capture_logs() as logs:
+        server.refusal(_thief(world, "op-02"))
+    assert {(error.operator, error.code) for _, error in world.refusals} == {
+        ("op-02", "RF-PEER-021")
+    }
+    assert "RF-PEER-021" in {entry.get("code") for entry in logs}
+    assert server.bodies == []
+
+
+def test_a_server_with_a_stolen_certificate_is_refused_under_the_name_of_its_victim(world):
+    thief = _thief(world, "op-02")
+    app, bodies = _served(world.identity("op-02"))
+    with serving(app, thief) as port:
+        error = Server(port, bodies).refusal(world.identity("op-03"), "op-02")
+    assert (error.operator, error.code) == ("op-02", "RF-PEER-021")
+    assert bodies == []
