@@ -68,14 +68,18 @@ class Documents:
             identity.refused = self._note
 
     def bind_kem_key(self, steps: Steps) -> None:
-        """Have the documents bind the KEM key that this operator has or is about to post."""
+        """Have the documents bind the key to which others may seal something for this operator.
+
+        Until the keys are fixed that is the one for the setup; afterwards, for who lost its state,
+        the one with which it asks for its seat.
+        """
         attestation = self._identity.attestation
         if attestation is None:
             return
-        if (seed := steps.seat.rejoin_seed()) is not None and steps.seat.is_out():
-            attestation.kem_key = kem_public_key(seed)
-        elif self._log.read(lambda state: state.setup.complaint_close is None):
+        if self._log.read(lambda state: state.setup.complaint_close is None):
             attestation.kem_key = steps.keys.strings.public_key()
+        elif (seed := steps.seat.rejoin_seed()) is not None and steps.seat.is_out():
+            attestation.kem_key = kem_public_key(seed)
 
     def are_due(self, state: CeremonyState) -> bool:
         """Tell whether a document or a refusal is not on the log yet."""
