@@ -13,6 +13,7 @@ from infra.homes import Home
 from infra.party.attesting import Documents, host_attestation, operator_attestation
 from infra.party.enclave import enclave_of
 from infra.plan.document import parse_plan, render_plan
+from infra.report.incidents import _refused
 from infra.verify.attestations import check_attestations
 from mpc_core.protocol.attestations import MOST_REFUSALS
 from mpc_core.protocol.entries import Attestation, KemKey, Refused
@@ -112,6 +113,15 @@ def test_a_kem_key_that_no_document_binds_convinces_nobody(world):
     assert ledger.post(2, KemKey(b"key")) is None
     with pytest.raises(CeremonyError, match="RF-VERIFY-070"):
         _verified(world, ledger)
+
+
+def test_the_report_says_who_was_refused_by_whom_and_why(world, ledger):
+    for operator in (1, 3):
+        ledger.post(operator, Refused(4, "RF-ATTEST-005"))
+    (incident,) = _refused(ledger.state, world.plan)
+    assert incident.who == "op-04"
+    assert incident.what.endswith("RF-ATTEST-005")
+    assert incident.detection == "refused by op-01, op-03"
 
 
 # -- what a process posts -------------------------------------------------------------------------
