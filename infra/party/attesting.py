@@ -83,7 +83,7 @@ class Documents:
 
     def are_due(self, state: CeremonyState) -> bool:
         """Tell whether a document or a refusal is not on the log yet."""
-        return bool(self._missing(state))
+        return self._identity.attestation is not None and bool(self._missing(state))
 
     def post(self) -> None:
         """Post what is missing.
