@@ -228,7 +228,7 @@ class _Assembly:
             self.client, plan.limits.entry_bytes, board, lambda: self.witness.state.host
         )
         clock = party_clock(plan, home.insecure_clock_offset)
-        pool = EntryPool(self.replica, clock)
+        pool = EntryPool(self.replica, clock, seat.index)
         self.log = PartyLog(
             plan,
             self.replica,

@@ -8,10 +8,12 @@
   received must stand on the log; and it signs no head over such a statement without those that it
   had in time (the *slot rule* of PROTOCOL.md, "Model").
 
-**In time** for a statement is what reached this operator before it endorsed that statement, and
-what it had offered to the host, which refused it or promised a place before the statement. So an
-honest host, which takes what it is offered and keeps its promises, is never refused a signature,
-however entries and statements overtake one another on their way to the operators.
+**In time** for a statement is what reached this operator before it first endorsed that statement,
+if the statement on the log carries its signature, and what it had offered to the host, which
+refused it or promised a place before the statement. So an honest host, which takes what it is
+offered and keeps its promises, is never refused a signature, however entries and statements
+overtake one another on their way to the operators. An order to endorse that comes again, or after
+others have closed, does not count: the host may have used the first signature, or needed none.
 
 **Chatter.** An author that sends ever new entries to operators only, to put off every statement,
 gets so many times of delay for each statement; what it sends later is no longer demanded before
@@ -75,13 +77,15 @@ class _Item:
 class EntryPool:
     """One operator's pool."""
 
-    def __init__(self, replica: Replica, clock: Callable[[], float]) -> None:
+    def __init__(self, replica: Replica, clock: Callable[[], float], index: int) -> None:
         """Begin empty.
 
         Args:
             replica: the operator's copy of the log.
             clock: its own clock, in seconds.
+            index: the operator's.
         """
+        self._index = index
         self._plan = replica.plan
         self._replica = replica
         self._held = replica.position_of
@@ -179,18 +183,21 @@ class EntryPool:
         return tuple(demanded)
 
     def endorsed(self, statement: Entry) -> None:
-        """Note that this operator endorses a statement now: what comes later is not in time."""
+        """Note that this operator endorses a statement now: what comes later is not in time.
+
+        The same statement again is signed with the same bytes, so only the first time counts.
+        """
         if is_deadline(statement):
             with self._lock:
-                self._endorsed[wire.body_of(statement)] = self._clock()
+                self._endorsed.setdefault(wire.body_of(statement), self._clock())
                 while len(self._endorsed) > _REMEMBERED:
                     del self._endorsed[next(iter(self._endorsed))]
 
     def objection(self, entries: Sequence[LogEntry]) -> str:
         """Return why a head over these uncovered entries must not be signed, "" if it may.
 
-        Security: of n-t operators that sign such a head at least one is honest and endorsed the
-            statement; what an honest author sent to all operators in time is before it.
+        Security: of n-t operators that sign such a head at least one is honest and its signature
+            is under the statement; what an honest author sent to all in time is before it.
         """
         for log in entries:
             if not is_deadline(log.entry):
@@ -230,7 +237,7 @@ class EntryPool:
         if not self._may_demand(item, log.entry):
             return False
         endorsed = self._endorsed.get(wire.body_of(log.entry))
-        if endorsed is not None and item.arrived <= endorsed:
+        if self._index in log.signers and endorsed is not None and item.arrived <= endorsed:
             return True
         return item.refused or (item.place is not None and item.place < log.position)
 

@@ -19,6 +19,7 @@ from tests.support.board import board_plan, closing, key_of, signed, statement
 
 PLAN = board_plan()
 BATCH, CONTEXT, OTHER = BatchName("N", 0), bytes(32), bytes(31) + b"\1"
+HERE = 1
 SLOT = f"answers/{CONTEXT.hex()}/0"
 
 
@@ -41,7 +42,7 @@ def replica():
 
 @pytest.fixture
 def pool(replica, clock):
-    return EntryPool(replica, clock)
+    return EntryPool(replica, clock, HERE)
 
 
 def answer(author, number=0, context=CONTEXT, turn=0):
@@ -147,7 +148,7 @@ def test_entries_before_the_close_satisfy_the_rule_and_entries_after_it_do_not(p
     put(replica, early, closing(SLOT, PLAN))
     assert objection(pool, replica) == ""
     other = Replica(PLAN, MemoryCopy())
-    again = EntryPool(other, Clock())
+    again = EntryPool(other, Clock(), HERE)
     again.receive(2, [early])
     again.endorsed(Close(SLOT))
     put(other, closing(SLOT, PLAN), early)
@@ -172,6 +173,28 @@ def test_an_honest_host_is_refused_no_signature_whatever_overtakes_what(pool, re
     put(replica, closing(SLOT, PLAN))
     assert objection(pool, replica) == ""
     pool.answered(overtaken, 1)
+    assert objection(pool, replica) == ""
+
+
+def test_an_order_to_endorse_that_comes_again_makes_no_later_entry_in_time(pool, replica, clock):
+    """Its first signature closed the slot already; the entry came between the two orders."""
+    between = answer(2)
+    pool.endorsed(Close(SLOT))
+    clock.now += 1
+    pool.receive(2, [between])
+    put(replica, closing(SLOT, PLAN), between)
+    assert pool.demands(Close(SLOT)) == ()
+    pool.endorsed(Close(SLOT))
+    assert objection(pool, replica) == ""
+
+
+def test_whoever_was_not_needed_for_a_close_makes_no_demands_on_it(pool, replica):
+    """Three others closed the slot; the entry and the order came here later."""
+    late = answer(2)
+    put(replica, closing(SLOT, PLAN, (2, 3, 4)), late)
+    pool.receive(2, [late])
+    assert pool.demands(Close(SLOT)) == ()
+    pool.endorsed(Close(SLOT))
     assert objection(pool, replica) == ""
 
 
