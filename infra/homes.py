@@ -98,6 +98,11 @@ class Home:
         return self.path / "insecure-enclave"
 
     @property
+    def log_copy(self) -> Path:
+        """Where an operator keeps its copy of the log, from its first start on."""
+        return self.work / "log"
+
+    @property
     def witness_file(self) -> Path:
         """Where an operator remembers what it signed of the log."""
         return self.vault / "witness"

@@ -220,7 +220,7 @@ class _Assembly:
         blobs = BlobStore(self.outbox, plan.layout.leaf_bytes, self._wake, SharedOpenings.of(home))
         blobs.sweep()
         known = KnownValues(plan.hash, vault.work)
-        self.replica = Replica(plan, LogFile(home.work / "log"))
+        self.replica = Replica(plan, LogFile(home.log_copy))
         self.witness = Witness(
             self.replica, seat.index, key, vault.witness, confirmed=vault.sealed is None
         )

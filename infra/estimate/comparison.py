@@ -75,7 +75,8 @@ def machine_of(report: dict[str, Any]) -> Machine:
         return Machine(0.0, 0.0, cores, count, sandbox=True)
     line = report["network"]["links"][0]
     rate, delay = line["rate_bits_per_second"] or 0, line["delay_seconds"]
-    return Machine(rate / count, 2 * delay, cores, count, sandbox=True)
+    # Every operator has a line of its own; the model's machine has one link for all of them.
+    return Machine(rate * count, 2 * delay, cores, count, sandbox=True)
 
 
 def compare(plan: Plan, found: Estimate, report: dict[str, Any]) -> tuple[Compared, ...]:

@@ -29,7 +29,6 @@ __all__ = ["Room", "check_operator", "check_sandbox", "room_at"]
 MEMORY_FILE = Path("/proc/meminfo")
 AVAILABLE = "MemAvailable:"
 KIBIBYTE = 1024
-BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +121,15 @@ def check_sandbox(plan: Plan, layout: CeremonyLayout, folder: Path, room: Room) 
         f"{size_text(storage.result)} for the key set",
         less_memory="close other programs, or choose fewer --operators, a larger --scale or a "
         "plan with fewer batches_in_flight",
-        less_disk="choose a folder on another disk with --dir, leave out --keep-openings, or "
-        "choose fewer --operators or a larger --scale",
+        less_disk="choose a folder on another disk with --dir, fewer --operators or a larger "
+        "--scale",
     ).check(room, folder)
 
 
 def check_operator(plan: Plan, layout: CeremonyLayout, home: Home, room: Room) -> None:
-    """Check that an operator's part of a ceremony fits on its machine, beside what is there of it.
+    """Check that an operator's part of a ceremony fits on its machine, before it begins.
+
+    One that has begun is not checked: it has part of what it needs, and a full disk makes it wait.
 
     Args:
         plan: its plan.
@@ -139,14 +140,16 @@ def check_operator(plan: Plan, layout: CeremonyLayout, home: Home, room: Room) -
     Raises:
         CeremonyError: RF-RUN-015 if the memory does not suffice, RF-RUN-016 if the disk does not.
     """
+    if home.log_copy.exists():
+        return
     storage = _storage(plan, layout)
-    whole = storage.operator_disk if home.shared_openings is None else storage.operator_own
-    here = _bytes_in(home.work)
+    shared = home.shared_openings is not None
+    openings = "beside the openings of this machine" if shared else "the openings included"
     _Needs(
         memory=storage.operator_memory,
-        disk=max(whole - here, 0),
+        disk=storage.operator_own if shared else storage.operator_disk,
         memory_of="for this operator's process at its peak",
-        disk_of=f"{size_text(whole)} for this operator, of which {size_text(here)} are there",
+        disk_of=f"for this operator, {openings}",
         less_memory="close other programs or take a larger machine; a plan with fewer "
         "batches_in_flight takes less",
         less_disk="free some, or move this home to another disk",
@@ -156,12 +159,6 @@ def check_operator(plan: Plan, layout: CeremonyLayout, home: Home, room: Room) -
 def _storage(plan: Plan, layout: CeremonyLayout) -> Storage:
     quorum = Quorum.of(plan)
     return storage_of(lookup(plan.parameters), layout, quorum, plan.layout.batches_in_flight)
-
-
-def _bytes_in(folder: Path) -> int:
-    """Return the disk that the files of a folder take."""
-    found = (Path(path, name) for path, _, names in os.walk(folder) for name in names)
-    return sum(file.stat().st_blocks * BLOCK for file in found if file.is_file())
 
 
 def _free_memory(source: Path) -> int | None:

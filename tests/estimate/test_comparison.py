@@ -78,7 +78,7 @@ def test_the_machine_is_that_of_the_report(predicted) -> None:
     report = report_of(found, plan.count)
     assert machine_of(report) == Machine(0.0, 0.0, 2, 4, sandbox=True)
     shaped = machine_of(report | {"network": {"links": [LINE]}})
-    assert shaped == replace(machine_of(report), bandwidth=25_000_000.0, rtt=0.08)
+    assert shaped == replace(machine_of(report), bandwidth=400_000_000.0, rtt=0.08)
 
 
 @pytest.mark.parametrize("content", [None, b"{", b"\xff"])
