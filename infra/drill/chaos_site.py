@@ -43,7 +43,9 @@ class Site:
         plan: Plan,
         postgresql: Path | None = None,
         lies: Mapping[str, str] | None = None,
+        *,
         key_service: str = "",
+        programs: Mapping[str, Path] | None = None,
     ) -> None:
         """Prepare; nothing is started.
 
@@ -54,6 +56,7 @@ class Site:
                 and not in the coordinator's file.
             lies: who lies, and how.
             key_service: URL of the sandbox's key service, where vaults are sealed.
+            programs: folders of other sources, for who runs another program.
         """
         self.folder, self.plan = folder, plan
         self.operators = tuple(operator.name for operator in plan.operators)
@@ -62,6 +65,7 @@ class Site:
         )
         self._lies = lies or {}
         self._key_service = key_service
+        self._programs = programs or {}
         self.servers = (TEMPORAL,) if self._database is None else (DATABASE, TEMPORAL)
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._children = Children(self._inbox, kernel_environment(cache_folder()))
@@ -116,6 +120,9 @@ class Site:
             insecure_lie=self._lies.get(name, ""),
             insecure_local_kms="" if name == COORDINATOR else self._key_service,
         )
+        sources = self._programs.get(name)
+        if sources is not None:
+            command = ["env", f"PYTHONPATH={sources}", "PYTHONSAFEPATH=1", *command]
         self._children.start(name, command, self.home(name).log_file)
 
     def runs(self, name: str) -> bool:

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 
 from infra.cli.ending import print_json
 from infra.drill.chaos_site import Site
-from infra.drill.enclave_run import TAKEN_BACK, EnclaveRun
+from infra.drill.enclave_run import (
+    CHANGED_PROGRAM,
+    TAKEN_BACK,
+    EnclaveRun,
+    changed_sources,
+)
 from infra.drill.false_enclaves import FALSE_ENCLAVES
 from infra.evidence.source import open_source
 from infra.sandbox.options import SandboxOptions, open_ceremony
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "EnclaveOptions", "EnclaveResult", "drill_enclave", "enclave_command"]
 
-KINDS = (*FALSE_ENCLAVES, TAKEN_BACK)
+KINDS = (*FALSE_ENCLAVES, TAKEN_BACK, CHANGED_PROGRAM)
 """Every way to be wrong."""
 
 OPERATORS, THRESHOLD = 4, 1
@@ -41,7 +46,7 @@ WAITING_SECONDS = 5.0
 """Of the plan, before the silent operator may be written off."""
 
 _TOLD = "RF-PEER-020"
-_STORE = "RF-STORE-004"
+_STORE, _KEY_SERVICE = "RF-STORE-004", "RF-KMS-003"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +120,21 @@ def drill_enclave(kind: str, options: EnclaveOptions, say: Callable[[str], None]
     folder, plan = open_ceremony(asked)
     liar = plan.operators[-1].name
     say(f"a ceremony in which the enclave of {liar} is false: {kind} ...")
-    lies = {} if kind == TAKEN_BACK else {liar: kind}
+    lies = {liar: kind} if kind in FALSE_ENCLAVES else {}
+    programs = {}
+    if kind == CHANGED_PROGRAM:
+        programs[liar] = changed_sources(folder.root / CHANGED_PROGRAM)
     with (
         folder.locked(),
         serving_keys(folder, plan) as keys,
-        Site(folder, plan, lies=lies, key_service=keys or "") as site,
+        Site(folder, plan, lies=lies, key_service=keys or "", programs=programs) as site,
     ):
         run = EnclaveRun(site, liar, kind, options.patience_seconds)
         run.run()
     if kind == TAKEN_BACK:
         result = _taken_back(kind, liar, run)
+    elif kind == CHANGED_PROGRAM:
+        result = _kept_from_its_vault(kind, liar, run)
     else:
         result = _refused(kind, liar, folder, plan)
     verdict = verify(folder.root)
@@ -166,6 +176,14 @@ def _taken_back(kind: str, liar: str, run: EnclaveRun) -> EnclaveResult:
     if failure.code != _STORE or not knew:
         raise _unanswered(kind, f"{_STORE}, and who knew better", failure.code, run.site.folder)
     return EnclaveResult(kind, liar, _STORE, knew, knew)
+
+
+def _kept_from_its_vault(kind: str, liar: str, run: EnclaveRun) -> EnclaveResult:
+    """Check that the key service did not open the vault to another program."""
+    failure = run.failures[liar]
+    if failure.code != _KEY_SERVICE:
+        raise _unanswered(kind, _KEY_SERVICE, failure.code, run.site.folder)
+    return EnclaveResult(kind, liar, _KEY_SERVICE, ("the key service",), ("the key service",))
 
 
 def _logs_refusal(home: Home, liar: str, code: str) -> bool:

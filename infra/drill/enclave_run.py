@@ -9,11 +9,13 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.board import wire
 from infra.board.copy import stored_in
 from infra.drill.taken_back import keep_moment, take_back
+from infra.enclave.insecure_software import PACKAGES
 from infra.files import make_directory
 from infra.plan.keys import COORDINATOR
 from infra.sandbox import events
@@ -23,14 +25,16 @@ from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from infra.drill.chaos_site import Site
 
-__all__ = ["TAKEN_BACK", "EnclaveRun"]
+__all__ = ["CHANGED_PROGRAM", "TAKEN_BACK", "EnclaveRun", "changed_sources"]
 
 TAKEN_BACK = "taken-back"
 """The lie of who keeps a sealed store: it shows an earlier moment of it."""
+
+CHANGED_PROGRAM = "changed-program"
+"""No lie at all: the operator's own program is another one, and says so."""
 
 TICK_SECONDS = 1.0
 
@@ -73,6 +77,8 @@ class EnclaveRun:
             self._wait(lambda: len(self._known_addresses()) >= len(honest))
             self._give_log()
             self.site.start(self.liar)
+            if self.lie == CHANGED_PROGRAM:
+                self._wait(lambda: self.liar in self.failures)
         else:
             self._take_back()
         self._wait(lambda: self._finished)
@@ -132,6 +138,17 @@ class EnclaveRun:
                 self._stages.add(stage)
             case events.Finished():
                 self._finished = True
+
+
+def changed_sources(folder: Path) -> Path:
+    """Copy the program into a folder, with one comment more, and return the folder."""
+    installed = Path(__file__).resolve().parents[2]
+    for package in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(installed / package, folder / package, ignore=ignored)
+    with (folder / "infra" / "__init__.py").open("a") as source:
+        source.write("# another program\n")
+    return folder
 
 
 def _unfinished(found: str) -> CeremonyError:

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from infra.cli.main import app
 from infra.drill.enclave import KINDS, EnclaveOptions, drill_enclave
-from infra.drill.enclave_run import TAKEN_BACK
+from infra.drill.enclave_run import CHANGED_PROGRAM, TAKEN_BACK
 from infra.drill.false_enclaves import FALSE_ENCLAVES
 
 
@@ -18,7 +18,7 @@ def test_an_operator_with_a_stolen_certificate_is_refused_by_all_and_the_ceremon
 
 
 def test_the_drill_knows_every_way_to_be_wrong_that_there_is():
-    assert set(KINDS) == {*FALSE_ENCLAVES, TAKEN_BACK}
+    assert set(KINDS) == {*FALSE_ENCLAVES, TAKEN_BACK, CHANGED_PROGRAM}
 
 
 @pytest.mark.parametrize("kind", ["", "honest"])
