@@ -16,14 +16,14 @@ from mpc_core.protocol.context import STAGES
 from mpc_core.tfhe.objects import public_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mpc_core.preprocessing.batches import BatchLayout
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.quorum import Quorum
     from mpc_core.tfhe.parameters import Parameters
 
-__all__ = ["Storage", "storage_of"]
+__all__ = ["StageRoom", "Storage", "storage_of"]
 
 PROCESS_BYTES = 270_000_000
 """Of an operator that has loaded everything and computes nothing: reports of the set `test`."""
@@ -35,6 +35,19 @@ they begin at other times, and a mapped file counts as far as it was read. From 
 `mainnet` runs of four operators with 3 and 6 batches in flight, and of one at scale 8 with 12."""
 PIECES_BYTES = 8 << 20
 """Buffers of a step that streams its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageRoom:
+    """What one stage takes of an operator on a machine of its own, in bytes.
+
+    Attributes:
+        memory: of its process at the peak.
+        disk: that the stage adds: opened values and own shares.
+    """
+
+    memory: int
+    disk: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,7 @@ class Storage:
         sums: sums of streams that it notes for batches in flight.
         log: one copy of the log.
         result: key set; transcripts share the files of the openings.
+        stages: what each stage of batches takes of an operator.
     """
 
     operator_memory: int
@@ -60,6 +74,7 @@ class Storage:
     sums: int
     log: int
     result: int
+    stages: Mapping[str, StageRoom]
 
     @property
     def operator_own(self) -> int:
@@ -99,13 +114,13 @@ def storage_of(
     batches = [batch for stage in STAGES for batch in layout.stage(stage)]
     largest = sorted((batch.opened_bytes for batch in batches), reverse=True)[:in_flight]
     bodies = sum(item.bodies * item.word_bits // 8 for item in public_objects(parameters))
-    working = max(
-        _most_at_a_time(list(_working_sets(layout.stage(stage), quorum)), in_flight)
+    working = {
+        stage: _most_at_a_time(list(_working_sets(layout.stage(stage), quorum)), in_flight)
         for stage in STAGES
-    )
+    }
     points = max(points_of(batch, quorum) for batch in batches)
     return Storage(
-        operator_memory=PROCESS_BYTES + max(working, 2 * bodies),
+        operator_memory=PROCESS_BYTES + max(*working.values(), 2 * bodies),
         coordinator_memory=PROCESS_BYTES + largest[0],
         openings=sum(batch.opened_bytes for batch in batches),
         shares=sum(kept_bytes(batch) for batch in batches),
@@ -115,6 +130,13 @@ def storage_of(
         sums=_noted_at_a_time(layout, quorum, in_flight),
         log=sum(posted.size for posted in log_entries(layout, quorum)),
         result=key_set_bytes(parameters),
+        stages={
+            stage: StageRoom(
+                memory=PROCESS_BYTES + working[stage],
+                disk=sum(each.opened_bytes + kept_bytes(each) for each in layout.stage(stage)),
+            )
+            for stage in STAGES
+        },
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["as_values", "render"]
 
 SHOWN = ("start", "keys", "N", "S", "M", "seal", "O")
-BOUNDS = ("cores", "interpreter", "link", "log")
+BOUNDS = ("cores", "interpreter", "link", "disk", "log")
 
 
 def as_values(plan: Plan, machine: Machine, found: Estimate) -> dict[str, object]:
@@ -48,6 +48,10 @@ def as_values(plan: Plan, machine: Machine, found: Estimate) -> dict[str, object
                 "in_all": _spent(found.spent(index)),
             }
             for index, name in names.items()
+        },
+        "operator_stages": {
+            stage: {"memory_bytes": room.memory, "disk_bytes": room.disk}
+            for stage, room in found.storage.stages.items()
         },
         "operator_memory_bytes": found.storage.operator_memory,
         "operator_disk_bytes": found.storage.operator_disk,
@@ -85,16 +89,28 @@ def _lines(plan: Plan, machine: Machine, found: Estimate) -> Iterator[str]:
         yield _row(phase.name, seconds_text(phase.seconds), phase.bound, *alone)
     yield _row("waits", seconds_text(found.idle_seconds))
     yield _row("in all", seconds_text(found.wall_seconds))
-    for party, title in ((1, f"operator {plan.name_of(1)}"), (COORDINATOR, "coordinator")):
-        yield ""
-        yield _row(title, "CPU", "sent", "received")
-        for stage in SHOWN:
-            if (party, stage) in found.parties:
-                yield _row(stage, *_figures(found.parties[party, stage]))
-        yield _row("in all", *_figures(found.spent(party)))
+    yield from _operator(plan, found)
+    yield ""
+    yield _row("coordinator", "CPU", "sent", "received")
+    for stage in SHOWN:
+        if (COORDINATOR, stage) in found.parties:
+            yield _row(stage, *_figures(found.parties[COORDINATOR, stage]))
+    yield _row("in all", *_figures(found.spent(COORDINATOR)))
     yield ""
     yield f"CPU of all processes {seconds_text(found.cpu_seconds)}"
     yield from _room(plan, machine, found)
+
+
+def _operator(plan: Plan, found: Estimate) -> Iterator[str]:
+    """Yield what the first operator takes in each stage; `--json` has all of them."""
+    yield ""
+    yield _row(f"operator {plan.name_of(1)}", "CPU", "sent", "received", "memory", "adds on disk")
+    for stage in SHOWN:
+        if (1, stage) in found.parties:
+            room = found.storage.stages.get(stage)
+            held = (size_text(room.memory), size_text(room.disk)) if room else ()
+            yield _row(stage, *_figures(found.parties[1, stage]), *held)
+    yield _row("in all", *_figures(found.spent(1)), size_text(found.storage.operator_memory))
 
 
 def _room(plan: Plan, machine: Machine, found: Estimate) -> Iterator[str]:

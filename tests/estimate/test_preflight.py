@@ -103,6 +103,14 @@ def test_more_batches_in_flight_take_more_memory(small):
     )
 
 
+def test_what_the_stages_take_adds_up_to_what_an_operator_takes(small):
+    plan, layout = small
+    storage = storage_of(lookup(plan.parameters), layout, Quorum.of(plan), 3)
+    rooms = storage.stages.values()
+    assert sum(room.disk for room in rooms) == storage.openings + storage.shares
+    assert max(room.memory for room in rooms) == storage.operator_memory
+
+
 def test_a_sandbox_that_does_not_fit_is_exit_code_1_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "room_at", lambda _: Room(MUCH.memory, 1000))
     result = CliRunner().invoke(app, ["sandbox", "--dir", str(tmp_path / "here"), "--json"])
