@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -66,7 +67,7 @@ class Rubbish:
 
     def _activity(self, name):
         @activity.defn(name=name)
-        async def steal(_order: object) -> object:
+        async def steal(_order: Any) -> Any:
             self.taken.append(name)
             return self.answer
 
@@ -245,7 +246,7 @@ async def test_a_coordinator_that_comes_back_joins_the_errand_that_it_began(serv
     first, go_on = asyncio.Event(), asyncio.Event()
 
     @activity.defn(name="share")
-    async def share(_order: object) -> str:
+    async def share(_order: Any) -> str:
         given.append(1)
         first.set()
         await go_on.wait()
