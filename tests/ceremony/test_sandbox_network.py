@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from infra.board import export
+from mpc_core.protocol.entries import Close, WriteOff
+from tests.support.reveal import key_holders
 from tests.support.sandbox import Sandbox, finished, run_ceremony
 
 pytestmark = pytest.mark.long
@@ -121,3 +124,39 @@ def test_a_partition_of_more_than_t_pauses_a_ceremony_and_its_end_lets_it_go_on(
 
 def waits_for(said, *names):
     return said.is_(event="progress") and set(names) <= set(said.event["waiting_for"])
+
+
+BAD = """
+emulator = "relay"
+seed = 30
+[link]
+delay = "5ms"
+loss = "30%"
+congestion_control = "bbr"
+[links.op-04]
+rate = "1Mbps"
+"""
+
+
+def test_a_ceremony_ends_over_lines_that_lose_three_packets_of_ten(tmp_path):
+    (tmp_path / "lines.toml").write_text(BAD)
+    done = run_ceremony(tmp_path, "bad", "--network", str(tmp_path / "lines.toml"), *PATIENT)
+    assert is_valid(done.folder)
+    assert {line["loss"] for line in done.report["network"]["links"]} == {0.3}
+
+
+def test_who_is_cut_off_for_longer_than_a_step_may_take_is_passed_over_and_catches_up(tmp_path):
+    (tmp_path / "lines.toml").write_text(WIDE)
+    arguments = ("--network", str(tmp_path / "lines.toml"), *PATIENT)
+    with Sandbox(tmp_path, "behind", arguments) as sandbox:
+        sandbox.until_progress("N", 2)
+        part(sandbox, "op-03")
+        sandbox.until_progress("M", 1)
+        heal(sandbox, "op-03")
+        done = finished(sandbox)
+    assert is_valid(done.folder)
+    said = [log.entry for log in export.read(done.folder.transcript, done.plan).entries]
+    closed = {entry.slot.partition("/")[0] for entry in said if isinstance(entry, Close)}
+    assert closed & {"roots", "round", "answers"}
+    assert not any(isinstance(entry, WriteOff) for entry in said)
+    assert key_holders(done.folder, done.plan) == (1, 2, 3, 4)

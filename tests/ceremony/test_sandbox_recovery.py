@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 
+from infra.board import export
 from infra.homes import Home
 from infra.party.admit import admit
 from infra.verify import verify
@@ -39,6 +40,31 @@ def key_that_is_read_out(process):
             threading.Thread(target=process.stderr.read, daemon=True).start()
             return found[1]
     raise AssertionError("it ended before it asked to be let in")
+
+
+def test_who_lost_its_disk_after_the_log_had_moved_is_let_in_too(tmp_path):
+    with sandbox(tmp_path, "another", "--waiting-time", "3600") as running:
+        running.until_progress("N", 2)
+        running.interrupt()
+        assert running.finish() == 3
+    shutil.rmtree(tmp_path / "another" / "coordinator" / "work")
+    with sandbox(tmp_path, "another", "--resume", "--take-over") as running:
+        running.until_progress("N", 4)
+        running.kill(LOST)
+        homes = tmp_path / "another" / "operators"
+        lose_disk(homes / LOST)
+        visitor = running.start_again(LOST, "--rejoin", heard=subprocess.PIPE)
+        key = key_that_is_read_out(visitor)
+        for other in ("op-01", "op-02", "op-04"):
+            assert admit(homes / other, LOST, key).given
+        moved = finished(running)
+        visitor.kill()
+    transcript = export.read(moved.folder.transcript, moved.plan)
+    assert transcript.checkpoint.head.epoch == 1
+    (back,) = (log.position for log in transcript.entries if isinstance(log.entry, Rejoin))
+    assert transcript.entries[back].entry.operator == 3
+    assert any(log.signers == (3,) for log in transcript.entries[back:])
+    assert verify(moved.folder.root).checks
 
 
 def test_who_lost_its_disk_is_let_in_by_people_and_has_its_share_of_the_key(tmp_path):
