@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from infra.board.vault import FileVault
@@ -30,6 +30,9 @@ Value = TypeVar("Value")
 DEFAULT_OPERATORS, DEFAULT_THRESHOLD = 4, 1
 DEFAULT_PARAMETERS = "test"
 DEFAULT_WAITING_SECONDS = 60.0
+
+ROOT_AGE = timedelta(days=2)
+"""How old a new test root is, so that a drill's document of yesterday is wrong in its age alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +139,11 @@ def _write_secrets(home: Home, parties: SandboxParties) -> None:
 
 
 def _test_root(seed: SetupSeed | None) -> Authority:
-    """Return a test root under which software stands in for enclaves."""
+    """Return a test root under which software stands in for enclaves, older than the ceremony."""
     from infra.enclave import insecure_software  # noqa: PLC0415 - few sandboxes need it
 
     scalar = None if seed is None else insecure_software.scalar_of(seed.derive("test-root"))
-    return insecure_software.Authority.create(datetime.now(UTC), scalar)
+    return insecure_software.Authority.create(datetime.now(UTC) - ROOT_AGE, scalar)
 
 
 def _seal(
