@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activities.shares import keep_shares
 from infra.bench.model import BatchCost
 from infra.bench.subject import cut_to, drain, joined
-from infra.bench.timing import gain_of_two_threads, in_mode, make_stream, median_times
+from infra.bench.timing import PORTABLE, gain_of_two_threads, in_mode, make_stream, median_times
+from infra.leaves import leaf_root
+from infra.stores import FileStore
 from infra.sums import FileSums
+from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.merkle import chunk_root
 from mpc_core.sharing.challenge import challenge
 from mpc_core.sharing.sets import sets_of, zero_family
@@ -19,15 +24,16 @@ if TYPE_CHECKING:
 
     from infra.bench.subject import Subject
     from mpc_core.preprocessing.batches import BatchLayout
+    from mpc_core.ring.galois import RingArray
     from mpc_core.sharing.opening import Buffer
 
-__all__ = ["batch_cost", "measure_batch", "share_and_keep", "stream_bytes"]
+__all__ = ["batch_cost", "kept_bytes", "measure_batch", "share_and_keep", "stream_bytes"]
 
 AT = 1
 """The operator that is measured; the work of the others differs in constants only."""
 
-WHOLE = {"share": 1, "open": 1, "keep": 1}
-"""How often each step belongs to the way of a value through the kernels."""
+WHOLE = {"share": 1, "open": 1, "keep": 1, "store": 1}
+"""How often each step belongs to the way of a value from its streams to the disk."""
 LONGER = 4
 """So many times more is made where threads are compared: deriving keys is the interpreter's work,
 which two threads do one after the other."""
@@ -53,7 +59,7 @@ def measure_batch(
     with tempfile.TemporaryDirectory() as folder:
         tasks: dict[str, Callable[[], object]] = {"aes": lambda: make_stream(streams)}
         for mode in modes:
-            for name, step in _steps(subject, sample, Path(folder)).items():
+            for name, step in _steps(subject, sample, Path(folder), mode).items():
                 tasks[f"{mode} {name}"] = _bound(mode, step)
         taken = median_times(tasks, repetitions)
         larger = cut_to(batch, LONGER * positions, subject.parameters)
@@ -102,6 +108,8 @@ def batch_cost(
         opened_bytes=batch.opened_bytes,
         opened_bytes_per_item=batch.opened_bytes / items,
         stream_bytes=stream_bytes(subject, batch),
+        stream_bytes_per_item=stream_bytes(subject, batch) / items,
+        kept_bytes=kept_bytes(batch),
         steps_ns=steps,
         whole_ns=whole,
         all_ns=everything,
@@ -121,6 +129,13 @@ def stream_bytes(subject: Subject, batch: BatchLayout) -> int:
     packed = batch.elements * batch.degree
     secrets = batch.bits or packed
     return (sets * secrets + family * packed) * batch.word_bits // 8
+
+
+def kept_bytes(batch: BatchLayout) -> int:
+    """Return the bytes of the shares that are kept: elements of products, or one for each body."""
+    positions = sum(segment.count for segment in batch.segments)
+    count = batch.elements if batch.stage == "M" else positions
+    return count * batch.degree * batch.word_bits // 8
 
 
 def share_and_keep(
@@ -144,7 +159,7 @@ def share_and_keep(
 
 
 def _steps(
-    subject: Subject, batch: BatchLayout, folder: Path
+    subject: Subject, batch: BatchLayout, folder: Path, mode: str
 ) -> Mapping[str, Callable[[], object]]:
     """Return every step of a batch, from its keys to what is kept."""
     work = subject.work(batch)
@@ -154,15 +169,29 @@ def _steps(
     drawn = challenge(subject.plan.hash, bytes(32), 0, bytes(32))
     leaf_bytes = subject.plan.layout.leaf_bytes
     around = share_and_keep(subject, batch, opening, folder)
+    hashed = chunk_root if mode == PORTABLE else leaf_root  # whose process hashes in pairs
     return {
         "share": around["share"],
         "open": lambda: drain(work.open_pieces(vectors)),
         "check": lambda: work.check_opening(opening),
         "answer": lambda: work.answer(drawn, vectors[AT]),
         "keep": around["keep"],
-        "hash": lambda: chunk_root(vectors[AT], leaf_bytes),
+        "store": _storing(
+            subject, work.shares(opening), BatchName(batch.stage, batch.index), folder
+        ),
+        "hash": lambda: hashed(vectors[AT], leaf_bytes),
         "write": lambda: (folder / "vector").write_bytes(vectors[AT]),
     }
+
+
+def _storing(
+    subject: Subject, shares: RingArray | None, batch: BatchName, folder: Path
+) -> Callable[[], object]:
+    """Return the step after `keep`, which makes shares and stores none of them."""
+    assert shares is not None, "every measured batch leaves shares"
+    vault, kept = (FileStore(folder / each) for each in ("vault", "kept"))
+    operator = replace(subject.operator(AT), vault=vault, work=kept)
+    return lambda: keep_shares(operator, batch, bytes(32), shares)
 
 
 def _products(subject: Subject, batch: BatchLayout) -> int:

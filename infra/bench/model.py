@@ -120,19 +120,25 @@ class BatchCost:
         items: random bits or products of the batch.
         opened_bytes: bytes of one share vector; exact.
         opened_bytes_per_item: the quotient; what packing rounds up is in it.
-        stream_bytes: bytes of the key streams that enter the share vector.
+        stream_bytes: bytes of the key streams that enter the share vector, those of its zero masks
+            included; exact.
+        stream_bytes_per_item: the quotient.
+        kept_bytes: bytes of the shares that are kept; exact.
         steps_ns: nanoseconds for each item: "share" (keys, PRSS, zero mask, the formula, packing
             and encoding; sums of many streams are written to a file), "open" (2t+1 vectors to v,
             encoded), "check" (v is canonical, and even for bits), "answer" (one sum over a vector),
             "keep" (that file read, or keys and PRSS again; roots; for noise the sum of its bits),
-            "hash" and "write" (of one vector).
-        whole_ns: share + open + keep: the way of a value through the kernels.
+            "store" (what "keep" made, encrypted with AES-256-GCM and written to a file), "hash"
+            (with the kernels that hash two leaves at once, where the mode has them) and "write" (of
+            one vector).
+        whole_ns: share + open + keep + store: the way of a value from its streams to the disk.
         all_ns: with check, answers for vector and v, and both hashed and written.
         aes_ns: nanoseconds for each item to make `stream_bytes` with AES-128-CTR once.
         whole_ratio: whole_ns / aes_ns.
         all_ratio: all_ns / aes_ns.
         challenge_share: part of all_ns that goes into the answers to the challenge.
-        two_threads: work of two threads side by side over that of one in the same time.
+        two_threads: work of two threads side by side over that of one in the same time, each the
+            best of several interleaved runs.
     """
 
     kind: str
@@ -145,6 +151,8 @@ class BatchCost:
     opened_bytes: int
     opened_bytes_per_item: float
     stream_bytes: int
+    stream_bytes_per_item: float
+    kept_bytes: int
     steps_ns: Mapping[str, float]
     whole_ns: float
     all_ns: float
@@ -161,7 +169,7 @@ class KernelCost:
 
     Attributes:
         name: "PRSS share" or "negacyclic product".
-        mode: which kernels.
+        mode: which kernels; "any CPU" where they name no instructions.
         operators: n, 0 where it does not matter.
         nanoseconds: for one share or one product.
         stream_bytes: of key or mask stream that enter it.

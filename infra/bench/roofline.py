@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from infra.bench.model import Roof
+from infra.bench.timing import PORTABLE
 from mpc_core.sharing.cached import worth_noting
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ __all__ = ["batch_needs", "negacyclic_needs", "prss_needs", "roof"]
 
 BLOCK_BYTES = 16
 SHORT_BITS, LIMB_BITS = 16, 32
-PORTABLE = "portable"
 DIGIT_BITS = 16
 ROOT_STEPS = 6
 """Newton steps that double the precision of a root from 3 bits to 128."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from infra.bench.timing import PAIRS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -34,6 +36,12 @@ def _lines(report: BenchReport) -> Iterator[str]:
     for kind in dict.fromkeys(cost.kind for cost in report.batches):
         costs = [cost for cost in report.batches if cost.kind == kind]
         yield from _costs(f"{kind}: ns for each and operator", costs)
+    yield ""
+    yield "AES of the stream bytes counts the streams of the zero masks too."
+    yield (
+        f"Two threads: the best of {PAIRS * report.repetitions} runs together beside the best of "
+        "as many alone, taken in turn."
+    )
     yield ""
     yield "kernels alone, beside AES of the same bytes"
     for kernel in report.kernels:
@@ -76,8 +84,9 @@ def _costs(title: str, costs: Sequence[BatchCost]) -> Iterator[str]:
     yield _row("kernels", (cost.mode for cost in costs))
     for step in costs[0].steps_ns:
         yield _row(step, (f"{cost.steps_ns[step]:.1f}" for cost in costs))
-    yield _row("share, open, keep", (f"{cost.whole_ns:.1f}" for cost in costs))
+    yield _row("share, open, keep, store", (f"{cost.whole_ns:.1f}" for cost in costs))
     yield _row("with all else", (f"{cost.all_ns:.1f}" for cost in costs))
+    yield _row("stream bytes each", (f"{cost.stream_bytes_per_item:,.0f}" for cost in costs))
     yield _row("AES of the stream bytes", (f"{cost.aes_ns:.1f}" for cost in costs))
     yield _row("ratio to AES", (f"{cost.whole_ratio:.2f}" for cost in costs))
     yield _row("with all else", (f"{cost.all_ratio:.2f}" for cost in costs))
@@ -87,4 +96,4 @@ def _costs(title: str, costs: Sequence[BatchCost]) -> Iterator[str]:
 
 
 def _row(name: str, figures: Iterable[str]) -> str:
-    return f"  {name:<24}" + "".join(f"{figure:>14}" for figure in figures)
+    return f"  {name:<26}" + "".join(f"{figure:>14}" for figure in figures)

@@ -32,7 +32,7 @@ SMALL = Sizes(
     repetitions=1,
     large_bytes=1 << 20,
 )
-STEPS = {"share", "open", "check", "answer", "keep", "hash", "write"}
+STEPS = {"share", "open", "check", "answer", "keep", "store", "hash", "write"}
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,10 @@ def test_bytes_of_batches_are_exact(printed):
     assert (product["items"], product["opened_bytes"]) == (2048, 8 * 86 * 3 * 8)
     assert (broad["items"], broad["opened_bytes"]) == (256, 86 * 3 * 16)
     assert broad["stream_bytes"] == (3 + 3) * 86 * 3 * 16
+    # a share of three words of each of 1024 and 409 bodies; of a product its packed elements
+    assert (narrow["kept_bytes"], wide["kept_bytes"]) == (1024 * 3 * 8, 409 * 3 * 16)
+    assert broad["kept_bytes"] == broad["opened_bytes"]
+    assert narrow["stream_bytes_per_item"] == narrow["stream_bytes"] / 2048
 
 
 def test_opened_bytes_of_a_key_set_count_every_random_bit_once(printed):
@@ -127,7 +131,10 @@ def test_the_table_shows_every_step_and_no_path(printed):
         "ratio to AES",
         "two threads",
         "PRSS share, n = 7",
-        "negacyclic product",
+        "negacyclic product, any CPU",
+        "share, open, keep, store",
+        "stream bytes each",
+        "counts the streams of the zero masks",
         "8.004",
     ):
         assert words in table
