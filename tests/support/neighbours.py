@@ -68,7 +68,7 @@ class Member:
         self.client = PeerClient(Identity(self.name, key_of(index), MEMBERS), patience=QUICK)
         self.submitted, self.refusal = [], None
         self.offered = threading.Event()
-        self.pool = Listening(self.replica, lambda: self.clock.now)
+        self.pool = Listening(self.replica, lambda: self.clock.now, index)
         self.log = PartyLog(
             PLAN,
             self.replica,
