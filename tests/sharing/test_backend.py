@@ -78,17 +78,47 @@ def test_a_system_that_lists_nothing_gets_portable_kernels(monkeypatch, tmp_path
     assert kernel_mode() == "portable"
 
 
-@pytest.mark.skipif("avx512" not in available_modes(), reason="this CPU lacks the instructions")
-@pytest.mark.parametrize("wrong", ["stream", "sum"])
-def test_the_check_notices_a_wrong_key_stream_and_a_wrong_sum(monkeypatch, wrong):
-    assert selftest.fused_kernels_agree()
-    name = {"stream": "_expanded", "sum": "_fused_sums"}[wrong]
+named = pytest.mark.skipif(
+    "avx512" not in available_modes(), reason="this CPU lacks the instructions"
+)
+
+
+def flip_last(monkeypatch, name, where, of_result=lambda found: found):
+    """Turn a bit of the last value that a step of the check finds for some ring."""
     right = getattr(selftest, name)
 
-    def flipped(*arguments):
-        found = right(*arguments)
-        found.reshape(-1)[-1] ^= 1
+    def flipped(keys, *ring):
+        found = right(keys, *ring)
+        if ring == where:
+            of_result(found).reshape(-1)[-1] ^= 1
         return found
 
     monkeypatch.setattr(selftest, name, flipped)
+
+
+@named
+def test_the_check_notices_a_wrong_key_stream(monkeypatch):
+    assert selftest.fused_kernels_agree()
+    flip_last(monkeypatch, "_expanded", ())
     assert not selftest.fused_kernels_agree()
+
+
+@named
+@pytest.mark.parametrize("ring", [(d, bits) for d in (3, 4) for bits in (64, 128)])
+def test_the_check_notices_a_wrong_sum_in_every_ring(monkeypatch, ring):
+    flip_last(monkeypatch, "_fused_sums", ring)
+    assert not selftest.fused_kernels_agree()
+
+
+@named
+@pytest.mark.parametrize("bits", [64, 128])
+@pytest.mark.parametrize("which", range(4), ids=["sums", "vector", "bits", "seen"])
+def test_the_check_notices_what_a_kernel_of_four_operators_gets_wrong(monkeypatch, bits, which):
+    flip_last(monkeypatch, "_quartet_fused", (bits,), lambda results: results[which])
+    assert not selftest.fused_kernels_agree()
+
+
+@named
+@pytest.mark.parametrize("bits", [64, 128])
+def test_what_is_compared_for_four_operators_is_not_empty(bits):
+    assert all(found.any() for found in selftest._quartet_fused(selftest._keys(12), bits))
