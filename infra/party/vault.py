@@ -16,7 +16,6 @@ from infra.party.branches import Branches
 from infra.party.enclave import enclave_of
 from infra.plan.hybrid import signing_parties
 from infra.plan.keys import (
-    SETUP_SEED,
     load_hybrid_identity,
     load_setup_seed,
     parse_identity,
@@ -102,7 +101,7 @@ def open_vault(home: Home, plan: Plan, *, rejoin: bool = False) -> Vault:
         Branches(SealedStore(steps, sealed.sealer), steps, (PASSING, PLEAS, VOICES)),
         StoredVault(sealed),
         identity,
-        setup_seed_of(sealed.read(SETUP_SEED) or b"", plan),
+        setup_seed_of(sealed.setup_seed(), plan),
         sealed,
     )
 

@@ -12,7 +12,7 @@ import pytest
 
 from activities.seal import KEY_SHARE
 from infra.drill.taken_back import keep_moment, take_back
-from infra.enclave.kms.vault import IDENTITY, INDEX, WRAPPED_KEY
+from infra.enclave.kms.vault import INDEX, LASTING, WRAPPED_KEY
 from infra.party.admit import admit
 from infra.party.vault import identity_of, open_vault
 from infra.plan import load_signed_plan
@@ -120,7 +120,7 @@ def test_a_vault_holds_sealed_objects_and_approvals_only(ceremony):
     for name in OTHERS:
         vault = done.folder.operator(name).vault
         kinds = {path.relative_to(vault).parts[0] for path in files(vault)}
-        assert kinds == {IDENTITY, INDEX, WRAPPED_KEY, "objects", "admitted"}
+        assert kinds == {*LASTING, INDEX, WRAPPED_KEY, "objects", "admitted"}
 
 
 def test_the_temporal_database_holds_nothing_but_ciphertext(ceremony):

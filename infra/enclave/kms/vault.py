@@ -37,6 +37,9 @@ WRAPPED_KEY = "wrapped-key"
 """The object that holds the data key of all others, as only the key service opens it."""
 
 IDENTITY = "identity"
+LASTING = (IDENTITY, "setup-seed")
+"""What never changes: the identity key, and the seed of an insecure sandbox."""
+
 INDEX = "index"
 OBJECTS = "objects"
 
@@ -100,13 +103,14 @@ class SealedVault:
             raise _no_key("no wrapped key yet", "one, whose objects a new one would not open")
         wrapped, data_key = keys.create(kms_key, context)
         sealer = Sealer(data_key, context)
-        left = objects.get(IDENTITY)
-        identity = sealer.seal(IDENTITY, 0, contents[IDENTITY])
-        objects.put(IDENTITY, identity, None if left is None else left.tag)
         vault = cls(objects, sealer)
         vault.begin_again()
         for name, data in contents.items():
-            if name != IDENTITY:
+            if name in LASTING:
+                left = objects.get(name)
+                sealed = sealer.seal(name, 0, data)
+                objects.put(name, sealed, None if left is None else left.tag)
+            else:
                 vault.write(name, data)
         objects.put(WRAPPED_KEY, strict.encode(wrapped), None)
         return vault
@@ -142,6 +146,11 @@ class SealedVault:
         if found is None:
             raise _not_whole("the sealed identity key", "none", "restore that object from a copy")
         return self.sealer.opened(IDENTITY, found.data)[1]
+
+    def setup_seed(self) -> bytes:
+        """Return a party's part of an insecure setup seed; nothing where there is none."""
+        found = self._objects.get("setup-seed")
+        return b"" if found is None else self.sealer.opened("setup-seed", found.data)[1]
 
     def load(self) -> None:
         """Read the index; what the store has beside it is removed.
