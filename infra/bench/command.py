@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 
 from infra.bench.assembly import measure_assembly
 from infra.bench.batches import measure_batch
-from infra.bench.kernels import measure_negacyclic, measure_prss
+from infra.bench.kernels import ANY, measure_negacyclic, measure_prss
 from infra.bench.machine import this_machine
 from infra.bench.model import BenchReport, OpenedBytes, Sizes
 from infra.bench.rates import measure_rates
-from infra.bench.roofline import batch_needs, negacyclic_needs, prss_needs, roof
+from infra.bench.roofline import batch_needs, export_needs, negacyclic_needs, prss_needs, roof
 from infra.bench.subject import Subject
 from infra.bench.table import render
 from infra.bench.timing import PORTABLE, aes_speed
+from infra.estimate.work import key_set_bytes
 from infra.leaves import hash_in_pairs
 from infra.party.memory import keep_freed_memory
 from infra.party.rules import layout_of
@@ -36,7 +37,7 @@ from mpc_core.tfhe.parameters import PARAMETER_SETS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from infra.bench.model import BatchCost, KernelCost, Rates, Roof
+    from infra.bench.model import AssemblyCost, BatchCost, KernelCost, Rates, Roof
     from mpc_core.preprocessing.batches import BatchLayout
 
 __all__ = ["FULL", "bench_command", "measure"]
@@ -97,13 +98,22 @@ def measure(sizes: Sizes, say: Callable[[str], None]) -> BenchReport:
                 say(f"measuring {batch.purpose}, {subject.plan.count} operators, K = {word_bits}")
                 batches += measure_batch(subject, batch, modes, positions, sizes.repetitions)
     say("measuring kernels alone ...")
-    last = subjects[-1].plan
-    count = _positions(subjects[-1], sizes)
     kernels = (
-        *measure_prss(last.count, last.threshold, modes, count, sizes.repetitions),
+        *(
+            cost
+            for subject in subjects
+            for cost in measure_prss(
+                subject.plan.count,
+                subject.plan.threshold,
+                modes,
+                _positions(subject, sizes),
+                sizes.repetitions,
+            )
+        ),
         *measure_negacyclic(sizes.polynomial_size, sizes.repetitions),
     )
     say("measuring the assembly ...")
+    assembly = measure_assembly(subjects[0])
     return BenchReport(
         machine=this_machine(),
         repetitions=sizes.repetitions,
@@ -112,8 +122,8 @@ def measure(sizes: Sizes, say: Callable[[str], None]) -> BenchReport:
         opened=tuple(_opened_bytes(sizes)),
         batches=tuple(batches),
         kernels=kernels,
-        assembly=measure_assembly(subjects[0]),
-        roofs=tuple(_roofs(batches, kernels, sizes, rates)),
+        assembly=assembly,
+        roofs=tuple(_roofs(batches, kernels, assembly, sizes, rates)),
     )
 
 
@@ -156,15 +166,20 @@ def _opened_bytes(sizes: Sizes) -> Iterator[OpenedBytes]:
 
 
 def _roofs(
-    batches: Sequence[BatchCost], kernels: Sequence[KernelCost], sizes: Sizes, rates: Rates
+    batches: Sequence[BatchCost],
+    kernels: Sequence[KernelCost],
+    assembly: AssemblyCost,
+    sizes: Sizes,
+    rates: Rates,
 ) -> Iterator[Roof]:
-    """Compare bits, shares and products mod 2^128 with what the machine can do at best."""
+    """Compare every step and kernel with what the machine can do at best."""
     for cost in batches:
-        if cost.kind == "random bits" and cost.word_bits == WIDE:
-            n, t = cost.operators, cost.threshold
-            family = sum(1 in members for members in zero_family(n, t))
-            needs = batch_needs(cost, len(sets_of(n, t, 1)), family)
-            yield roof(f"random bit, n = {n}", cost.mode, needs, cost.whole_ns, rates)
+        n, t = cost.operators, cost.threshold
+        family = sum(1 in members for members in zero_family(n, t))
+        taken = {**cost.steps_ns, "whole": cost.whole_ns}
+        batch = f"{cost.kind}, n={n} K={cost.word_bits}"
+        for step, needs in batch_needs(cost, len(sets_of(n, t, 1)), family).items():
+            yield roof((batch, step), cost.mode, needs, taken[step], rates)
     for kernel in kernels:
         if kernel.operators:
             t = dict(sizes.committees)[kernel.operators]
@@ -178,7 +193,10 @@ def _roofs(
         else:
             needs = negacyclic_needs(sizes.polynomial_size, WIDE)
             name = f"{kernel.name}, N = {sizes.polynomial_size}"
-        yield roof(name, kernel.mode, needs, kernel.nanoseconds, rates)
+        yield roof(("", name), kernel.mode, needs, kernel.nanoseconds, rates)
+    size = key_set_bytes(PARAMETER_SETS[assembly.parameters])
+    taken_ns = 1e9 * assembly.export_seconds / size
+    yield roof(("", "export, a byte"), ANY, export_needs(), taken_ns, rates)
 
 
 def _degree(batches: Sequence[BatchCost], operators: int) -> int:

@@ -215,6 +215,8 @@ class Rates:
         multiply_adds: in double precision, of data in the first cache.
         short_multiply_adds: of 16-bit integers into 32 bits.
         multiplications: of 64-bit integers into 128 bits.
+        additions: of 64-bit integers in the first cache.
+        sha256_bytes: SHA-256 of `hashlib`, one message at a time; two leaves at once can be faster.
     """
 
     aes_blocks: float
@@ -222,6 +224,8 @@ class Rates:
     multiply_adds: float
     short_multiply_adds: float
     multiplications: float
+    additions: float
+    sha256_bytes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +233,8 @@ class Roof:
     """How far a kernel is from what the machine can do at best.
 
     Attributes:
-        name: which kernel, and for what.
+        batch: the kind, n and K of the batch whose step it is; "" for a kernel alone.
+        name: which kernel, or which step of `BatchCost`; "whole" for share + open + keep + store.
         mode: which kernels.
         needs: of each of `Rates` how much one item takes at least.
         bounds_ns: the nanoseconds that each of them takes alone.
@@ -238,6 +243,7 @@ class Roof:
         distance: measured_ns over the slowest bound.
     """
 
+    batch: str
     name: str
     mode: str
     needs: Mapping[str, float]

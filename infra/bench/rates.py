@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ CACHED = 2048
 """Numbers of an array that stays in the first cache."""
 PASSES = 4096
 BLOCK_BYTES = 16
+HASHED_BYTES = 1 << 22
 
 
 def measure_rates(aes: AesSpeed, large_bytes: int, repetitions: int) -> Rates:
@@ -36,11 +38,14 @@ def measure_rates(aes: AesSpeed, large_bytes: int, repetitions: int) -> Rates:
     doubles, values = np.full(longer, 0.5), np.empty(CACHED)
     shorts, factors = np.ones(longer, np.int16), np.ones(CACHED, np.int16)
     words = np.full(longer, (1 << 63) + 1, np.uint64)
+    hashed = bytes(HASHED_BYTES)
     taken = median_times(
         {
             "copy": lambda: np.copyto(target, source),
             "doubles": lambda: speed.polynomials(doubles, values, 1.0, PASSES),
             "shorts": lambda: speed.products_of_shorts(shorts, factors, PASSES),
+            "additions": lambda: speed.sum_of_words(words, CACHED, PASSES),
+            "sha256": lambda: hashlib.sha256(hashed),
             "words": lambda: speed.whole_products(words, words[:CACHED], PASSES),
         },
         repetitions,
@@ -52,4 +57,6 @@ def measure_rates(aes: AesSpeed, large_bytes: int, repetitions: int) -> Rates:
         multiply_adds=speed.DEGREE * numbers / taken["doubles"],
         short_multiply_adds=numbers / taken["shorts"],
         multiplications=numbers / taken["words"],
+        additions=numbers / taken["additions"],
+        sha256_bytes=HASHED_BYTES / taken["sha256"],
     )

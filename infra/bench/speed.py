@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["DEGREE", "PLACES", "polynomials", "products_of_shorts", "whole_products"]
+__all__ = [
+    "DEGREE",
+    "PLACES",
+    "polynomials",
+    "products_of_shorts",
+    "sum_of_words",
+    "whole_products",
+]
 
 PLACES = 8
 """Arrays have so many numbers more than a pass uses."""
@@ -63,3 +70,14 @@ def whole_products(a: NDArray[np.uint64], b: NDArray[np.uint64], passes: int) ->
             odd = odd + full_product(a[shift + k + uint64(1)], b[k + uint64(1)])
     total = even + odd
     return int(low(total) + high(total))
+
+
+@njit([uint64(uint64[::1], int64, int64)], nogil=True)
+def sum_of_words(numbers: NDArray[np.uint64], count: int, passes: int) -> int:
+    """Return the sum mod 2^64 of `count` numbers from every place on."""
+    total = uint64(0)
+    for at in range(passes):
+        shift = uint64(at % PLACES)
+        for k in range(uint64(count)):
+            total += numbers[shift + k]
+    return int(total)

@@ -9,11 +9,21 @@ from infra.bench.timing import PAIRS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from infra.bench.model import BatchCost, BenchReport
+    from infra.bench.model import BatchCost, BenchReport, Roof
 
 __all__ = ["render"]
 
 MICROSECOND = 1000
+SHORT = {
+    "aes_blocks": "AES",
+    "memory_bytes": "memory",
+    "multiply_adds": "fma",
+    "short_multiply_adds": "fma16",
+    "multiplications": "mul64",
+    "additions": "add",
+    "sha256_bytes": "SHA",
+}
+"""Names of `Rates` in a table."""
 
 
 def render(report: BenchReport) -> str:
@@ -31,7 +41,8 @@ def _lines(report: BenchReport) -> Iterator[str]:
         f"one core: AES-128-CTR {report.aes.gigabytes_per_second:.2f} GB/s, "
         f"memory {rates.memory_bytes:.1f} GB/s; in a nanosecond {rates.multiply_adds:.1f} "
         f"multiply-adds, {rates.short_multiply_adds:.1f} of 16 bits, "
-        f"{rates.multiplications:.2f} multiplications 64 x 64"
+        f"{rates.multiplications:.2f} multiplications 64 x 64, {rates.additions:.1f} additions, "
+        f"{rates.sha256_bytes:.2f} bytes of SHA-256"
     )
     for kind in dict.fromkeys(cost.kind for cost in report.batches):
         costs = [cost for cost in report.batches if cost.kind == kind]
@@ -61,11 +72,7 @@ def _lines(report: BenchReport) -> Iterator[str]:
         f"key files {assembly.export_seconds:.2f} s"
     )
     yield ""
-    yield "distance from what the machine can do at best"
-    for roof in report.roofs:
-        name = f"{roof.name}, {roof.mode}"
-        bound = f"{roof.bound} {roof.bounds_ns[roof.bound]:.1f} ns"
-        yield f"  {name:<36}{roof.measured_ns:>10.1f} ns{roof.distance:>8.2f} times {bound}"
+    yield from _distances(report.roofs)
     yield ""
     yield "opened bytes of all random bits, for each operator (exact)"
     for opened in report.opened:
@@ -74,6 +81,26 @@ def _lines(report: BenchReport) -> Iterator[str]:
             f"{opened.opened_bytes_per_bit:>8.3f} a bit"
             f"{opened.bits:>15,} bits{opened.opened_bytes:>17,} bytes"
         )
+
+
+def _distances(roofs: Sequence[Roof]) -> Iterator[str]:
+    """Yield a row for each batch, a column for each step; then kernels alone."""
+    yield "distance from what the machine can do at best: times the slowest of what a step needs"
+    yield "(SHA is hashlib's, one message at a time; two leaves at once can be faster than that)"
+    rows: dict[str, dict[str, Roof]] = {}
+    for roof in roofs:
+        rows.setdefault(f"{roof.batch}, {roof.mode}" if roof.batch else "", {})[
+            f"{roof.name}, {roof.mode}" if not roof.batch else roof.name
+        ] = roof
+    alone = rows.pop("", {})
+    steps = dict.fromkeys(step for row in rows.values() for step in row)
+    yield f"  {'':<34}" + "".join(f"{step:>12}" for step in steps)
+    for name, row in rows.items():
+        cells = (f"{row[step].distance:.1f} {SHORT[row[step].bound]}" for step in steps)
+        yield f"  {name:<34}" + "".join(f"{cell:>12}" for cell in cells)
+    for name, roof in alone.items():
+        bound = f"{roof.bound} {roof.bounds_ns[roof.bound]:.2f} ns"
+        yield f"  {name:<36}{roof.measured_ns:>10.2f} ns{roof.distance:>8.2f} times {bound}"
 
 
 def _costs(title: str, costs: Sequence[BatchCost]) -> Iterator[str]:

@@ -19,6 +19,8 @@ RATES = Rates(
     multiply_adds=20.0,
     short_multiply_adds=40.0,
     multiplications=2.0,
+    additions=16.0,
+    sha256_bytes=2.0,
 )
 
 
@@ -56,7 +58,7 @@ def test_sums_and_ratios_of_a_batch(subject):
 
 def test_a_kernel_is_compared_with_the_slowest_of_what_it_needs():
     needs = {"aes_blocks": 6.0, "memory_bytes": 100.0, "multiplications": 30.0, "multiply_adds": 0}
-    found = roof("a bit", "portable", needs, 45.0, RATES)
+    found = roof(("", "a bit"), "portable", needs, 45.0, RATES)
     assert found.bounds_ns == {"aes_blocks": 12.0, "memory_bytes": 10.0, "multiplications": 15.0}
     assert (found.bound, found.distance) == ("multiplications", 3.0)
 
@@ -70,19 +72,38 @@ def test_a_share_of_thirteen_operators_enciphers_495_blocks():
 
 def test_a_bit_of_four_operators_enciphers_its_streams_twice_and_its_masks_once(subject):
     wide = next(batch for batch in subject.layout.noise if batch.word_bits == 128)
-    needs = batch_needs(_cost(subject, cut_to(wide, 2048, subject.parameters)), 3, 3)
-    assert needs["aes_blocks"] == 3 + 3 + 3
-    # the own vector, three vectors to open, v written and read
-    assert needs["memory_bytes"] == 16 + 3 * 16 + 2 * 16
+    cost = _cost(subject, cut_to(wide, 2048, subject.parameters))
+    needs, kept = batch_needs(cost, 3, 3), cost.kept_bytes / cost.items
+    vector = cost.opened_bytes_per_item
+    assert (needs["share"]["aes_blocks"], needs["keep"]["aes_blocks"]) == (3 + 3, 3)
+    assert needs["store"] == {"aes_blocks": 1.4 * kept / 16, "memory_bytes": 2 * kept}
+    assert needs["open"] == {
+        "multiply_adds": 3 * 3 * 4,
+        "multiplications": 3,
+        "memory_bytes": 4 * vector,
+    }
+    # three squares and three products; steps to 64 and 128 bits and three coordinates
+    assert needs["share"]["multiplications"] == 2 * 3 + 3 * 3
+    assert needs["keep"]["multiplications"] == 4 + 5 + 3 * 3
+    # 43 vectors of three rows; four elements have 11 sums of more than one
+    assert needs["answer"]["additions"] == (129 + 11) / 4 * 2
+    assert needs["hash"]["sha256_bytes"] == vector
+    # the own vector, three vectors and v, v again and what is kept, which is read and written
+    assert needs["whole"]["memory_bytes"] == pytest.approx(6 * vector + 3 * kept)
 
 
 def test_a_bit_of_thirteen_operators_enciphers_its_streams_once_and_its_share_twice():
     large = _subject("test", 13, 4)
     wide = next(batch for batch in large.layout.noise if batch.word_bits == 128)
-    needs = batch_needs(_cost(large, cut_to(wide, 2048, large.parameters)), 495, 55)
-    assert needs["aes_blocks"] == 495 + 55 + 2 * 4
-    # the own vector, nine vectors to open, v written and read; the share written and read
-    assert needs["memory_bytes"] == 16 + 9 * 16 + 2 * 16 + 2 * 64
+    cost = _cost(large, cut_to(wide, 2048, large.parameters))
+    needs = batch_needs(cost, 495, 55)
+    assert needs["share"]["aes_blocks"] == pytest.approx(495 + 55 + 1.4 * 4)
+    assert needs["keep"]["aes_blocks"] == pytest.approx(1.4 * 4)
+    kept = cost.kept_bytes / cost.items
+    # nine vectors more to open; the share is written and read
+    assert needs["whole"]["memory_bytes"] == pytest.approx(
+        12 * cost.opened_bytes_per_item + 3 * kept + 2 * 64
+    )
 
 
 def test_a_product_of_polynomials_takes_two_transforms_of_eight_digits():

@@ -130,7 +130,9 @@ def test_the_table_shows_every_step_and_no_path(printed):
     for words in (
         "ratio to AES",
         "two threads",
+        "PRSS share, n = 4",
         "PRSS share, n = 7",
+        "export, a byte",
         "negacyclic product, any CPU",
         "share, open, keep, store",
         "stream bytes each",
@@ -139,3 +141,16 @@ def test_the_table_shows_every_step_and_no_path(printed):
     ):
         assert words in table
     assert "/" not in table.replace("GB/s", "")
+
+
+def test_every_step_of_every_batch_has_its_distance(printed):
+    report = json.loads(printed[0])
+    found = {}
+    for roof in report["roofs"]:
+        found.setdefault((roof["batch"], roof["mode"]), set()).add(roof["name"])
+        assert roof["distance"] == roof["measured_ns"] / roof["bounds_ns"][roof["bound"]]
+    batches = [
+        found[f"{cost['kind']}, n={cost['operators']} K={cost['word_bits']}", cost["mode"]]
+        for cost in report["batches"]
+    ]
+    assert all(steps == STEPS | {"whole"} for steps in batches)
