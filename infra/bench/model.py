@@ -210,7 +210,7 @@ class Rates:
     """What one core of this machine does in a nanosecond, measured.
 
     Attributes:
-        aes_blocks: AES-128-CTR.
+        aes_blocks: AES-128-CTR of `cryptography`; kernels that encipher in registers can be faster.
         memory_bytes: read or written, of arrays larger than all caches.
         multiply_adds: in double precision, of data in the first cache.
         short_multiply_adds: of 16-bit integers into 32 bits.

@@ -86,7 +86,7 @@ def _lines(report: BenchReport) -> Iterator[str]:
 def _distances(roofs: Sequence[Roof]) -> Iterator[str]:
     """Yield a row for each batch, a column for each step; then kernels alone."""
     yield "distance from what the machine can do at best: times the slowest of what a step needs"
-    yield "(SHA is hashlib's, one message at a time; two leaves at once can be faster than that)"
+    yield "(AES and SHA are the libraries'; kernels that name instructions can be faster)"
     rows: dict[str, dict[str, Roof]] = {}
     for roof in roofs:
         rows.setdefault(f"{roof.batch}, {roof.mode}" if roof.batch else "", {})[
