@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 import numpy as np
+import pytest
 
 from infra.board import export
 from infra.homes import Home
@@ -42,6 +43,7 @@ def key_that_is_read_out(process):
     raise AssertionError("it ended before it asked to be let in")
 
 
+@pytest.mark.long
 def test_who_lost_its_disk_after_the_log_had_moved_is_let_in_too(tmp_path):
     with sandbox(tmp_path, "another", "--waiting-time", "3600") as running:
         running.until_progress("N", 2)
