@@ -103,6 +103,9 @@ def signing_key(
     if found != [*path, root]:
         raise _refused("a path through every certificate, in their order", "another path")
     for certificate, key in zip(path, keys, strict=True):
+        # The library passes over this byte, which no signature covers: how many bits are unused.
+        if certificate.public_bytes(Encoding.DER)[-len(certificate.signature) - 1]:
+            raise _refused("signatures of whole bytes", "unused bits in one")
         if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP384R1):
             raise _refused("keys on P-384", "another key")
         if not isinstance(certificate.signature_hash_algorithm, SHA384):

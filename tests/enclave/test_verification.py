@@ -134,6 +134,16 @@ def test_a_certificate_with_a_changed_bit_is_refused(certificates, root, at, bit
     assert _refused(authenticate, data, root).code in {"RF-ATTEST-002", "RF-ATTEST-003"}
 
 
+@pytest.mark.parametrize("which", range(1, 5))
+def test_a_signature_with_unused_bits_is_refused(certificates, root, which):
+    ders = [bytearray(each.der) for each in certificates]
+    signature = certificates[which].certificate.signature
+    ders[which][-len(signature) - 1] ^= 1
+    *bundle, leaf = map(bytes, ders)
+    data = document(certificates, certificate=leaf, cabundle=bundle)
+    assert _refused(authenticate, data, root).code == "RF-ATTEST-002"
+
+
 def _payload(certificates):
     return cbor2.dumps(fields(certificates))
 
