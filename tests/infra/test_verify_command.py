@@ -30,7 +30,7 @@ def test_a_valid_ceremony_ends_with_0_and_the_verdict_in_the_last_line(published
     assert verify_command(published, plan_hash=None, as_json=False) == 0
     out, err = capsys.readouterr()
     *checks, verdict = out.splitlines()
-    assert len(checks) == 21
+    assert len(checks) == 22
     assert all(line.startswith("ok ") for line in checks)
     assert verdict.startswith("valid: ")
     assert err == ""
@@ -68,7 +68,7 @@ def test_json_is_one_object_with_every_check(published, capsys):
     (line,) = capsys.readouterr().out.splitlines()
     found = json.loads(line)
     assert (found["verdict"], found["exit"]) == ("valid", 0)
-    assert len(found["checks"]) == 21
+    assert len(found["checks"]) == 22
     assert all(check["ok"] and check["detail"] for check in found["checks"])
     assert found["not_repeated"] == []
 
