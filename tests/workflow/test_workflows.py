@@ -251,9 +251,9 @@ async def test_a_coordinator_that_goes_away_and_comes_back_ends_the_stage(client
 async def test_a_coordinator_that_was_not_told_of_the_end_gets_the_same_result(client, monkeypatch):
     plan = board_plan()
     ceremony, world = ceremony_input(plan.ceremony_id), World()
-    monkeypatch.setattr(coordinator_workflows, "ceremony_input", lambda _: ceremony)
+    monkeypatch.setattr(coordinator_workflows, "ceremony_input", lambda *_: ceremony)
     async with playing(client, ceremony, world):
-        first = await process._create(SimpleNamespace(plan=plan, signatures={}), client)
-        again = await process._create(SimpleNamespace(plan=plan, signatures={}), client)
+        first = await process._create(SimpleNamespace(plan=plan, signatures={}), client, {})
+        again = await process._create(SimpleNamespace(plan=plan, signatures={}), client, {})
     assert first == again
     assert [kind for kind, _ in world.statements].count("announcement") == 1
