@@ -28,6 +28,8 @@ from tests.ceremony.test_sandbox_recovery import key_that_is_read_out
 from tests.support.canary import Searcher
 from tests.support.sandbox import RINGFORGE, finished
 
+pytestmark = pytest.mark.long
+
 SEED = "5ea1ed00c0ffee15badc0de5feed5ca1"
 TAKEN_BACK, OTHERS = "op-03", ("op-01", "op-02", "op-04")
 SECRET_BYTES = 32
