@@ -150,7 +150,7 @@ def _refused(kind: str, liar: str, folder: CeremonyFolder, plan: Plan) -> Enclav
     code = FALSE_ENCLAVES[kind].code
     others = tuple(each.name for each in plan.operators if each.name != liar)
     state = open_source(folder.root).state
-    index = next(each.index for each in plan.operators if each.name == liar)
+    index = plan.index_of(liar)
     by = tuple(
         plan.name_of(each.by)
         for each in state.attestations.refusals

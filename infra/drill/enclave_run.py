@@ -110,11 +110,11 @@ class EnclaveRun:
 
     def _give_log(self) -> None:
         home = self.site.home(self.liar)
-        shutil.copyfile(self._log_of_another(), home.work / "log")
+        shutil.copyfile(self._log_of_another(), home.log_copy)
 
     def _log_of_another(self) -> Path:
         other = next(name for name in self.site.operators if name != self.liar)
-        return self.site.home(other).work / "log"
+        return self.site.home(other).log_copy
 
     def _wait(self, question: Callable[[], bool]) -> None:
         """Listen to the processes until something is so."""

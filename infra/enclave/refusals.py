@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.errors import CeremonyError, PageErrors
 
 __all__ = ["attestation_error", "malformed_document"]
 
-REFUSED = "nothing is sent to whoever showed this document, and nothing of it is believed"
-
-
-def attestation_error(
-    code: str,
-    subject: str,
-    expected: str,
-    found: str,
-    next_step: str,
-    *,
-    effect: str = REFUSED,
-    operator: str = "",
-) -> CeremonyError:
-    """Return an error of area ATTEST, KMS or SEAL, all of which have one page."""
-    return CeremonyError(
-        code,
-        subject,
-        expected=expected,
-        found=found,
-        effect=effect,
-        next_step=next_step,
-        runbook="attestation-refused",
-        operator=operator,
-    )
+attestation_error = PageErrors(
+    effect="nothing is sent to whoever showed this document, and nothing of it is believed",
+    runbook="attestation-refused",
+)
+"""Makes errors of area ATTEST, KMS or SEAL, all of which have one page."""
 
 
 def malformed_document(expected: str, found: str) -> CeremonyError:

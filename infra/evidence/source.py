@@ -92,7 +92,7 @@ def open_source(folder: Path) -> Source:
     """
     if (folder / "transcript" / export.ENTRIES_FILE).is_file():
         return _published(folder)
-    if (folder / "work" / "log").is_file():
+    if Home(folder).log_copy.is_file():
         return _home(Home(folder.resolve()))
     raise CeremonyError(
         "RF-EVIDENCE-003",
@@ -152,8 +152,8 @@ def _home(home: Home) -> Source:
     plan = signed.plan
     load_kernels(degree_for(plan.count))
     rules = Rules(plan, layout_of(plan), lookup(plan.parameters))
-    with disk_errors(home.work / "log"):
-        stored = stored_in((home.work / "log").read_bytes())
+    with disk_errors(home.log_copy):
+        stored = stored_in(home.log_copy.read_bytes())
     replica = Replica(plan, _ReadOnly(stored))
     state = past_state(home, plan, rules.layout, replica.entries())
     checkpoint = replica.checkpoint

@@ -72,7 +72,7 @@ def decide_command(folder: Path, what: str, reason: str, seconds: int, *, as_jso
     home = Home(folder.resolve())
     home.check()
     plan = load_signed_plan(home.path).plan
-    index = next((each.index for each in plan.operators if each.name == home.name), 0)
+    index = plan.index_of(home.name)
     if not index:
         raise _refused("a home of an operator of the plan", home.name)
     state = open_source(home.path).state
@@ -160,7 +160,7 @@ def _with_a_log(folder: Path) -> Path:
     if (folder / "transcript" / export.ENTRIES_FILE).is_file():
         return folder
     homes = [log.parents[1] for log in folder.glob("operators/*/work/log")]
-    return max(homes, key=lambda home: (home / "work" / "log").stat().st_size, default=folder)
+    return max(homes, key=lambda home: Home(home).log_copy.stat().st_size, default=folder)
 
 
 def _refused(expected: str, found: str) -> CeremonyError:

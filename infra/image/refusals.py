@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.errors import CeremonyError, PageErrors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,25 +14,11 @@ __all__ = ["UNREADABLE", "image_error", "read_limited", "unreadable"]
 UNREADABLE = "RF-IMAGE-003"
 
 
-def image_error(
-    code: str,
-    subject: str,
-    expected: str,
-    found: str,
-    next_step: str,
-    *,
-    effect: str = "nothing was done",
-) -> CeremonyError:
-    """Return an error of area IMAGE or RELEASE, which have one page."""
-    return CeremonyError(
-        code,
-        subject,
-        expected=expected,
-        found=found,
-        effect=effect,
-        next_step=next_step,
-        runbook="image-refused",
-    )
+image_error = PageErrors(
+    effect="nothing was done",
+    runbook="image-refused",
+)
+"""Makes errors of area IMAGE or RELEASE, which have one page."""
 
 
 def unreadable(path: Path, error: Exception) -> CeremonyError:

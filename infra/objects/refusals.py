@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from mpc_core.protocol.errors import CeremonyError
+from mpc_core.protocol.errors import CeremonyError, PageErrors
 
 __all__ = ["somebody_else_writes", "store_error"]
 
-RUNBOOK = "sealed-store"
-
-
-def store_error(
-    code: str,
-    subject: str,
-    expected: str,
-    found: str,
-    next_step: str,
-    *,
-    effect: str = "nothing was written, and nothing of it is believed",
-    operator: str = "",
-) -> CeremonyError:
-    """Return an error of area STORE."""
-    return CeremonyError(
-        code,
-        subject,
-        expected=expected,
-        found=found,
-        effect=effect,
-        next_step=next_step,
-        runbook=RUNBOOK,
-        operator=operator,
-    )
+store_error = PageErrors(
+    effect="nothing was written, and nothing of it is believed",
+    runbook="sealed-store",
+)
+"""Makes errors of area STORE."""
 
 
 def somebody_else_writes(key: str) -> CeremonyError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from infra.enclave.kms.sealing import carry
+
 if TYPE_CHECKING:
     from activities.ports import Store
 
@@ -39,11 +41,7 @@ class Branches:
         Raises:
             FileNotFoundError: if it keeps nothing there.
         """
-        data = other.read(name)
-        if data is None:
-            raise FileNotFoundError(name)
-        self.write(name, data)
-        other.discard(name)
+        carry(name, other, self)
 
     def discard(self, name: str) -> None:
         """Remove what is no secret any more; nothing happens when the name is unknown."""

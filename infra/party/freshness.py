@@ -136,8 +136,8 @@ class Memory:
 
     def of(self, caller: str) -> Remembered:
         """Return what is remembered of a caller; of who is no operator, nothing."""
-        index = next((each.index for each in self.plan.operators if each.name == caller), 0)
-        return Remembered(self.witness.heard_of(index), self.loop.opening)
+        heard = self.witness.heard_of(self.plan.index_of(caller))
+        return Remembered(heard, self.loop.opening)
 
 
 def newer_than(plan: Plan, index: int, state: WitnessState, told: Remembered) -> str:

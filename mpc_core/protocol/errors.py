@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CeremonyError"]
+__all__ = ["CeremonyError", "PageErrors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +85,39 @@ class CeremonyError(Exception):
             "next": self.next_step,
             "runbook": self.runbook,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class PageErrors:
+    """Makes errors that share a page and, unless one says otherwise, an effect.
+
+    Attributes:
+        effect: what they mean for the ceremony.
+        runbook: name of their page.
+    """
+
+    effect: str
+    runbook: str
+
+    def __call__(
+        self,
+        code: str,
+        subject: str,
+        expected: str,
+        found: str,
+        next_step: str,
+        *,
+        effect: str = "",
+        operator: str = "",
+    ) -> CeremonyError:
+        """Return an error of this page; the arguments are fields of `CeremonyError`."""
+        return CeremonyError(
+            code,
+            subject,
+            expected=expected,
+            found=found,
+            effect=effect or self.effect,
+            next_step=next_step,
+            runbook=self.runbook,
+            operator=operator,
+        )

@@ -182,3 +182,7 @@ class Plan:
     def name_of(self, index: int) -> str:
         """Return the name of the operator with this index."""
         return self.operators[index - 1].name
+
+    def index_of(self, name: str) -> int:
+        """Return the index of the operator with this name; 0 if there is none."""
+        return next((each.index for each in self.operators if each.name == name), 0)

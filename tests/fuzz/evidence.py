@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
 
 from infra.board import notes, strict, wire
 from infra.board.equivocation import Equivocation
 from infra.evidence.bundle import EQUIVOCATION, VERSION, Bundle, Included, decode_bundle
 from infra.evidence.check import check_bundle
 from infra.party.rules import batch_rules, layout_of
-from infra.plan import SetupSeed
-from infra.plan.sandbox import sandbox_plan
 from mpc_core.protocol.context import BatchContext, BatchName
 from mpc_core.protocol.entries import Answer, Blame, Decoded, Reveal, Root
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.justice import DECODER, RECOMPUTED, VECTOR
 from mpc_core.protocol.merkle import MerkleTree, chunk_root, leaf_hash
 from tests.fuzz.registry import target
+from tests.fuzz.values import parties
 
 LIAR = 2
 """Who signs whatever it likes; the others sign what they must: heads of the log."""
@@ -38,27 +36,16 @@ class Claim:
     data: tuple[bytes, ...]
 
 
-@cache
-def _parties():
-    return sandbox_plan(
-        operators=4,
-        threshold=1,
-        parameters="test",
-        waiting_seconds=60.0,
-        seed=SetupSeed(bytes(16)),
-    )
-
-
 def _plan():
-    return _parties().signed.plan
+    return parties().signed.plan
 
 
 def _key(index):
-    return _parties().identities[_plan().name_of(index)]
+    return parties().identities[_plan().name_of(index)]
 
 
 def _bundle(**parts):
-    signed = _parties().signed
+    signed = parties().signed
     empty = Bundle(VERSION, b"", b"", "", "", LIAR, "", b"", 0, (), (), ())
     return replace(empty, plan=signed.toml, signatures=signed.signatures, **parts)
 

@@ -69,12 +69,17 @@ def checkpoint() -> notes.Checkpoint:
 
 
 @cache
-def signed_plan():
-    """Return a signed plan."""
+def parties():
+    """Return a signed plan and everybody's keys."""
     return sandbox_plan(
         operators=4,
         threshold=1,
         parameters="test",
         waiting_seconds=60.0,
         seed=SetupSeed(bytes(16)),
-    ).signed
+    )
+
+
+def signed_plan():
+    """Return a signed plan."""
+    return parties().signed

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from infra.enclave.kms.data_keys import Context
     from mpc_core.protocol.errors import CeremonyError
 
-__all__ = ["HEAD", "SealedStore", "Sealer", "is_sealed"]
+__all__ = ["HEAD", "SealedStore", "Sealer", "carry", "is_sealed"]
 
 HEAD = b"ringforge/sealed/v1\n"
 DOMAIN = b"ringforge/sealed-file/v1\0"
@@ -100,6 +100,19 @@ class Sealer:
         return _Label(plan_hash, operator, purpose, stage, version)
 
 
+def carry(name: str, source: Store, target: Store) -> None:
+    """Move what one store keeps under a name to another one that has to write it anew.
+
+    Raises:
+        FileNotFoundError: if the source keeps nothing there.
+    """
+    data = source.read(name)
+    if data is None:
+        raise FileNotFoundError(name)
+    target.write(name, data)
+    source.discard(name)
+
+
 class SealedStore:
     """A store around another one, which sees names, lengths and times, and no content.
 
@@ -131,11 +144,7 @@ class SealedStore:
         Raises:
             FileNotFoundError: if it keeps nothing there.
         """
-        data = other.read(name)
-        if data is None:
-            raise FileNotFoundError(name)
-        self.write(name, data)
-        other.discard(name)
+        carry(name, other, self)
 
     def discard(self, name: str) -> None:
         """Remove what is no secret any more; nothing happens when the name is unknown."""

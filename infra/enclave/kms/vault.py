@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from infra.board import strict
 from infra.enclave.kms.data_keys import WrappedKey
-from infra.enclave.kms.sealing import Sealer
+from infra.enclave.kms.sealing import Sealer, carry
 from infra.enclave.refusals import attestation_error
 from infra.objects.refusals import store_error
 
@@ -229,11 +229,7 @@ class SealedVault:
         Raises:
             FileNotFoundError: if it keeps nothing there.
         """
-        data = other.read(name)
-        if data is None:
-            raise FileNotFoundError(name)
-        self.write(name, data)
-        other.discard(name)
+        carry(name, other, self)
 
     def discard(self, name: str) -> None:
         """Remove; nothing happens when the name is unknown."""
