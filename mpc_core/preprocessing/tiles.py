@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BitTiles", "VectorTiles", "bit_tiles", "vector_tiles"]
 
-TILE_BLOCKS = 4096
+TILE_BLOCKS = 8192
 """Blocks of a stream whose words are in memory as shares at a time."""
 
 

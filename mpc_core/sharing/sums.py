@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 __all__ = ["FusedQuartet", "LibraryQuartet", "StreamSums", "address_of", "stream_sums"]
 
 BLOCK_BYTES, BLOCK_BITS = 16, 128
-TILE_BLOCKS = 2048
-"""Blocks of every stream that are summed before the next ones are made."""
+LIBRARY_TILE_BLOCKS = 8192
+"""Blocks that `cryptography` makes of a stream at a time. Its calls take the interpreter's lock,
+and two threads wait for each other the longer the shorter the calls are."""
 
-GROUP = 16
-"""Streams that are made and summed together: they and their sums stay in the second cache."""
+FUSED_TILE_BLOCKS = 2048
+"""Blocks of every stream that a kernel enciphers and sums at a time."""
 
-QUARTET_TILE_BLOCKS = 8192
-"""Blocks of the streams of four operators that are in memory at a time."""
+GROUP = 8
+"""Streams that are made and summed together: they stay in the second cache."""
 
-ZEROS = np.zeros(QUARTET_TILE_BLOCKS * BLOCK_BYTES, np.uint8)
+ZEROS = np.zeros(LIBRARY_TILE_BLOCKS * BLOCK_BYTES, np.uint8)
 ZEROS.flags.writeable = False
 """What is enciphered, and what stands for a stream that an operator does not have."""
 
@@ -111,18 +112,18 @@ class _LibrarySums:
         self._factors = constants.astype(np.float64)
         self._offsets = _offsets(constants, 32, ring)
         self._offsets_at = address_of(self._offsets)
-        flips = np.full(TILE_BLOCKS * BLOCK_BYTES // 8, TOP_BITS_32, np.uint64)
+        flips = np.full(LIBRARY_TILE_BLOCKS * BLOCK_BYTES // 8, TOP_BITS_32, np.uint64)
         self._flips = flips.view(np.uint8).data
-        self._buffer = np.empty((GROUP, TILE_BLOCKS * BLOCK_BYTES + CACHE_LINE), np.uint8)
+        self._buffer = np.empty((GROUP, LIBRARY_TILE_BLOCKS * BLOCK_BYTES + CACHE_LINE), np.uint8)
         self._rows = [row.data for row in self._buffer]
-        groups = TILE_BLOCKS // kernels.GROUP_BLOCKS
+        groups = LIBRARY_TILE_BLOCKS // kernels.GROUP_BLOCKS
         self._sums = np.empty((groups, 4 * kernels.GROUP_BLOCKS * ring.degree))
         self._totals = np.empty(self._sums.shape, np.int64)
 
     def fill(self, out: RingArray, first: int) -> None:
         """Write the sums of the words from number `first` on."""
         group_blocks = self._kernels.GROUP_BLOCKS
-        for tile in _tiles(out, first, self._words_per_block, TILE_BLOCKS):
+        for tile in _tiles(out, first, self._words_per_block, LIBRARY_TILE_BLOCKS):
             groups = -(-tile.blocks // group_blocks)
             sums, totals = self._sums[:groups], self._totals[:groups]
             sums[:] = 0
@@ -156,13 +157,13 @@ class _FusedSums:
         self._keys = _schedules(keys, 2 * pairs, TOP_BITS_16)
         self._offsets = _offsets(constants, 16, ring)
         self._offsets_at = address_of(self._offsets)
-        groups = TILE_BLOCKS // fused.GROUP_BLOCKS
+        groups = FUSED_TILE_BLOCKS // fused.GROUP_BLOCKS
         self._totals = np.empty((groups, 4 * fused.GROUP_BLOCKS * ring.degree), np.int64)
 
     def fill(self, out: RingArray, first: int) -> None:
         """Write the sums of the words from number `first` on."""
         keys, factors = address_of(self._keys), address_of(self._factors)
-        for tile in _tiles(out, first, self._words_per_block, TILE_BLOCKS):
+        for tile in _tiles(out, first, self._words_per_block, FUSED_TILE_BLOCKS):
             totals = self._totals[: -(-tile.blocks // self._group_blocks)]
             self._add(totals, np.uint64(tile.block), keys, factors, self._runs)
             self._settle(totals, self._offsets_at, tile.skip, tile.words, tile.address)
@@ -180,10 +181,10 @@ class LibraryQuartet:
 
         self._words_per_block, self._word_bytes = BLOCK_BITS // ring.bits, ring.bits // 8
         self._add = quartet.quartet_adder(ring.bits)
-        words = QUARTET_TILE_BLOCKS * self._words_per_block - 1
+        words = LIBRARY_TILE_BLOCKS * self._words_per_block - 1
         self.most = words // ring.degree * ring.degree
         self._streams = [_Stream(key) for key in keys]
-        shape = (len(keys), QUARTET_TILE_BLOCKS * BLOCK_BYTES + CACHE_LINE)
+        shape = (len(keys), LIBRARY_TILE_BLOCKS * BLOCK_BYTES + CACHE_LINE)
         self._buffers = np.empty(shape, np.uint8)
         self._rows = [row.data for row in self._buffers]
         self._addresses = np.full(quartet.STREAMS, address_of(ZEROS))

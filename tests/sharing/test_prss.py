@@ -136,7 +136,7 @@ def test_thirteen_operators_share_at_degree_four():
 def test_shares_do_not_depend_on_how_a_batch_is_cut(bits):
     n, t = 4, 1
     ring, keys = ring_of(n, bits), keys_of(n, t, 2, "bits", bits)
-    tile = sums.QUARTET_TILE_BLOCKS * 128 // bits
+    tile = sums.LIBRARY_TILE_BLOCKS * 128 // bits
     count = 2 * tile + 5
     whole = prss_share(keys, 2, count, ring)
     cuts = [0, 1, 4, tile - 1, tile + 3, count]

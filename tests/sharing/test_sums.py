@@ -103,8 +103,8 @@ def test_extreme_constants_and_streams_do_not_overflow(monkeypatch, mode, bits):
 @pytest.mark.parametrize(("n", "t"), [(4, 1), (7, 2)])
 def test_sums_do_not_depend_on_tiles_or_order(monkeypatch, mode, bits, n, t):
     use(mode, monkeypatch)
-    monkeypatch.setattr(sums, "TILE_BLOCKS", 32)
-    monkeypatch.setattr(sums, "QUARTET_TILE_BLOCKS", 32)
+    monkeypatch.setattr(sums, "FUSED_TILE_BLOCKS", 32)
+    monkeypatch.setattr(sums, "LIBRARY_TILE_BLOCKS", 32)
     monkeypatch.setattr(sums, "GROUP", 4)
     ring, sets = ring_of(n, bits), sets_of(n, t, 1)
     keys = list(keys_of(n, t, 1, "bits", bits).values())
