@@ -225,7 +225,7 @@ class _Assembly:
             self.replica, seat.index, key, vault.witness, confirmed=vault.sealed is None
         )
         self.line = HostLine(
-            self.client, plan.limits.entry_bytes, board, lambda: self.witness.state.host
+            self.client, plan.limits.entry_bytes, board, lambda: self.witness.host, plan.hosts
         )
         clock = party_clock(plan, home.insecure_clock_offset)
         pool = EntryPool(self.replica, clock, seat.index)
@@ -336,6 +336,7 @@ async def _serve_operator(
         if not parts.witness.may_sign and not parts.witness.is_lost:
             question = Freshness(parts.client, parts.log, parts.witness, address, memory.places)
             await question.confirm()
+            parts.loop.ask_again()
         parts.gossiper.start()
         stack.callback(parts.gossiper.stop)
         presence = Presence(

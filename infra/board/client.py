@@ -8,6 +8,8 @@ certificate and waits until it counts, which answer proposes the next head alrea
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 import structlog
@@ -132,6 +134,7 @@ class WitnessLoop:
         transport: BoardTransport,
         witness: Witness | None = None,
         report: Callable[[CeremonyError], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare to follow.
 
@@ -140,35 +143,77 @@ class WitnessLoop:
             transport: the way to the host.
             witness: signs; None for an observer.
             report: told of every refusal and lost connection, after it was logged.
+            clock: seconds, with which exchanges are paced.
         """
         self._replica = replica
         self._transport = transport
         self._witness = witness
         self._report = report
+        self._clock = clock
         self.trouble: CeremonyError | None = None
         self.opening: Opening | None = None
         self._waiting: asyncio.Task[SyncAnswer] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._anew = asyncio.Event()
+        self._pause = _FIRST_PAUSE
+        self._furthest = self._standing()
         self.contradicted: Callable[[Checkpoint], None] = lambda _: None
         self.entered: Callable[[Opening, tuple[bytes, ...]], None] = lambda _, __: None
 
     async def run(self) -> None:
-        """Follow the board for ever; what the host does wrong is reported and tried again."""
+        """Follow the board for ever; what the host does wrong is reported and tried again.
+
+        A host answers at once whom it has something to offer. So who cannot use what it is offered,
+        or is offered nothing by a host that lies, asks again only after a pause, which grows.
+        """
         self._loop = asyncio.get_running_loop()
-        request, pause = self._request(), _FIRST_PAUSE
+        request = self._request()
         while True:
+            if self._anew.is_set():
+                self._anew.clear()
+                request = self._request()
+            began = self._clock()
             try:
                 answer = await self._exchange(request)
                 if answer is None:
-                    request = self._request()
                     continue
                 request = await asyncio.to_thread(self.digest, answer)
             except CeremonyError as error:
                 self._note(error)
-                await asyncio.sleep(pause)
-                request, pause = self._request(), min(2 * pause, _LONGEST_PAUSE)
+                await self._rest(self._pause)
+                request = self._request()
             else:
-                self.trouble, pause = None, _FIRST_PAUSE
+                self.trouble = None
+                await self._keep_pace(began)
+
+    async def _keep_pace(self, began: float) -> None:
+        """Return at once after an exchange that brought this copy further, else after a pause."""
+        standing = self._standing()
+        if standing > self._furthest:
+            self._furthest, self._pause = standing, _FIRST_PAUSE
+        elif (left := began + self._pause - self._clock()) > 0:
+            await self._rest(left)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but for `ask_again`, and longer the next time."""
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._anew.wait()
+
+    def _standing(self) -> tuple[int, ...]:
+        """Return how far this copy is; where nobody lies it only grows."""
+        replica, witness = self._replica, self._signing
+        signed = certified = None
+        if witness is not None:
+            signed, certified = witness.state.signed, witness.state.certified
+        return (
+            self.epoch,
+            replica.covered_size,
+            replica.held,
+            signed.size if signed is not None else 0,
+            *((certified.head.epoch, certified.head.size) if certified is not None else (0, 0)),
+        )
 
     async def _exchange(self, request: SyncRequest) -> SyncAnswer | None:
         """Ask the host; None if `ask_again` broke the wait off."""
@@ -183,6 +228,7 @@ class WitnessLoop:
         """Give up waiting for an answer: the host is another one now. From any thread."""
 
         def give_up() -> None:
+            self._anew.set()
             if self._waiting is not None:
                 self._waiting.cancel()
 
@@ -227,8 +273,9 @@ class WitnessLoop:
             dropped = witness.open(opening)
         elif opening.epoch > self._observed_epoch:
             verify_opening(self._replica.plan, opening)
-            base = opening.base
-            dropped = self._replica.rebase(base.head if base is not None else None)
+            dropped = self._replica.rebase(opening)
+            if self._witness is not None:
+                self._witness.follow(opening)
         else:
             return
         self.opening = opening

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from infra.board.copy import LogCopy
+    from infra.board.moves import Opening
     from mpc_core.protocol.entries import LogEntry
     from mpc_core.protocol.plan import Plan
 
@@ -125,23 +126,21 @@ class Replica:
                     listener(entry)
             self._changed.notify_all()
 
-    def rebase(self, base: Head | None) -> tuple[bytes, ...]:
+    def rebase(self, opening: Opening) -> tuple[bytes, ...]:
         """Drop what is not under the head with which a new epoch begins, and return it.
 
-        What is dropped was never covered; those who hold such entries post them again.
+        What is dropped was never covered; those who hold such entries post them again. A copy that
+        was covered in that epoch already, before its owner learned what opened it or knew so no
+        more, keeps all that is covered.
 
         Args:
-            base: the highest certified head that the opening of the epoch names.
+            opening: opens the epoch, as was verified; names the highest certified head.
 
         Raises:
-            CeremonyError: RF-LOG-026 if entries covered here are not under that head.
+            CeremonyError: RF-LOG-026 if what is covered here and that head do not agree.
         """
         with self._changed:
-            size = base.size if base is not None else 0
-            fits = size <= self.held and (base is None or self.root(size) == base.root)
-            if size < self.covered_size or (size == self.covered_size and not fits):
-                raise _two_histories(base)
-            dropped = tuple(self._bytes[size if fits else self.covered_size :])
+            dropped = tuple(self._bytes[self._size_under(opening) :])
             self._keep(self.held - len(dropped))
             self._changed.notify_all()
             return dropped
@@ -284,6 +283,18 @@ class Replica:
             except CeremonyError:
                 return  # nothing is covered until the host shows a checkpoint again
             self._checkpoint = stored.checkpoint
+
+    def _size_under(self, opening: Opening) -> int:
+        """Return how many entries are under the base of an epoch, or covered since."""
+        base = opening.base.head if opening.base is not None else None
+        size, covered = base.size if base is not None else 0, self.covered_size
+        epoch = self._checkpoint.head.epoch if self._checkpoint is not None else 0
+        if epoch > opening.epoch:
+            return covered
+        fits = size <= self.held and (base is None or self.root(size) == base.root)
+        if (size < covered and epoch < opening.epoch) or (size <= covered and not fits):
+            raise _two_histories(base)
+        return max(size, covered) if fits else covered
 
     def _keep(self, size: int) -> None:
         """Forget all but the first `size` entries, of which at least the covered ones remain."""

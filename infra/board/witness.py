@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from infra.board.moves import MoveStatement, Opening, SignedRequest
+    from infra.board.moves import MoveRequest, MoveStatement, Opening, SignedRequest
     from infra.board.replica import Replica
     from infra.board.vault import WitnessVault
 
@@ -70,6 +70,7 @@ class Witness:
         self._lock = threading.Lock()
         self._state = vault.load()
         self._confirmed = confirmed
+        self._followed: Opening | None = None
         self._heard = {each.part.signer: each for each in self.state.heard}
         self.objection: Callable[[Head], str] = lambda _: ""
 
@@ -110,6 +111,19 @@ class Witness:
         """The newest epoch that is open for this operator."""
         state = self.state
         return state.epoch if state.start is not None else state.left
+
+    @property
+    def host(self) -> MoveRequest | None:
+        """Who hosts the board since the last move that is known here, None in epoch 0."""
+        known, followed = self.state.host, self._followed
+        if followed is None or (known is not None and known.epoch >= followed.epoch):
+            return known
+        return followed.request.request
+
+    def follow(self, opening: Opening) -> None:
+        """Note an epoch, which n-t operators opened, while this operator may not sign."""
+        with self._lock:
+            self._followed = opening
 
     def last_head(self) -> tuple[Head, HeadSignature] | None:
         """Return the last head that was signed in this epoch, with its signature."""
@@ -159,7 +173,7 @@ class Witness:
             if opening.epoch == state.epoch and state.start is not None:
                 return ()
             base = opening.base
-            dropped = self.replica.rebase(base.head if base is not None else None)
+            dropped = self.replica.rebase(opening)
             self._save(
                 WitnessState(
                     epoch=opening.epoch,
@@ -173,14 +187,14 @@ class Witness:
             )
             return dropped
 
-    def readmit(self, epoch: int, checkpoint: Checkpoint) -> None:
+    def readmit(self, checkpoint: Checkpoint) -> None:
         """Sign again after a loss: from a checkpoint on that covers the statement of n-t others.
 
         What this operator signed before and no longer knows is one lie of the t that the quorums
-        allow for; from here on it is bound again.
+        allow for; from here on it is bound again, in the epoch that it follows. Nothing happens
+        while it does not know yet who opened the epoch of the checkpoint.
 
         Args:
-            epoch: the epoch in which it signs.
             checkpoint: it counts, and its entries are held here.
 
         Raises:
@@ -188,11 +202,17 @@ class Witness:
         """
         self.replica.verify(checkpoint)
         with self._lock:
-            if self._state is None:
-                certified = Checkpoint(checkpoint.head, checkpoint.head_signatures)
+            opened = self._followed
+            epoch = opened.epoch if opened is not None else 0
+            if self._state is None and checkpoint.head.epoch <= epoch:
                 self._save(
                     WitnessState(
-                        epoch=epoch, certified=certified, start=Start(checkpoint.head), left=epoch
+                        epoch=epoch,
+                        host=opened.request.request if opened is not None else None,
+                        certified=Checkpoint(checkpoint.head, checkpoint.head_signatures),
+                        start=Start(checkpoint.head),
+                        left=epoch,
+                        hosts=(opened.host,) if opened is not None else (),
                     )
                 )
                 self._confirmed = True

@@ -14,7 +14,7 @@ from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.plan import COORDINATOR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Collection, Coroutine
 
     from infra.board.messages import SyncAnswer, SyncRequest
     from infra.board.moves import MoveRequest
@@ -34,6 +34,7 @@ class HostLine:
         entry_bytes: int,
         told: tuple[str, int] | None,
         moved: Callable[[], MoveRequest | None],
+        hosts: Collection[str] = (),
     ) -> None:
         """Prepare to call the host.
 
@@ -41,12 +42,15 @@ class HostLine:
             client: the connections of this process.
             entry_bytes: most bytes of an entry (plan.limits).
             told: the address that the operator was started with, if any.
-            moved: returns the request of the last move that this operator agreed to.
+            moved: returns the request of the last move that this operator knows of.
+            hosts: the parties that may host the board. Who lost its state, or was down during a
+                move, does not know whom to expect where its people say that the log is.
         """
         self._client = client
         self._entry_bytes = entry_bytes
         self._told = told
         self._moved = moved
+        self._hosts = tuple(hosts)
         self._last = moved()
         self._moved_since = False
         self._turn = 0
@@ -74,16 +78,18 @@ class HostLine:
                 next_step="start it with --board, or let the coordinator take over",
                 runbook="coordinator-lost",
             )
-        return self._client.peer(self.name, *known[self._turn % len(known)])
+        return self._client.peer(*known[self._turn % len(known)])
 
-    def _places(self) -> list[tuple[str, int]]:
-        """Return the addresses to try: that of a move since the start, what was told, the rest."""
+    def _places(self) -> list[tuple[str, str, int]]:
+        """Return whom to try where: that of a move since the start, what was told, the rest."""
         moved = self._moved()
         if moved != self._last:
             self._last, self._moved_since, self._turn = moved, True, 0
-        named = (moved.address, moved.port) if moved is not None else None
-        places = (named, self._told) if self._moved_since else (self._told, named)
-        return list(dict.fromkeys(place for place in places if place is not None))
+        named = [(moved.host, moved.address, moved.port)] if moved is not None else []
+        names = dict.fromkeys((self.name, *self._hosts)) if self._told is not None else ()
+        told = [(name, *self._told) for name in names if self._told is not None]
+        places = (*named, *told) if self._moved_since else (*told[:1], *named, *told[1:])
+        return list(dict.fromkeys(places))
 
     async def submit(self, envelope: bytes) -> int:
         """Hand over an entry; return its position."""

@@ -58,7 +58,7 @@ def readmit(witness: Witness, plan: Plan) -> None:
         others = {part.signer for part in signatures} - {witness.index}
         if len(others) < plan.quorum:
             return
-    witness.readmit(checkpoint.head.epoch, checkpoint)
+    witness.readmit(checkpoint)
 
 
 def _has_secrets(vault: Store) -> bool:

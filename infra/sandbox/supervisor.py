@@ -137,7 +137,7 @@ class Supervisor:
         place = _Place(server.address)
         if self._errand.take_over:
             self._start_operators(children, place)
-            while len(place.ports) < self._plan.quorum:
+            while self._awaits_operators(children, place):
                 self._step(children, server, place)
         self._start(children, COORDINATOR, self._coordinator_command(place))
         while not place.board_port:
@@ -147,6 +147,14 @@ class Supervisor:
         while self._finished is None:
             self._step(children, server, place)
         return self._finished
+
+    def _awaits_operators(self, children: Children, place: _Place) -> bool:
+        """Return whether operators are to come before the log moves.
+
+        None of them is told where it will be: who is not asked to move would never hear of it.
+        """
+        late = {operator.name for operator in self._plan.operators} - place.ports.keys()
+        return len(place.ports) < self._plan.quorum or any(map(children.is_running, late))
 
     def _start_operators(self, children: Children, place: _Place) -> None:
         for operator in self._plan.operators:

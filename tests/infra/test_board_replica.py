@@ -234,7 +234,7 @@ def test_a_vault_without_its_record_means_no_signature_until_the_operator_is_rea
         lambda: again.open(opening_of(PLAN, 1, covering)),
     ):
         assert refusal(act) == "RF-LOG-027"
-    again.readmit(0, covering)
+    again.readmit(covering)
     assert refusal(lambda: again.sign_head(head_of(log[:1]))) == "RF-LOG-021"
     assert again.sign_head(head_of(log)) == sign_head(PLAN, head_of(log), 1, key_of(1))
 

@@ -57,3 +57,19 @@ def test_after_a_move_it_calls_the_new_host_first():
 def test_without_an_address_it_waits_to_be_told():
     with pytest.raises(CeremonyError, match="RF-PEER-018"):
         HostLine(Client(), 4096, None, lambda: None).peer()
+
+
+def test_who_does_not_know_who_hosts_the_log_tries_everybody_who_may():
+    client = Client()
+    line = HostLine(client, 4096, TOLD, lambda: None, ("coordinator", DEPUTY))
+    for _ in range(3):
+        ask(line)
+    assert client.called == [("coordinator", *TOLD), (DEPUTY, *TOLD), ("coordinator", *TOLD)]
+
+
+def test_the_last_host_that_is_known_is_tried_before_others_that_may_be():
+    client = Client()
+    line = HostLine(client, 4096, TOLD, lambda: MOVED, ("coordinator", DEPUTY))
+    for _ in range(3):
+        ask(line)
+    assert client.called == [(DEPUTY, *TOLD), (DEPUTY, "10.0.0.2", 2), ("coordinator", *TOLD)]

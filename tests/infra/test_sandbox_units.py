@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import contextmanager
 from queue import SimpleQueue
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -467,6 +468,25 @@ def test_an_operator_that_somebody_started_again_is_seen(tmp_path):
         assert watcher._status.up == {"op-03"}
     watcher._look_for_visitors()
     assert watcher._status.up == set()
+
+
+@pytest.mark.parametrize(
+    ("ready", "running", "is_waiting"),
+    [
+        ({"op-01", "op-02"}, set(), True),
+        ({"op-01", "op-02", "op-04"}, {"op-01", "op-02", "op-03", "op-04"}, True),
+        ({"op-01", "op-02", "op-04"}, {"op-01", "op-02", "op-04"}, False),
+        ({"op-01", "op-02", "op-03", "op-04"}, {"op-01", "op-02", "op-03", "op-04"}, False),
+    ],
+)
+def test_a_host_takes_the_log_over_when_every_operator_that_runs_can_be_asked(
+    tmp_path, ready, running, is_waiting
+):
+    folder, plan = open_ceremony(_options(tmp_path))
+    watcher = Supervisor(folder, plan, display=Recorder(), emit=print)
+    children = SimpleNamespace(is_running=running.__contains__)
+    place = SimpleNamespace(ports=dict.fromkeys(ready, 1))
+    assert watcher._awaits_operators(children, place) is is_waiting
 
 
 def test_a_temporal_server_that_goes_away_ends_the_sandbox(play, monkeypatch):

@@ -79,7 +79,7 @@ class Member:
             clock=lambda: self.clock.now,
             pool=self.pool,
         )
-        self.line = HostLine(self.client, 4096, None, lambda: self.witness.state.host)
+        self.line = HostLine(self.client, 4096, None, lambda: self.witness.host)
         self.loop = WitnessLoop(self.replica, self.line, self.witness)
         self.caught = []
         self.told = threading.Event()
