@@ -4,6 +4,9 @@ It says which plan the operator takes part in and over which ports of the parent
 Nothing in it is secret and nothing is believed: the plan counts by its signatures, the vault opens
 under this plan only, and whoever is reached has to prove itself. A parent that lies keeps its own
 operator away, which it can do without lying.
+
+Before there is a plan a document without one says that the operator is to be enrolled: its enclave
+makes the identity that the plan will name.
 """
 
 from __future__ import annotations
@@ -18,12 +21,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from infra.image.refusals import image_error
 from infra.plan.document import first_fault
-from infra.plan.sections import Name, Section, as_tuple
+from infra.plan.sections import Name, Particulars, Section, Text, as_tuple
 
 if TYPE_CHECKING:
     from mpc_core.protocol.errors import CeremonyError
 
-__all__ = ["MOST_BYTES", "Launch", "Way", "read_launch"]
+__all__ = ["MOST_BYTES", "Enrolment", "Launch", "Way", "no_launch", "read_launch"]
 
 MOST_BYTES = 1 << 20
 LARGEST_PORT = 65_535
@@ -67,53 +70,84 @@ class Way(Section):
         return False
 
 
-class Launch(Section):
+class _Told(Section):
+    """What every document says."""
+
+    operator: Name
+    region: Region
+    ways: Annotated[tuple[Way, ...], BeforeValidator(as_tuple), Field(max_length=64)]
+
+
+class Enrolment(Particulars, _Told):
+    """What the document says before there is a plan; the particulars stand on the card.
+
+    Attributes:
+        operator: whose enclave this is.
+        region: of its key and its bucket.
+        kms_key: ARN of its key.
+        storage: its bucket.
+        ways: whom the enclave reaches.
+    """
+
+    kms_key: Text
+    storage: Text
+
+    @property
+    def particulars(self) -> dict[str, str]:
+        """What the card says of the operator besides name and keys."""
+        found = self.model_dump(include=set(Particulars.model_fields), exclude_none=True)
+        return {name: str(value) for name, value in found.items()}
+
+
+class Launch(_Told):
     """What the document says.
 
     Attributes:
         operator: whose enclave this is.
         region: of its key and its bucket.
         plan: plan.toml in base64.
-        signatures: plan.sig in base64.
+        signatures: plan.sig in base64, with as many signatures as there are.
         temporal: address of the Temporal server, host:port, one of the ways.
         board: address of the log, likewise; nothing to wait for a host that takes it over.
         listen: the address at which peers reach the parent.
         port: the port there, and of the enclave.
+        rejoin: whether the operator's people say that its vault is lost.
         ways: whom the enclave reaches.
     """
 
-    operator: Name
-    region: Region
     plan: Encoded
     signatures: Encoded
     temporal: Annotated[str, Field(max_length=260)]
     board: Annotated[str, Field(max_length=260)] | None = None
     listen: Address
     port: Port
-    ways: Annotated[tuple[Way, ...], BeforeValidator(as_tuple), Field(max_length=64)]
+    rejoin: bool = False
 
 
-def read_launch(data: bytes) -> Launch:
-    """Return what a launch document says.
+def read_launch(data: bytes) -> Launch | Enrolment:
+    """Return what a launch document says; one without a plan is that of an enrolment.
 
     Raises:
         CeremonyError: RF-IMAGE-008 if it is none, or names a way twice.
     """
     if len(data) > MOST_BYTES:
-        raise _no_launch(f"more than {MOST_BYTES} bytes")
+        raise no_launch(f"more than {MOST_BYTES} bytes")
     try:
-        found = Launch.model_validate(tomllib.loads(data.decode()))
+        table = tomllib.loads(data.decode())
+        found = (Launch if "plan" in table else Enrolment).model_validate(table)
     except ValidationError as error:
-        raise _no_launch(first_fault(error)) from error
+        raise no_launch(first_fault(error)) from error
     except (ValueError, RecursionError) as error:
-        raise _no_launch("a file that is not TOML") from error
+        raise no_launch("a file that is not TOML") from error
     ends = [(way.address, way.port) for way in found.ways]
-    if len(set(ends)) != len(ends) or (found.listen, found.port) in ends:
-        raise _no_launch("a way twice, or one to itself")
+    own = (found.listen, found.port) if isinstance(found, Launch) else None
+    if len(set(ends)) != len(ends) or own in ends:
+        raise no_launch("a way twice, or one to itself")
     return found
 
 
-def _no_launch(found: str) -> CeremonyError:
+def no_launch(found: str) -> CeremonyError:
+    """Return the error for a document that says nothing an enclave can do."""
     return image_error(
         "RF-IMAGE-008",
         "the parent handed the enclave no launch document",

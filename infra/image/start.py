@@ -2,6 +2,7 @@
 
 It asks the parent for the launch document, gives every address that the operator uses to the
 loopback device with a relay behind it, writes the home into memory and runs the operator there.
+Before all have signed the plan it does what is next for that, and ends (`infra.party.enrolment`).
 """
 
 from __future__ import annotations
@@ -15,18 +16,24 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.cli.ending import WAITING, print_json
+from infra.files import write_atomic
+from infra.governance.gathering import open_draft
 from infra.homes import Home
-from infra.image.launch import MOST_BYTES, Launch, read_launch
+from infra.image.launch import MOST_BYTES, Enrolment, Launch, no_launch, read_launch
 from infra.image.relay import PARENT, relay, tcp, vsock
 from infra.loop import BackgroundLoop
-from infra.plan.signing import verify_signed_plan, write_signed_plan
+from infra.plan.signing import PLAN_FILE, SIGNATURE_FILE, verify_signed_plan, write_signed_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from infra.governance.gathering import Draft
     from infra.image.relay import End
+    from infra.party.enclave import Enclave
+    from mpc_core.protocol.plan import Plan
 
-__all__ = ["main", "open_ways", "raise_loopback", "relays_of", "write_home"]
+__all__ = ["main", "open_ways", "prepared", "raise_loopback", "relays_of", "write_home"]
 
 LAUNCH_PORT = 7000
 """Port of the parent that hands out the launch document."""
@@ -45,30 +52,92 @@ NAMED = "127.0.1.{}"
 
 
 def main() -> int:
-    """Run the operator that the parent names until it ends."""
-    launch = read_launch(_ask_parent())
+    """Run the operator that the parent names until it ends, or what comes before it can run."""
+    told = read_launch(_ask_parent())
     raise_loopback()
-    open_ways(launch, HOSTS)
+    open_ways(told, HOSTS)
     relays = BackgroundLoop("relays")
-    for at, to in relays_of(launch):
+    for at, to in relays_of(told):
         relays.run(relay(at, to))
-    os.environ[REGION] = launch.region
-    home = write_home(launch, HOMES)
-    from infra.network.places import Reach  # noqa: PLC0415 - after the first error can be shown
+    os.environ[REGION] = told.region
+    # What follows takes seconds to load: the first errors are shown before that.
+    if isinstance(told, Enrolment):
+        return _enrol(told)
+    home = prepared(told, Home(HOMES / told.operator))
+    if home is None:
+        return WAITING
+    from infra.network.places import Reach  # noqa: PLC0415
     from infra.operator import run_operator  # noqa: PLC0415
 
-    reach = Reach(launch.listen, port=launch.port)
-    return run_operator(home, launch.temporal, launch.board, reach)
+    reach = Reach(told.listen, port=told.port)
+    return run_operator(home.path, told.temporal, told.board, reach, rejoin=told.rejoin)
 
 
-def relays_of(launch: Launch) -> Iterator[tuple[End, End]]:
-    """Yield what is relayed to where: every way out, and the way in."""
+def prepared(launch: Launch, home: Home) -> Home | None:
+    """Return the operator's home, with a vault to open; None after signing an unsigned plan.
+
+    Args:
+        launch: what the parent says.
+        home: where it is to be.
+
+    Raises:
+        CeremonyError: as `write_home` and `infra.party.enrolment`.
+    """
+    from infra.party.enrolment import begin_at_first_start, sign_inside  # noqa: PLC0415
+
+    draft = _write_draft(launch, home)
+    if draft.missing:
+        sign_inside(home, draft.plan, _enclave(home, draft.plan))
+        print_json({"event": "signed", "plan": draft.plan.hash.hex(), "missing": draft.missing})
+        return None
+    plan = write_home(launch, home)
+    if begin_at_first_start(home, plan, _enclave(home, plan)):
+        print_json({"event": "begun", "plan": plan.hash.hex()})
+    return home
+
+
+def _enrol(told: Enrolment) -> int:
+    from infra.enclave.kms.client import key_service  # noqa: PLC0415
+    from infra.enclave.kms.data_keys import DataKeys  # noqa: PLC0415
+    from infra.enclave.nitro import NitroModule  # noqa: PLC0415
+    from infra.party.enrolment import enrol  # noqa: PLC0415
+
+    keys = DataKeys(key_service(None, told.kms_key), NitroModule.open())
+    card = enrol(told.storage, keys, told.kms_key, told.operator, told.particulars)
+    print_json({"event": "enrolled", "card": card})
+    return 0
+
+
+def _enclave(home: Home, plan: Plan) -> Enclave:
+    from infra.party.enclave import enclave_of  # noqa: PLC0415
+    from infra.party.sealed import not_sealable  # noqa: PLC0415
+
+    enclave = enclave_of(home, plan)
+    if enclave is None:
+        raise not_sealable(home.name, "the measurement of this image", "no measurement")
+    return enclave
+
+
+def relays_of(launch: Launch | Enrolment) -> Iterator[tuple[End, End]]:
+    """Yield what is relayed to where: every way out, and the way in once there is a plan."""
     for address, way in zip(_addresses(launch), launch.ways, strict=True):
         yield tcp(address, way.port), vsock(way.vsock_port, PARENT)
-    yield vsock(launch.port), tcp(launch.listen, launch.port)
+    if isinstance(launch, Launch):
+        yield vsock(launch.port), tcp(launch.listen, launch.port)
 
 
-def write_home(launch: Launch, below: Path) -> Path:
+def _write_draft(launch: Launch, home: Home) -> Draft:
+    """Write a plan that need not be signed yet, and return it with its signatures so far."""
+    home.make()
+    write_atomic(home.path / SIGNATURE_FILE, base64.b64decode(launch.signatures))
+    write_atomic(home.path / PLAN_FILE, base64.b64decode(launch.plan))
+    draft = open_draft(home.path)
+    if all(each.name != home.name for each in draft.plan.operators):
+        raise no_launch(f"{home.name}, whom the plan does not name")
+    return draft
+
+
+def write_home(launch: Launch, home: Home) -> Plan:
     """Write the home of the operator: the plan and its signatures, which are checked.
 
     Raises:
@@ -77,20 +146,20 @@ def write_home(launch: Launch, below: Path) -> Path:
     """
     toml, signatures = base64.b64decode(launch.plan), base64.b64decode(launch.signatures)
     signed = verify_signed_plan(toml, signatures)
-    home = Home(below / launch.operator)
     home.make()
     write_signed_plan(home.path, signed)
-    return home.path
+    return signed.plan
 
 
-def open_ways(launch: Launch, hosts: Path) -> None:
+def open_ways(launch: Launch | Enrolment, hosts: Path) -> None:
     """Give every address of the launch document to the loopback device, and names to addresses.
 
     Raises:
         OSError: if the kernel refuses; there is no enclave without it.
     """
     addresses = _addresses(launch)
-    for number, address in enumerate(dict.fromkeys([*addresses, launch.listen])):
+    own = [launch.listen] if isinstance(launch, Launch) else []
+    for number, address in enumerate(dict.fromkeys([*addresses, *own])):
         if not address.startswith("127."):
             _give_loopback(number, address)
     lines = [
@@ -107,7 +176,7 @@ def raise_loopback() -> None:
         fcntl.ioctl(any_socket, SET_FLAGS, struct.pack("16sh14x", b"lo", UP))
 
 
-def _addresses(launch: Launch) -> list[str]:
+def _addresses(launch: Launch | Enrolment) -> list[str]:
     """Return where each way is found inside: at its own address, a name at one for it."""
     names = list(dict.fromkeys(way.address for way in launch.ways if way.is_name))
     return [

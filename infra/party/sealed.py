@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from infra.board import strict
@@ -27,9 +28,19 @@ if TYPE_CHECKING:
     from infra.objects.port import ObjectStore
     from infra.party.enclave import Enclave
     from infra.plan.sections import OperatorSection
+    from mpc_core.protocol.errors import CeremonyError
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["objects_of", "opened_vault", "seal_files", "seal_home"]
+__all__ = [
+    "bucket_objects",
+    "data_keys",
+    "named_in_plan",
+    "not_sealable",
+    "objects_of",
+    "opened_vault",
+    "seal_files",
+    "seal_home",
+]
 
 
 def objects_of(home: Home) -> ObjectStore:
@@ -38,10 +49,18 @@ def objects_of(home: Home) -> ObjectStore:
     Raises:
         CeremonyError: RF-STORE-006 if the plan names something else than a bucket.
     """
-    storage = _named(home).storage
-    if storage is None:
-        return FolderObjects(home.vault)
-    return S3Objects(s3_client(), *bucket_at(storage))
+    storage = named_in_plan(home).storage
+    return FolderObjects(home.vault) if storage is None else bucket_objects(storage)
+
+
+def bucket_objects(storage: str, folder: str = "") -> ObjectStore:
+    """Return the objects of a bucket as plans name it, or those in a folder there.
+
+    Raises:
+        CeremonyError: RF-STORE-006 if it names something else than a bucket.
+    """
+    bucket, prefix = bucket_at(storage)
+    return S3Objects(s3_client(), bucket, f"{prefix}/{folder}".strip("/"))
 
 
 def seal_home(
@@ -66,7 +85,7 @@ def seal_home(
     Raises:
         CeremonyError: as `SealedVault.begin`.
     """
-    keys = _data_keys(home, plan, enclave, kms_key)
+    keys = data_keys(home, plan, enclave, kms_key)
     context = Context(plan.hash, home.name)
     whole = {**contents, WITNESS: strict.encode(state or WitnessState())}
     SealedVault.begin(objects_of(home), keys, kms_key, context, whole)
@@ -79,32 +98,34 @@ def opened_vault(home: Home, plan: Plan, enclave: Enclave) -> SealedVault:
         CeremonyError: RF-SEAL-002 if its wrapped key is gone or another one than the plan says,
             RF-KMS-* if the service does not open it, RF-STORE-001 if the store does not answer.
     """
-    named = _named(home).kms_key
-
-    def keys_of(kms_key: str) -> DataKeys:
-        if named not in {None, kms_key}:
-            raise attestation_error(
-                "RF-SEAL-002",
-                "the operator's store has another wrapped key than it should",
-                f"one under {named}, as the plan says",
-                f"one under {kms_key[:200]}",
-                effect="nothing was opened or sealed",
-                next_step="restore the store as it was, or sign a plan that names this key",
-                operator=home.name,
-            )
-        return _data_keys(home, plan, enclave, kms_key)
-
+    keys_of = partial(data_keys, home, plan, enclave)
     return SealedVault.open(objects_of(home), keys_of, Context(plan.hash, home.name))
 
 
-def _data_keys(home: Home, plan: Plan, enclave: Enclave, kms_key: str) -> DataKeys:
+def data_keys(home: Home, plan: Plan, enclave: Enclave, kms_key: str) -> DataKeys:
+    """Return what asks the key service for the data keys below a key.
+
+    Raises:
+        CeremonyError: RF-SEAL-002 if the plan names another key for this operator.
+    """
+    named = named_in_plan(home).kms_key
+    if named not in {None, kms_key}:
+        raise attestation_error(
+            "RF-SEAL-002",
+            "the operator's store has another wrapped key than it should",
+            f"one under {named}, as the plan says",
+            f"one under {kms_key[:200]}",
+            effect="nothing was opened or sealed",
+            next_step="restore the store as it was, or sign a plan that names this key",
+            operator=home.name,
+        )
     service = key_service(
         plan, kms_key, home.insecure_local_kms, insecure_access_key=access_key(home.name)
     )
     return DataKeys(service, enclave.module)
 
 
-def _named(home: Home) -> OperatorSection:
+def named_in_plan(home: Home) -> OperatorSection:
     """Return what the plan says of the operator of a home; the plan was checked before."""
     document = parse_plan((home.path / PLAN_FILE).read_bytes())
     return next(each for each in document.operators if each.name == home.name)
@@ -124,17 +145,10 @@ def seal_files(home: Home) -> str:
         It gives nobody a share of a key: those follow from what is drawn in the enclave.
     """
     plan = load_signed_plan(home.path).plan
-    enclave, kms_key = enclave_of(home, plan), _named(home).kms_key
+    enclave, kms_key = enclave_of(home, plan), named_in_plan(home).kms_key
     if enclave is None or kms_key is None:
-        raise attestation_error(
-            "RF-SEAL-003",
-            "the plan does not say how this operator's vault is sealed",
-            "a plan with a measurement, and with the ARN of this operator's key",
-            "no measurement" if enclave is None else "no kms_key",
-            effect="nothing was sealed",
-            next_step="sign a plan that names both",
-            operator=home.name,
-        )
+        found = "no measurement" if enclave is None else "no kms_key"
+        raise not_sealable(home.name, "a measurement and the ARN of this operator's key", found)
     identity = load_hybrid_identity(home.vault, signing_parties(plan)[home.name], home.name)
     contents = {IDENTITY: identity_bytes(identity.ed25519, identity.ml_dsa)}
     state = FileVault(home.witness_file).load()
@@ -143,3 +157,16 @@ def seal_files(home: Home) -> str:
     for name in (IDENTITY_FILE, WITNESS):
         files.remove(name)
     return kms_key
+
+
+def not_sealable(operator: str, expected: str, found: str) -> CeremonyError:
+    """Return the error for a plan that does not say how an operator's vault is sealed."""
+    return attestation_error(
+        "RF-SEAL-003",
+        "the plan does not say how this operator's vault is sealed",
+        expected,
+        found,
+        effect="nothing was sealed",
+        next_step="sign a plan that names all of it",
+        operator=operator,
+    )

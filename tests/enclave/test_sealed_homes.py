@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from infra.board.notes import Head
 from infra.board.vault import FileVault, WitnessState
 from infra.cli.main import app
-from infra.enclave.insecure_software import Authority, measure_installed
+from infra.enclave.insecure_software import Authority
 from infra.homes import Home
 from infra.party.vault import identity_of, open_vault
 from infra.plan.document import parse_plan
@@ -17,14 +17,17 @@ from infra.plan.sandbox import sandbox_plan
 from infra.plan.signing import sign_plan, write_signed_plan
 from infra.stores import FileStore
 from mpc_core.protocol.errors import CeremonyError
+from tests.enclave.chains import APPROVED
 from tests.enclave.site import Site
 
 NAME, SIGNED = "op-02", WitnessState(signed=Head(0, 7, bytes(32)))
 
 
 @pytest.fixture
-def parties():
+def parties(monkeypatch):
     """A sandbox's plan that asks for software in the place of enclaves, with all keys."""
+    for module in ("infra.party.enclave", "infra.plan.sandbox"):
+        monkeypatch.setattr(f"{module}.measure_installed", lambda: APPROVED)
     root = Authority.create(dt.datetime.now(dt.UTC))
     shape = {"operators": 4, "threshold": 1, "parameters": "test", "waiting_seconds": 60}
     return root, sandbox_plan(**shape, enclave=root, hybrid=True)
@@ -35,7 +38,7 @@ def home(tmp_path, parties):
     """A home that was made before its plan, which names a key; the key service runs."""
     root, made = parties
     with Site.started(tmp_path, made.signed.plan, root=root, clock=_now) as site:
-        arn = site.create_key(measure_installed())
+        arn = site.create_key()
         document = parse_plan(made.signed.toml)
         operators = tuple(
             each.model_copy(update={"kms_key": arn if each.name == NAME else None})

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from infra.homes import Home
 from infra.image.launch import read_launch
 from infra.image.relay import PARENT, tcp, vsock
 from infra.image.start import open_ways, raise_loopback, relays_of, write_home
@@ -81,16 +82,16 @@ def _answers(address):
 
 
 def test_the_home_holds_the_plan_that_all_signed(tmp_path):
-    home = write_home(read_launch(document()), tmp_path)
-    assert home == tmp_path / "op-02"
-    assert load_signed_plan(home).plan.hash == signed_plan().plan.hash
-    assert (home / "vault").stat().st_mode & 0o777 == 0o700
+    home = Home(tmp_path / "op-02")
+    plan = write_home(read_launch(document()), home)
+    assert plan.hash == load_signed_plan(home.path).plan.hash == signed_plan().plan.hash
+    assert home.vault.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_plan_that_somebody_did_not_sign_is_not_written(tmp_path):
     launch = read_launch(document(signatures=""))
     with pytest.raises(CeremonyError, match="RF-PLAN-"):
-        write_home(launch, tmp_path)
+        write_home(launch, Home(tmp_path / "op-02"))
     assert not list(tmp_path.iterdir())
 
 

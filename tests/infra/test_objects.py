@@ -2,29 +2,24 @@
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, IncompleteReadError
-from moto.server import ThreadedMotoServer
 
 from infra.objects.folder import FolderObjects
 from infra.objects.s3 import S3Objects, bucket_at, s3_client
 from mpc_core.protocol.errors import CeremonyError
+from tests.support.s3 import s3_server, use_s3
 
 BUCKET = "operator-vault"
 
 
 @pytest.fixture(scope="module")
 def server():
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    with s3_server() as url:
+        yield url
 
 
 @pytest.fixture
 def client(server, monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server)
+    use_s3(monkeypatch, server)
     client = s3_client()
     client.create_bucket(Bucket=BUCKET)
     versioning = {"Status": "Enabled"}

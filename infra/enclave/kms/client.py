@@ -30,7 +30,7 @@ _SESSION: Any = Session
 
 
 def key_service(
-    plan: Plan,
+    plan: Plan | None,
     kms_key: str,
     insecure_endpoint: str | None = None,
     *,
@@ -40,7 +40,7 @@ def key_service(
     """Return a client for the region of a key.
 
     Args:
-        plan: the signed plan.
+        plan: the signed plan; None before there is one, when there is no service but AWS's.
         kms_key: ARN of the key.
         insecure_endpoint: URL of a sandbox's local key service.
         profile: name of AWS credentials, if not those that boto3 finds.
@@ -62,6 +62,7 @@ def key_service(
         )
     session = _SESSION(profile_name=profile)
     if insecure_endpoint is not None:
+        assert plan is not None, "a sandbox makes its plan before it makes keys"
         check_software_allowed(plan)
         if insecure_access_key is not None:
             session = _SESSION(insecure_access_key, "not checked")

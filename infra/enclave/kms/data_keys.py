@@ -8,7 +8,7 @@ as long as the process and never leaves it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
@@ -31,6 +31,9 @@ RSA_BITS = 2048
 
 RSA_EXPONENT = 65_537
 ALGORITHM = "RSAES_OAEP_SHA_256"
+NO_PLAN = bytes(32)
+"""Stands for the plan's hash before there is a plan."""
+
 MOST_WRAPPED = 6_144
 """Longest ciphertext that KMS takes for decryption."""
 
@@ -76,6 +79,11 @@ class Context:
 
     plan_hash: bytes
     operator: str
+
+    @classmethod
+    def before_plan(cls, operator: str) -> Self:
+        """Return the context of what an operator has before its plan: its identity key."""
+        return cls(NO_PLAN, operator)
 
     @property
     def fields(self) -> dict[str, str]:
