@@ -190,9 +190,12 @@ def test_ctrl_c_is_no_traceback(tmp_path, monkeypatch):
     assert "stopped" in result.stderr
 
 
-def test_a_polite_kill_stops_a_process_like_ctrl_c(tmp_path):
+@pytest.mark.parametrize("shell", ["", "signal.signal(signal.SIGINT, signal.SIG_IGN)"])
+def test_a_polite_kill_stops_a_process_like_ctrl_c(tmp_path, shell):
+    """A shell that starts something in the background has it ignore Ctrl-C."""
     program = (
         "import signal, sys, types\n"
+        f"{shell}\n"
         "def run(*_, **__):\n"
         "    sys.stdout.write('up\\n'); sys.stdout.flush()\n"
         "    signal.pause()\n"
