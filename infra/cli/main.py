@@ -552,6 +552,6 @@ def _say_nothing(_: object) -> None:
 
 
 def _stop_like_ctrl_c() -> None:
-    """Let a polite kill mean the same as Ctrl-C, also where a shell has it ignored, as after `&`."""
+    """Let a polite kill mean the same as Ctrl-C, also where a shell has that ignored (`&`)."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
