@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from infra.board import export
 from infra.verify import verify
 from tests.support.sandbox import Sandbox, finished, seeded
@@ -27,6 +29,7 @@ def epoch_of(ceremony):
     return export.read(ceremony.folder.transcript, ceremony.plan).checkpoint.head.epoch
 
 
+@pytest.mark.long
 def test_a_coordinator_whose_machine_is_lost_takes_its_log_over_and_the_key_set_is_the_same(
     ceremony, tmp_path
 ):

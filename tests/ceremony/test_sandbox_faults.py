@@ -45,6 +45,7 @@ def opened_bytes(ceremony):
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
+@pytest.mark.long
 def test_an_operator_killed_and_started_again_catches_up_and_changes_nothing(ceremony, tmp_path):
     with sandbox(tmp_path / "elsewhere", "another", *seeded(), "--keep-openings") as running:
         running.until_progress("N", 3)
@@ -106,6 +107,7 @@ def test_a_ceremony_survives_ctrl_c_damaged_files_and_the_end_of_temporal_and_co
     assert all(count in {3, 4} for count in starts(last))
 
 
+@pytest.mark.long
 def test_an_operator_without_room_waits_and_goes_on_by_itself_when_there_is_room(
     ceremony, tmp_path
 ):
