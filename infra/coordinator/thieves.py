@@ -12,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from temporalio.api.common.v1 import WorkflowExecution as Execution
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
@@ -37,8 +39,19 @@ LOOK_SECONDS = 5.0
 OVERLAP = timedelta(minutes=1)
 """How far back closed workflows are asked for again: the server's index lags behind."""
 
+PAGE_EVENTS = 32
+"""Of a history, read from its end: one page where nothing is new."""
+
 LONGEST_NAME = 40
 WITHOUT_ORDERS = frozenset({"StageWorkflow"})
+ABOUT_ORDERS = frozenset(
+    {
+        EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED,
+    }
+)
+"""Events that stay as they are; those of a step that a workflow repeats may change."""
+
 _log = structlog.get_logger()
 
 
@@ -64,8 +77,21 @@ class Theft:
         return f"{self.thief} in the place of {self.owner}"
 
 
+@dataclass(slots=True)
+class _Reading:
+    """How far the history of a run was read.
+
+    Attributes:
+        last: number of the last event about an order.
+        queues: of the orders that nobody has taken, by the number of the event that gave them.
+    """
+
+    last: int = 0
+    queues: dict[int, str] = field(default_factory=dict)
+
+
 class Thieves:
-    """Looks at the histories of a ceremony from time to time."""
+    """Looks at the histories of a ceremony from time to time; each event is read once."""
 
     def __init__(
         self,
@@ -91,7 +117,8 @@ class Thieves:
         self._now = now
         self._since = now()
         self._done: set[str] = set()
-        self._stolen: dict[str, Counter[tuple[str, str]]] = {}
+        self._readings: dict[str, _Reading] = {}
+        self._stolen: Counter[tuple[str, str]] = Counter()
         self.found: tuple[Theft, ...] = read_thefts(kept)
         self._first = {(each.owner, each.thief): each.since for each in self.found}
         self._before = Counter({(each.owner, each.thief): each.orders for each in self.found})
@@ -120,21 +147,21 @@ class Thieves:
     async def _look_at(self, client: Client, run: WorkflowExecution) -> None:
         if run.run_id in self._done:
             return
-        handle = client.get_workflow_handle(run.id, run_id=run.run_id)
-        events = [event async for event in handle.fetch_history_events()]
-        self._stolen[run.run_id] = Counter(stolen_in(events, self._owners))
+        reading = self._readings.setdefault(run.run_id, _Reading())
+        events = await _events_after(client, run, reading.last)
+        self._stolen.update(stolen_in(events, self._owners, reading.queues))
+        orders = (event.event_id for event in events if event.event_type in ABOUT_ORDERS)
+        reading.last = max(orders, default=reading.last)
         if run.status is not WorkflowExecutionStatus.RUNNING:
             self._done.add(run.run_id)
+            del self._readings[run.run_id]
 
     def _hold(self) -> None:
         """Keep what was found; what an earlier process of this home found is kept too."""
-        counted: Counter[tuple[str, str]] = Counter()
-        for stolen in self._stolen.values():
-            counted.update(stolen)
         now = self._now().isoformat(timespec="seconds")
         found = tuple(
             Theft(*names, orders, self._first.setdefault(names, now))
-            for names, orders in sorted((counted | self._before).items())
+            for names, orders in sorted((self._stolen | self._before).items())
         )
         if found != self.found:
             for theft in found:
@@ -143,11 +170,35 @@ class Thieves:
             write_atomic(self._kept, json.dumps([asdict(each) for each in found]).encode())
 
 
+async def _events_after(client: Client, run: WorkflowExecution, last: int) -> list[HistoryEvent]:
+    """Return the events of a run beyond the one with this number, read from the newest one on."""
+    found: list[HistoryEvent] = []
+    request = GetWorkflowExecutionHistoryReverseRequest(
+        namespace=client.namespace,
+        execution=Execution(workflow_id=run.id, run_id=run.run_id),
+        maximum_page_size=PAGE_EVENTS,
+    )
+    while True:
+        page = await client.workflow_service.get_workflow_execution_history_reverse(request)
+        new = [event for event in page.history.events if event.event_id > last]
+        found += new
+        if len(new) < len(page.history.events) or not page.next_page_token:
+            return found[::-1]
+        request.next_page_token = page.next_page_token
+
+
 def stolen_in(
-    events: Iterable[HistoryEvent], owners: Mapping[str, Sequence[str]]
+    events: Iterable[HistoryEvent],
+    owners: Mapping[str, Sequence[str]],
+    queues: dict[int, str],
 ) -> Iterable[tuple[str, str]]:
-    """Yield owner and thief of every order in a history that somebody else took or answered."""
-    queues: dict[int, str] = {}
+    """Yield owner and thief of every order in a history that somebody else took or answered.
+
+    Args:
+        events: what is new in it.
+        owners: the parties that may work on a queue, by its name; the first is its owner.
+        queues: of the orders before, which nobody had taken yet; kept up to date.
+    """
     for event in events:
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             scheduled = event.activity_task_scheduled_event_attributes
@@ -155,8 +206,8 @@ def stolen_in(
             continue
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
             started = event.activity_task_started_event_attributes
-            place, worker = started.scheduled_event_id, started.identity
-            allowed = owners.get(queues.get(place, ""), ())
+            allowed = owners.get(queues.pop(started.scheduled_event_id, ""), ())
+            worker = started.identity
             if allowed and worker not in allowed:
                 yield allowed[0], _printable(worker)
 

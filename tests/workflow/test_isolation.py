@@ -144,6 +144,54 @@ async def test_without_a_thief_nobody_is_named(server, tmp_path):
     assert not kept.exists()
 
 
+async def test_every_event_is_read_once(server, tmp_path, monkeypatch):
+    """Looking again at what runs takes one page each, and at what has ended none."""
+    ceremony, world = ceremony_input("once"), World()
+    client = await connect(server, identity="mallory")
+    read = counting(client, monkeypatch)
+    thieves = Thieves([client], ceremony.ceremony_id, owners(ceremony), tmp_path / "thefts.json")
+    async with AsyncExitStack() as stack:
+        await serve(stack, coordinator_worker(client, ceremony, world))
+        for at in EVERYONE[:-1]:
+            await serve(stack, *operator_workers(client, ceremony, world, at))
+        handle = await begun(
+            client, ceremony, BatchWorkflow.run, BatchInput(ceremony, "N", 0), "batch"
+        )
+        taken = 0
+        while taken < len(EVERYONE) - 1:
+            await thieves.look()
+            taken = sum(theft.orders for theft in thieves.found)
+        before = len(read)
+        await thieves.look()
+        assert len(read) == before + 1
+        await serve(stack, *operator_workers(client, ceremony, world, EVERYONE[-1]))
+        await handle.result()
+        await thieves.look()
+    fresh = Thieves([client], ceremony.ceremony_id, owners(ceremony), tmp_path / "fresh.json")
+    await fresh.look()
+    assert found_by(thieves) == found_by(fresh)
+    pages = len(read)
+    await thieves.look()
+    assert len(read) == pages
+
+
+def found_by(thieves):
+    return {(each.owner, each.thief): each.orders for each in thieves.found}
+
+
+def counting(client, monkeypatch):
+    """Return a list that has one item for every page of a history that is read from now on."""
+    service, pages = client.workflow_service, []
+    read = service.get_workflow_execution_history_reverse
+
+    async def counted(request):
+        pages.append(request)
+        return await read(request)
+
+    monkeypatch.setattr(service, "get_workflow_execution_history_reverse", counted)
+    return pages
+
+
 def test_the_name_of_a_thief_does_nothing_to_a_terminal(tmp_path):
     assert _printable("\x1b[2Jop-02\n\u202e") == "?[2Jop-02??"
     assert _printable("") == "a worker without a name"
