@@ -63,7 +63,7 @@ def secrets_in(vault, name):
 def events_of(ceremony_id, database):
     """The stored events of a ceremony's workflows; the server has some of its own."""
     query = (
-        "SELECT data FROM history_node JOIN executions ON tree_id = run_id"
+        "SELECT history_node.data FROM history_node JOIN executions ON tree_id = run_id"
         " WHERE instr(workflow_id, ?) = 1"
     )
     with closing(sqlite3.connect(database)) as opened:
