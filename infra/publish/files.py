@@ -28,7 +28,6 @@ from infra.publish.manifest import (
 )
 from infra.publish.opened import place
 from infra.publish.streamed import streamed
-from mpc_core.protocol.batch import Verdict
 from mpc_core.protocol.context import BatchName
 from mpc_core.tfhe.export import KeyFile, write_key_set
 from mpc_core.tfhe.keyset import bodies_of, seed_of
@@ -136,16 +135,14 @@ def kept_batches(
 
 
 def disputed(state: CeremonyState) -> frozenset[BatchKey]:
-    """Return the batches in which answers refuted an opened value, or of which keys were posted.
+    """Return the batches in which an opened value was ever refuted, or of which keys were posted.
 
-    Their opened values are always kept: whoever reads the log must see by himself that the rounds
-    which failed had to fail, and recompute what a blame had recomputed, or he would follow another
-    log than the operators did.
+    Their opened values are always kept: whoever reads the log sees by himself then that the rounds
+    which failed had to fail, and recomputes what a blame had recomputed. In all other batches the
+    first value whose answers lie on one polynomial held from there on.
     """
     refuted = {
-        opening.rule.key
-        for opening in state.ever_opened
-        if any(turn.verdict is Verdict.ODD_V for turn in opening.rounds)
+        opening.rule.key for opening in state.ever_opened if opening.doubted or opening.refuted
     }
     burnt = {
         revealed.opening.rule.key for burn in state.justice.burns for revealed in burn.revealed

@@ -1,17 +1,17 @@
 """The arithmetic of an auditor, who may have fewer opened values than the operators had.
 
 Whether the answers of a round fit with the opened value v takes v. Where a transcript does not keep
-it, the auditor goes by what the operators made of it: they went on with the first value whose
-answers lie on one polynomial, and n-t of them sealed the log in which they did. So in a batch whose
-openings are not kept, answers that lie on one polynomial count as fitting with v ("taken"), and the
-verdict lists this as not repeated. It is worth something only under the seal, which is checked.
+it, the auditor goes by what the operators made of it: answers that lie on one polynomial count as
+fitting with v ("taken"), unless n-t operators say in the log that they do not. The verdict lists
+this as not repeated. It is worth something only under the seal, which is checked: n-t operators
+sealed this very log after they had found every batch complete, each with v at hand.
 
-Security: batches in which answers refuted a value are kept, with every value that their rounds
+Security: batches in which answers ever refuted a value are kept, with every value that their rounds
     named. In any other batch the operators judged every round as fitting, as soon as n-t of them
     vouched for it and 2t+1 answered; so the auditor judges every round at every prefix of the log
-    as they did. A coordinator that leaves a refuted value out makes the auditor follow another
-    log; the seal, which n-t operators signed over this very prefix, still says that every batch
-    was complete, and what differs is which of the values that are not shown holds.
+    as they did. A coordinator that leaves a refuted value out hides neither the round that failed
+    nor what followed: n-t operators say so in the log, which it cannot change, and nothing is
+    sealed before that. The auditor misses the value then and says so.
 """
 
 from __future__ import annotations

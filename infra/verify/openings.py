@@ -261,13 +261,15 @@ def _inconsistent(rules: Rules, turn: Round, key: BatchKey, found: str) -> Cerem
 
 
 def _check_nothing_left_out(state: CeremonyState, openings: Openings) -> None:
-    """Check that no round was refuted by a value that is not here.
+    """Check that no value was refuted that is not here.
 
-    At most t operators, who may lie, answered rounds that never opened here.
+    In the log n-t operators say so of each; and at most t operators, who may lie, answered rounds
+    that never opened here.
     """
     for each in state.ever_opened:
-        if any(turn.refuted for turn in each.rounds):
-            raise _left_out(each, "n-t operators that closed the round of a vouched value")
+        missing = any(turn.odd for turn in each.awaited)
+        if missing or (each.refuted and each.rule.key in openings.taken):
+            raise _left_out(each, "n-t operators that refuted it, and no such value")
     taken = {
         opening.context: opening
         for key in sorted(openings.taken)

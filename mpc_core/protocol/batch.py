@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from mpc_core.protocol.context import BatchName  # noqa: TC001 - Temporal reads the hints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from collections.abc import Set as AbstractSet
 
     from mpc_core.protocol.quorum import Quorum
@@ -33,6 +34,7 @@ __all__ = [
     "BatchStatus",
     "NextStep",
     "Verdict",
+    "digest_of_value",
     "fits_value",
     "fitting_answers",
     "judge",
@@ -87,7 +89,7 @@ class BatchRule:
 
 
 TAKEN = b""
-"""In place of sum rho v: the answers count as fitting, as the operators of a sealed log found."""
+"""In place of sum rho v: answers count as fitting but where n-t operators say that they do not."""
 
 
 class Arithmetic(Protocol):
@@ -106,7 +108,7 @@ class Arithmetic(Protocol):
     ) -> bytes | None:
         """Return sum rho v, encoded as Y, or None while this party does not hold this v.
 
-        `TAKEN` is for who reads a sealed log without v and goes by what n-t operators found.
+        `TAKEN` is for who reads a sealed log without v and goes by what n-t operators say in it.
         """
         ...
 
@@ -215,6 +217,7 @@ def judge(
     expected: bytes | None,
     *,
     vouched: bool,
+    refuted: Collection[bytes],
     everyone: AbstractSet[int],
     rule: BatchRule,
     quorum: Quorum,
@@ -227,6 +230,8 @@ def judge(
         expected: sum rho v, None while v is not held.
         vouched: whether n-t operators hold the v of this round. Without them nobody need be able
             to fetch v, and the round ends by its deadline.
+        refuted: digests of values at 0 that are not sum rho v, as n-t operators say. That counts
+            for who does not hold v; whoever does goes by v.
         everyone: operators neither excluded nor written off.
         rule: the batch.
         quorum: n and t.
@@ -243,6 +248,9 @@ def judge(
         return Verdict.MISFIT if rule.degree == "double" else Verdict.OPEN
     if len(fitting) < rule.points(quorum) or not vouched:
         return Verdict.OPEN
+    by_word = refuted and expected in (None, TAKEN)
+    if by_word and digest_of_value(fitting, rule, quorum, arithmetic) in refuted:
+        return Verdict.ODD_V
     if expected is None:
         return Verdict.UNKNOWN
     if not fits_value(fitting, expected, rule, quorum, arithmetic):
@@ -260,6 +268,18 @@ def fits_value(
     """Tell whether answers on one polynomial have the expected value at 0, or are taken as such."""
     degree = rule.polynomial_degree(quorum)
     return expected == TAKEN or arithmetic.value_at_zero(fitting, degree, rule) == expected
+
+
+def digest_of_value(
+    fitting: Mapping[int, bytes], rule: BatchRule, quorum: Quorum, arithmetic: Arithmetic
+) -> bytes:
+    """Return the digest of the value at 0 of answers on one polynomial, by which a close names it.
+
+    Security: who does not hold v learns from it which answers n-t operators found at odds with v,
+        whenever the close that says so comes to stand in the log.
+    """
+    degree = rule.polynomial_degree(quorum)
+    return hashlib.sha256(arithmetic.value_at_zero(fitting, degree, rule)).digest()
 
 
 def fitting_answers(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.batch import Arithmetic, BatchKey, BatchRule
     from mpc_core.protocol.members import Members
     from mpc_core.protocol.quorum import Quorum
+    from mpc_core.protocol.slots import Refutation
 
 __all__ = ["Batches"]
 
@@ -46,13 +47,16 @@ class Batches:
         rules: Mapping[BatchKey, BatchRule],
         members: Members,
         quorum: Quorum,
+        *,
         arithmetic: Arithmetic,
+        refuted: Mapping[bytes, Collection[Refutation]],
     ) -> None:
         self._plan_hash = plan_hash
         self.rules = dict(rules)
         self._members = members
         self._quorum = quorum
         self._arithmetic = arithmetic
+        self._refuted = refuted
         self._stages: tuple[str, ...] = ()
         self._begun: set[str] = set()
         self._generation = 0
@@ -109,6 +113,11 @@ class Batches:
         assert opening is not None
         require(opening.rule.stage in self._stages, "the stage is sealed")
         return opening
+
+    def goes_by_word(self, said: Refutation) -> bool:
+        """Tell whether this party judges a round without its v, by what others say of it."""
+        opening = self._openings.get(said.context)
+        return opening is not None and not opening.holds(said.round)
 
     def consumed(self, opening: Opening) -> tuple[Opening, ...]:
         """Return the openings whose values the keys of a batch are derived from."""
@@ -215,6 +224,13 @@ class Batches:
             identifier = context.identifier(self._plan_hash)
             self.current[key] = self._openings.setdefault(
                 identifier,
-                Opening(self.rules[key], context.name, identifier, self._quorum, self._arithmetic),
+                Opening(
+                    self.rules[key],
+                    context.name,
+                    identifier,
+                    self._quorum,
+                    self._arithmetic,
+                    self._refuted[identifier],
+                ),
             )
         self.touch(key)

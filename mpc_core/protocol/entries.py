@@ -305,7 +305,8 @@ class Close:
     """Statement: a deadline has passed.
 
     Slots: "contributions/<round>", "complaints", and per batch "roots/<context hex>",
-    "round/<context hex>/<q>", "answers/<context hex>/<q>", "recomputation/<context hex>/<q>".
+    "round/<context hex>/<q>", "refuted/<context hex>/<q>/<digest hex>",
+    "answers/<context hex>/<q>", "recomputation/<context hex>/<q>".
 
     `serial` counts the valid closes of this very slot before: answers may have to be closed again,
     and the same bytes stand in the log only once.

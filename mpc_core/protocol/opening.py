@@ -6,7 +6,9 @@ PROTOCOL.md, "Opening a batch":
   roots is closed, round 0 opens and its decoder is fixed;
 - a decoder's entry counts only in its round, by its decoder, over roots already in the log;
 - "have v" counts for every round with that root; answers count for every round with an entry;
-- closing a round, for want of an entry, of vouchers, or of a v that fits, only opens the next one;
+- closing a round, for want of an entry or of vouchers, only opens the next one;
+- where answers do not fit v, n-t operators say so in a close of its own, so that whoever does not
+  hold v finds it in the log; it opens the next round as well, and sidelines the decoder;
 - answers of a round that lie on no polynomial give everybody time to recompute its own; after the
   close of that time the batch may be burnt.
 """
@@ -22,15 +24,18 @@ from mpc_core.protocol.batch import (
     BatchState,
     BatchStatus,
     Verdict,
+    digest_of_value,
     fitting_answers,
     judge,
 )
 from mpc_core.protocol.entries import Answer
+from mpc_core.protocol.rounds import Round
 from mpc_core.protocol.rules import require
 from mpc_core.protocol.services import Services
+from mpc_core.protocol.slots import Refutation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from mpc_core.protocol.batch import Arithmetic
     from mpc_core.protocol.context import BatchName
@@ -45,37 +50,6 @@ _FITS = (Verdict.PROVISIONAL, Verdict.COMPLETE)
 
 
 @dataclass(slots=True)
-class Round:
-    """One decoder's turn.
-
-    Attributes:
-        number: q.
-        decoder: fixed by the log prefix at which the round opened.
-        decoded: the valid decoder's entry, if any.
-        position: log position of that entry.
-        log_root: root of the prefix that ends with it: what the challenge is from.
-        answers: Y by operator.
-        closed: whether the next round is open.
-        missed: who owed its answer at a close of them. Whatever it says afterwards, this batch does
-            not wait for it again: who comes back for ever could have it waited for for ever.
-        refuted: whether n-t operators closed it although it was vouched for and, as far as this
-            party can tell, fits: they held v and found that it does not.
-        verdict: what the answers say.
-    """
-
-    number: int
-    decoder: int
-    decoded: Decoded | None = None
-    position: int = -1
-    log_root: bytes = b""
-    answers: dict[int, bytes] = field(default_factory=dict)
-    closed: bool = False
-    missed: set[int] = field(default_factory=set)
-    refuted: bool = False
-    verdict: Verdict = Verdict.OPEN
-
-
-@dataclass(slots=True)
 class Opening:
     """What the log holds for one context. Every method checks before it changes anything."""
 
@@ -84,6 +58,8 @@ class Opening:
     context: bytes
     quorum: Quorum
     arithmetic: Arithmetic
+    refuted: Collection[Refutation] = ()
+    """What n-t operators say of values of this context, anywhere in the log that is here."""
     roots: dict[int, bytes] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
     haves: dict[bytes, set[int]] = field(default_factory=dict)
@@ -98,6 +74,8 @@ class Opening:
     blind: set[int] = field(default_factory=set)
     """Rounds that were judged without their v. What the log made of them then rests on that v, so
     it is awaited also when later answers, or the death of the batch, decide without it."""
+    doubted: bool = False
+    """Whether some value ever did not fit."""
     held: int | None = None
     """The first round that was provisional; it holds until its answers no longer fit."""
 
@@ -195,25 +173,32 @@ class Opening:
         )
         return members.awaited - self.roots.keys()
 
-    def close_round(self, number: int, members: Members) -> frozenset[int]:
+    def close_round(self, number: int, members: Members, position: int) -> frozenset[int]:
         """Close a round and open the next; return its decoder if it owed the entry."""
         turn = self._round(number)
         require(not turn.closed, "the round is closed")
-        if self.vouched(turn) and self.expected(turn) == TAKEN:
-            turn.refuted, turn.verdict = True, Verdict.ODD_V
-            self.held = None if self.held == number else self.held
         require(self.held is None, "the batch is provisional")
-        moves_on = turn.decoded is None or not self.vouched(turn) or turn.verdict is Verdict.ODD_V
-        require(moves_on, "n-t operators hold v, and no answers contradict it")
-        owing: frozenset[int] = frozenset()
-        if turn.decoded is None:
-            owing = frozenset({turn.decoder}) & members.awaited
-        elif turn.verdict is Verdict.ODD_V:
-            self.sidelined.add(turn.decoder)
-            self.unproven.update((operator, number) for operator, _ in turn.decoded.points)
-        turn.closed = True
-        self._open_round(members, owing)
+        require(not self.vouched(turn), "n-t operators hold v")
+        missed = turn.decoded is None
+        owing = frozenset({turn.decoder}) & members.awaited if missed else frozenset()
+        self._open_next(turn, members, owing, position)
         return owing
+
+    def close_refuted(self, said: Refutation, members: Members, position: int) -> frozenset[int]:
+        """Sideline the decoder of a round whose v does not fit, and open the next; nobody owes.
+
+        What n-t operators say remains true when the answers have changed before it stands in the
+        log: then it counts, and moves nothing.
+        """
+        turn = self._round(said.round)
+        require(turn.decoded is not None, "the round has no decoder's entry")
+        assert turn.decoded is not None
+        if turn.odd == said.digest:
+            self.sidelined.add(turn.decoder)
+            self.unproven.update((operator, turn.number) for operator, _ in turn.decoded.points)
+            if self.held is None and not turn.closed:
+                self._open_next(turn, members, frozenset(), position)
+        return frozenset()
 
     def close_answers(self, number: int, members: Members) -> frozenset[int]:
         """Close the deadline of the answers; return who owed one."""
@@ -239,8 +224,8 @@ class Opening:
         if not self.rounds and enough and members.awaited <= self.roots.keys():
             self._open_round(members, frozenset())
         for turn in self.rounds:
-            turn.verdict = self._verdict(turn, members)
-            if turn.verdict.awaits_v:
+            self._judge(turn, members)
+            if turn.verdict.awaits_v or (turn.odd and self.expected(turn) is None):
                 self.blind.add(turn.number)
             elif turn.number in self.blind and self.expected(turn) is not None:
                 self.blind.discard(turn.number)
@@ -249,9 +234,9 @@ class Opening:
         if self.held is None:
             self.held = next((turn.number for turn in self.rounds if turn.verdict in _FITS), None)
 
-    def _verdict(self, turn: Round, members: Members) -> Verdict:
+    def _judge(self, turn: Round, members: Members) -> None:
         if turn.decoded is None:
-            return Verdict.OPEN
+            return
         vouched = self.vouched(turn)
         answers = {
             operator: value
@@ -259,18 +244,23 @@ class Opening:
             if operator not in members.excluded
         }
         judged = len(answers) >= self.rule.points(self.quorum)
-        expected = self.expected(turn) if judged and vouched else None
-        if turn.refuted and expected == TAKEN:
-            return Verdict.ODD_V
-        return judge(
+        turn.verdict = judge(
             answers,
-            expected,
+            self.expected(turn) if judged and vouched else None,
             vouched=vouched,
+            refuted=[said.digest for said in self.refuted if said.round == turn.number],
             everyone=members.accountable,
             rule=self.rule,
             quorum=self.quorum,
             arithmetic=self.arithmetic,
         )
+        turn.odd = self._odd(answers) if turn.verdict is Verdict.ODD_V else b""
+        self.doubted = self.doubted or bool(turn.odd)
+
+    def _odd(self, answers: dict[int, bytes]) -> bytes:
+        fitting = fitting_answers(answers, self.rule, self.quorum, self.arithmetic)
+        assert fitting is not None
+        return digest_of_value(fitting, self.rule, self.quorum, self.arithmetic)
 
     def expected(self, turn: Round) -> bytes | None:
         """Return sum rho v of a round with a decoder's entry, None while v is not held."""
@@ -280,11 +270,22 @@ class Opening:
             self.rule, self.context, turn.number, turn.log_root, turn.decoded.root
         )
 
+    def holds(self, number: int) -> bool:
+        """Tell whether this party holds the v of a round, and goes by that alone."""
+        turn = self.rounds[number] if number < len(self.rounds) else None
+        return turn is not None and self.expected(turn) not in (None, TAKEN)
+
     def vouched(self, turn: Round) -> bool:
         """Tell whether n-t operators hold the v of this round."""
         if turn.decoded is None:
             return False
         return len(self.haves.get(turn.decoded.root, ())) >= self.quorum.n_minus_t
+
+    def _open_next(
+        self, turn: Round, members: Members, owing: frozenset[int], position: int
+    ) -> None:
+        turn.closed_at = position
+        self._open_round(members, owing)
 
     def _open_round(self, members: Members, owing: frozenset[int]) -> None:
         """Fix the next decoder: the next in rotation not excluded, sidelined or absent.
@@ -322,6 +323,20 @@ class Opening:
         return next((turn.number for turn in self.rounds if turn.verdict is Verdict.MISFIT), None)
 
     @property
+    def unsaid(self) -> Refutation | None:
+        """What has to be said of a value that does not fit.
+
+        Once, so that it stands in the log for who does not hold v; and again when the round was
+        not closed by that, since another one held then.
+        """
+        for turn in self.rounds:
+            said = Refutation(self.context, turn.number, turn.odd)
+            stuck = self.held is None and not turn.closed
+            if turn.odd and (stuck or said not in self.refuted):
+                return said
+        return None
+
+    @property
     def state(self) -> BatchState:
         """Where the batch stands."""
         if self.dead:
@@ -330,7 +345,7 @@ class Opening:
             return BatchState.MISFIT
         if self.held is None:
             return BatchState.OPEN
-        complete = self.rounds[self.held].verdict is Verdict.COMPLETE
+        complete = self.rounds[self.held].verdict is Verdict.COMPLETE and self.unsaid is None
         return BatchState.COMPLETE if complete else BatchState.PROVISIONAL
 
     @property

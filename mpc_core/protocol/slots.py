@@ -1,10 +1,14 @@
-"""Which entries a statement puts an end to: what comes after it comes too late.
+"""What close entries say: which entries come too late after them, and which values they refute.
 
 PROTOCOL.md, "Model": before it signs such a statement, or a head that covers one, an operator looks
-whether the entries that reached it in time stand before it.
+whether the entries that reached it in time stand before it. The close of a refuted round puts an
+end to nothing: answers are owed for closed rounds, too.
 """
 
 from __future__ import annotations
+
+import re
+from typing import NamedTuple
 
 from mpc_core.protocol.entries import (
     Address,
@@ -28,7 +32,9 @@ from mpc_core.protocol.entries import (
     Unserved,
 )
 
-__all__ = ["comes_too_late_after", "is_deadline"]
+__all__ = ["Refutation", "comes_too_late_after", "is_deadline", "refutation_in"]
+
+_REFUTED = re.compile(r"refuted/([0-9a-f]{64})/(0|[1-9][0-9]{0,8})/([0-9a-f]{64})", re.ASCII)
 
 _NO_MATTER_TO_A_SEAL = (
     Address,
@@ -77,3 +83,31 @@ def comes_too_late_after(statement: Entry, entry: Entry) -> bool:
         return False
     is_turn = not isinstance(entry, (Answer, Decoded)) or rest[1:] == [str(entry.round)]
     return getattr(entry, "context", b"").hex() == rest[0] and is_turn
+
+
+class Refutation(NamedTuple):
+    """What n-t operators say of a round whose answers fit one another but not v.
+
+    Attributes:
+        context: of the batch.
+        round: q.
+        digest: of the value that the answers have at 0 (`batch.digest_of_value`). It is not sum
+            rho v.
+    """
+
+    context: bytes
+    round: int
+    digest: bytes
+
+    @property
+    def slot(self) -> str:
+        """The slot of the close entry that says so."""
+        return f"refuted/{self.context.hex()}/{self.round}/{self.digest.hex()}"
+
+
+def refutation_in(entry: Entry) -> Refutation | None:
+    """Return what a close entry says of a refuted value, None if it is another entry."""
+    named = _REFUTED.fullmatch(entry.slot) if isinstance(entry, Close) else None
+    if named is None:
+        return None
+    return Refutation(bytes.fromhex(named[1]), int(named[2]), bytes.fromhex(named[3]))

@@ -15,15 +15,16 @@ The rules of the fold (PROTOCOL.md, "Model", "Stages and sealing"):
   batch and something else takes its place; t+1 confirmations exclude an operator.
 
 Verdicts on answers need the opened value v. While this party does not hold some v, the batch counts
-as open; once it does, the state is what it would have been had v been known from the start. No
-caller has to do anything for that: every look at the state settles it first.
+as open; once it does, the state is what it would have been had v been known from the start. The
+same happens when n-t operators say in the log that answers do not fit v. No caller has to do
+anything for that: every look at the state settles it first.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ from mpc_core.protocol.quorum import Quorum
 from mpc_core.protocol.release import Release
 from mpc_core.protocol.remembering import Remembering
 from mpc_core.protocol.rules import Void, VoidEntryError, require
+from mpc_core.protocol.slots import Refutation, refutation_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,6 +100,7 @@ class CeremonyState:
         self._acceptance_floods = acceptance_floods
         self._examine = examine
         self._log: list[LogEntry] = []
+        self._refuted: dict[bytes, set[Refutation]] = defaultdict(set)
         self._clear()
 
     def _clear(self) -> None:
@@ -105,7 +108,12 @@ class CeremonyState:
         self._setup = KeySetup(self.quorum)
         self._release = Release(self.plan, self._acceptance_floods)
         self._batches = Batches(
-            self.plan.hash, self._layout, self._members, self.quorum, self._arithmetic
+            self.plan.hash,
+            self._layout,
+            self._members,
+            self.quorum,
+            arithmetic=self._arithmetic,
+            refuted=self._refuted,
         )
         self._addresses: dict[int, entries.Address] = {}
         self._voids: list[Void] = []
@@ -136,8 +144,27 @@ class CeremonyState:
                 next_step="read the log again from its beginning",
             )
         self._settle()
+        if self._hears_news(log):
+            self._fold_again()
         self._log.append(log)
         return self._fold(log)
+
+    def _hears_news(self, log: LogEntry) -> bool:
+        """Note which value n-t operators refute; tell whether this party may have judged otherwise.
+
+        Their word is about a value, not about a moment: it holds whatever this party makes of the
+        entry that bears it, and for all of the log before.
+
+        Security: one of n-t operators at least is honest, and judged by v.
+        """
+        said = refutation_in(log.entry)
+        signers = (set(log.signers) & set(self.quorum.everyone)) - self._members.excluded
+        if said is None or not self.quorum.signed_by(signers):
+            return False
+        if said in self._refuted[said.context]:
+            return False
+        self._refuted[said.context].add(said)
+        return self._batches.goes_by_word(said)
 
     def _fold(self, log: LogEntry) -> Void | None:
         void: Void | None = None
@@ -162,12 +189,15 @@ class CeremonyState:
         """
         learned = self._batches.learned
         if (self._guessed and learned) or self._batches.ambiguous(learned):
-            self._clear()
-            for log in self._log:
-                self._fold(log)
+            self._fold_again()
         else:
             for opening in learned:
                 self._batches.touch(opening.rule.key)
+
+    def _fold_again(self) -> None:
+        self._clear()
+        for log in self._log:
+            self._fold(log)
 
     def _check_signers(self, log: LogEntry) -> None:
         require(self._decisions.abort is None, "the ceremony was aborted")
@@ -335,18 +365,23 @@ class CeremonyState:
         elif slot == "kem-keys":
             owing = self._setup.close_kem_keys(self._members)
         else:
-            owing = self._close_in_batch(step, rest)
+            owing = self._close_in_batch(log, step, rest)
         self._members.miss(owing, log.position)
         self._batches.touch_all()
 
-    def _close_in_batch(self, step: str, rest: list[str]) -> frozenset[int]:
+    def _close_in_batch(self, log: LogEntry, step: str, rest: list[str]) -> frozenset[int]:
         require(bool(rest), "there is no such slot")
         opening = self._batches.named_by_hex(rest[0])
         match (step, rest[1:]):
             case ("roots", []):
                 return opening.close_roots(self._members)
             case ("round", [number]):
-                return opening.close_round(_number(number), self._members)
+                return opening.close_round(_number(number), self._members, log.position)
+            case ("refuted", [_, _]):
+                said = refutation_in(log.entry)
+                require(said is not None, "there is no such slot")
+                assert said is not None
+                return opening.close_refuted(said, self._members, log.position)
             case ("answers", [number]):
                 return opening.close_answers(_number(number), self._members)
             case ("recomputation", [number]):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mpc_core.protocol.batch import BatchState, Verdict
+from mpc_core.protocol.batch import BatchState
 from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.entries import (
     Announcement,
@@ -120,9 +120,9 @@ def due_statement(state: CeremonyState, kind: str, subject: str) -> Verdicts:
 def overdue_slot(opening: Opening, members: Members) -> str:
     """Return the slot that a batch waits in, which a deadline may close; "" if it waits for none.
 
-    Roots while some are missing but enough are there; a round while its decoder's entry, vouchers
-    or a fitting v are missing; answers while the batch is provisional and somebody owes one; the
-    time to recompute while answers contradict one another.
+    Roots while some are missing but enough are there; a round while its decoder's entry or vouchers
+    are missing; a refuted one while that is not said; answers while the batch is provisional and
+    somebody owes one; the time to recompute while answers contradict one another.
     """
     context = opening.context.hex()
     if opening.misfit is not None:
@@ -131,12 +131,13 @@ def overdue_slot(opening: Opening, members: Members) -> str:
     if not opening.rounds:
         enough = len(opening.roots.keys() - members.excluded)
         return f"roots/{context}" if enough >= opening.rule.points(opening.quorum) else ""
+    if (unsaid := opening.unsaid) is not None:
+        return unsaid.slot
     if opening.held is not None:
         owing = members.awaited - opening.rounds[opening.held].answers.keys()
         return f"answers/{context}/{opening.held}" if owing else ""
     turn = opening.rounds[-1]
-    fails = turn.decoded is None or not opening.vouched(turn) or turn.verdict is Verdict.ODD_V
-    return f"round/{context}/{turn.number}" if fails else ""
+    return "" if opening.vouched(turn) else f"round/{context}/{turn.number}"
 
 
 def _close(state: CeremonyState, slot: str) -> Verdicts:
@@ -149,6 +150,8 @@ def _close(state: CeremonyState, slot: str) -> Verdicts:
     serial = len(state.closes(slot))
     if step == "roots":
         return Due(Close(slot, serial), since=_last_root(state, opening))
+    if step == "refuted":
+        return Due(Close(slot, serial))
     turn = opening.rounds[int(rest[1])]
     if step == "recomputation":
         return Due(Close(slot, serial), since=_last_answer(state, opening, turn))
@@ -257,13 +260,13 @@ def _last_answer(state: CeremonyState, opening: Opening, turn: Round) -> int:
 
 def _round_opened(state: CeremonyState, opening: Opening, turn: Round) -> int:
     """Return where the wait of a round began: at its decoder's entry, else when it opened."""
-    if turn.verdict is Verdict.ODD_V:
-        return -1
     if turn.decoded is not None:
         return turn.position
-    context = opening.context.hex()
-    before = f"round/{context}/{turn.number - 1}" if turn.number else f"roots/{context}"
-    return max(state.closes(before), default=_last_root(state, opening))
+    before = opening.rounds[turn.number - 1].closed_at if turn.number else None
+    if before is not None:
+        return before
+    roots = state.closes(f"roots/{opening.context.hex()}")
+    return max(roots, default=_last_root(state, opening))
 
 
 # -- the setup ------------------------------------------------------------------------------------

@@ -43,6 +43,6 @@ def test_a_refuted_batch_is_opened_again_unasked():
     ledger.vouch(S0, v="wrong")
     ledger.reply(S0)
     assert ledger.status(S0).failed
-    assert ledger.close(ledger.slot("round", S0, 0)) is None
+    assert ledger.close_refuted(S0) is None
     decoder = ledger.status(S0).decoder
     assert unordered(ledger, decoder) == {("decoded", "S", 1)}

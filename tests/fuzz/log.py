@@ -34,8 +34,18 @@ def _steps(ledger):
     ledger.reply(("N", 0), (1, 2))
     yield
     ledger.reply(("N", 0), (3, 4))
-    for key in (("N", 1), ("S", 0)):
-        ledger.open(key)
+    ledger.open(("S", 0))
+    yield
+    ledger.share(("N", 1))
+    ledger.decode(("N", 1), v="forged")
+    ledger.vouch(("N", 1), v="forged")
+    ledger.reply(("N", 1), (1, 2, 3))
+    yield
+    ledger.close_refuted(("N", 1))
+    ledger.decode(("N", 1), operators=(1, 2, 3))
+    for act in (ledger.vouch, ledger.reply):
+        act(("N", 1))
+    ledger.reply(("N", 1), (4,), round_number=0)
     yield
     ledger.share(("M", 0))
     ledger.decode(("M", 0))

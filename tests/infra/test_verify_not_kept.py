@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import pytest
 
+from infra.board import wire
 from infra.publish import Keeps, kept_batches
 from infra.publish.files import batch_keys, opening_path
 from infra.publish.manifest import MANIFEST, OPENINGS, parse_manifest
 from infra.verify import Outcome, ceremony, evidence, openings, verify
 from infra.verify.progress import Progress
 from infra.verify.survey import survey
-from mpc_core.protocol.entries import Answer
+from mpc_core.protocol.entries import Answer, Close
 from mpc_core.protocol.errors import CeremonyError
 from tests.infra.test_verify import flip, invalid_checks, put, sign_again
 from tests.infra.test_verify_rules import lying_decoder
@@ -24,6 +25,21 @@ from tests.support.published import run_ceremony, undisturbed
 
 def without_the_last(running):
     running.at["M-0"] = lambda: running.stop(4)
+
+
+def late_close(running):
+    """Let a close of a round, signed while vouchers were missing, come when its value holds."""
+
+    def post():
+        opening = running.log.state.opening(("S", 0))
+        body = wire.body_of(Close(f"round/{opening.context.hex()}/0"))
+        parties = [running.party(index) for index in (1, 2, 3)]
+        parts = [
+            wire.Endorsement(each.index, wire.ED25519, each.log.endorse(body)) for each in parties
+        ]
+        running.log.post_signed(wire.assemble(body, parts))
+
+    running.at["M-0"] = post
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +110,7 @@ def test_nothing_is_left_unrepeated_where_every_opening_is_kept(finished, tmp_pa
 # -- the log is followed as the operators followed it ---------------------------------------------
 
 
-@pytest.mark.parametrize("prepare", [lambda _: None, without_the_last, lying_decoder])
+@pytest.mark.parametrize("prepare", [lambda _: None, without_the_last, lying_decoder, late_close])
 def test_an_auditor_judges_every_entry_as_the_operators_did(prepare, tmp_path):
     ended = run_ceremony(prepare=prepare)
     ended.publish(tmp_path, keeps=Keeps.ASSEMBLY)
@@ -105,6 +121,17 @@ def test_an_auditor_judges_every_entry_as_the_operators_did(prepare, tmp_path):
     assert state.members.written_off == known.members.written_off
     for key in batch_keys(ended.layout):
         assert state.status(key) == known.status(key)
+
+
+def test_a_close_that_came_too_late_makes_no_ceremony_invalid(tmp_path):
+    """Found by seed 51632 of the chaos drill."""
+    ended = run_ceremony(prepare=late_close)
+    reasons = [void.reason for void in ended.state().voids]
+    assert reasons == ["the batch is provisional"]
+    ended.publish(tmp_path, keeps=Keeps.ASSEMBLY)
+    assert all(name.startswith("O-") for name in names_in(tmp_path))
+    verdict = verify(tmp_path)
+    assert verdict.outcome is Outcome.OK, verdict.errors
 
 
 def test_a_batch_in_which_a_value_was_refuted_is_kept_whole(lied, tmp_path):

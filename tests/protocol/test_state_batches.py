@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpc_core.protocol.batch import TAKEN, BatchState, next_step
+from mpc_core.protocol.batch import BatchState, next_step
 from mpc_core.protocol.context import BatchName
 from mpc_core.protocol.entries import Blame, Close, LogEntry, Return
 from mpc_core.protocol.errors import CeremonyError
@@ -149,7 +149,7 @@ def test_answers_that_fit_but_not_with_v_open_the_next_round_without_its_decoder
     ledger.reply(N0, (2, 3, 4))
     status = ledger.status(N0)
     assert (status.state, status.failed) == (BatchState.OPEN, True)
-    assert ledger.close(ledger.slot("round", N0, 0)) is None
+    assert ledger.close_refuted(N0) is None
     assert ledger.status(N0).decoder == 2
     unproven = ledger.decoded(N0, operators=(1, 2, 3))
     assert ledger.post(2, unproven) == "a listed operator still owes its answer"
@@ -165,7 +165,8 @@ def test_a_sidelined_decoder_is_passed_over_until_nobody_else_is_left(ledger):
     ledger.decode(N0, v="forged")
     ledger.vouch(N0, v="forged")
     ledger.reply(N0, (2, 3, 4))
-    for number in range(4):
+    assert ledger.close_refuted(N0) is None
+    for number in range(1, 4):
         if number == 3:
             assert ledger.post(2, Return(0)) is None
         assert ledger.close(ledger.slot("round", N0, number)) is None
@@ -269,30 +270,6 @@ def test_a_batch_does_not_wait_again_for_who_missed_the_close_of_its_answers(led
     assert ledger.status(N0).state is BatchState.COMPLETE
 
 
-class TakesEveryValue(ToyArithmetic):
-    """Arithmetic of who holds no v any more, and goes by what n-t operators found."""
-
-    def expected(self, rule, context_id, round_number, log_root, v_root):
-        return TAKEN
-
-
-def test_who_holds_no_value_any_more_takes_a_refuted_round_as_refuted(ledger):
-    """Found by seed 950019: the refuted value was taken as the one that holds."""
-    ledger.share(N0)
-    ledger.decode(N0, v="wrong")
-    ledger.vouch(N0, v="wrong")
-    ledger.reply(N0)
-    assert ledger.close(ledger.slot("round", N0, 0)) is None
-    ledger.decode(N0)
-    ledger.vouch(N0)
-    ledger.reply(N0)
-    late = CeremonyState(ledger.plan, ledger.rules, TakesEveryValue())
-    for entry in ledger.entries:
-        late.apply(entry)
-    assert ledger.state.opening(N0).held == 1
-    assert late.status(N0) == ledger.status(N0)
-
-
 def test_what_an_absent_operator_posts_counts(ledger):
     ledger.share(N0, (1, 2, 3))
     ledger.close(ledger.slot("roots", N0))
@@ -385,6 +362,7 @@ def run_with_faults(ledger):
     ledger.vouch(S0, v="forged")
     ledger.reply(S0, (1, 2, 3))
     ledger.close(ledger.slot("round", S0, 0))
+    ledger.close_refuted(S0)
     ledger.decode(S0, operators=(1, 2, 3))
     ledger.vouch(S0, (1, 2, 3))
     ledger.reply(S0, (1, 2, 3))

@@ -269,6 +269,10 @@ class Ledger:
     def close(self, slot):
         return self.state_by(Close(slot))
 
+    def close_refuted(self, key):
+        """Say of a batch's value that it does not fit the answers, as n-t operators do."""
+        return self.close(self.state.opening(key).unsaid.slot)
+
     def slot(self, step, key, number=None):
         context = self.status(key).context
         return f"{step}/{context}" + ("" if number is None else f"/{number}")
