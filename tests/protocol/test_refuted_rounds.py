@@ -151,6 +151,22 @@ def test_a_round_that_was_closed_before_it_was_refuted_is_no_more_taken_as_right
     assert_same(read(ledger), ledger)
 
 
+def test_a_refuted_round_opens_no_other_while_an_earlier_one_holds(ledger):
+    ledger.share(N0)
+    ledger.decode(N0)
+    assert ledger.close(ledger.slot("round", N0, 0)) is None
+    ledger.decode(N0, v="forged")
+    ledger.vouch(N0, v="forged")
+    ledger.reply(N0)
+    ledger.vouch(N0)
+    ledger.reply(N0, round_number=0)
+    assert ledger.state.opening(N0).held == 0
+    assert ledger.close_refuted(N0) is None
+    assert len(ledger.state.opening(N0).rounds) == 2
+    assert ledger.status(N0).state is BatchState.COMPLETE
+    assert_same(read(ledger), ledger)
+
+
 def leave_unsaid(ledger):
     """Complete all batches, but for what has to be said of a value that was refuted late."""
     ledger.share(S0)
