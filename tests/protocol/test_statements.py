@@ -52,6 +52,21 @@ def test_a_round_that_only_waits_for_answers_is_not_due_to_be_closed(ledger):
     assert isinstance(due_statement(ledger.state, "close", f"round/{context}/0"), Done)
 
 
+@pytest.mark.parametrize("v", ["v", "forged"])
+def test_the_deadline_of_a_later_round_runs_from_the_close_that_opened_it(ledger, v):
+    ledger.share(N0)
+    if v == "forged":
+        ledger.decode(N0, v=v)
+        ledger.vouch(N0, v=v)
+        ledger.reply(N0)
+        assert ledger.close_refuted(N0) is None
+    else:
+        assert ledger.close(ledger.slot("round", N0, 0)) is None
+    opened_at = len(ledger.entries) - 1
+    due = due_statement(ledger.state, "close", ledger.slot("round", N0, 1))
+    assert (due.since, due.repetition) == (opened_at, 1)
+
+
 def test_void_roots_move_no_deadline(ledger):
     ledger.share(N0, (1, 2, 3))
     slot = f"roots/{ledger.status(N0).context}"
