@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from mpc_core.protocol.plan import Plan
     from mpc_core.tfhe.parameters import Parameters
 
-__all__ = ["Operator", "StageKeys", "batch_layout"]
+__all__ = ["SHARES_LOST", "Operator", "StageKeys", "batch_layout"]
+
+SHARES_LOST = "RF-RECOVER-012"
+"""Shares are gone, and so are everywhere the keys from which they follow: nothing helps."""
 
 _STAGE_KEY_BYTES = 32
 
@@ -141,7 +144,7 @@ class Operator:
 
     def _shares_are_lost(self, stage: str) -> CeremonyError:
         return CeremonyError(
-            "RF-RECOVER-012",
+            SHARES_LOST,
             "this operator lost its shares after the keys they follow from were destroyed",
             operator=self.name,
             stage=stage,

@@ -9,7 +9,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from activities.operator import stage_key_name
+import structlog
+
+from activities.operator import SHARES_LOST, stage_key_name
 from activities.shares import forget_passing_shares, keep_for_good, move_to_vault
 from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.errors import CeremonyError
@@ -18,13 +20,20 @@ if TYPE_CHECKING:
     from activities.batches import Batches
     from activities.operator import Operator
     from mpc_core.preprocessing.batches import BatchLayout
+    from mpc_core.protocol.context import BatchName
     from mpc_core.protocol.state import CeremonyState
+    from mpc_core.ring.galois import RingArray
 
-__all__ = ["KEY_SHARE", "Destruction"]
+__all__ = ["KEY_SHARE", "KEY_SHARE_LOST", "Destruction"]
 
 _SEED_BATCH = ("O", 0)
 KEY_SHARE = "key-share.json"
 """Vault file that says what the operator's final share of the key consists of."""
+
+KEY_SHARE_LOST = "key-share-lost.json"
+"""Vault file of an operator that has no final share, because it lost what that consists of."""
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,8 @@ class Destruction:
         """After the seal: bring all shares into the vault, then destroy the keys of N, S and M.
 
         Security: from here on nobody can reveal a batch key of the preprocessing, so a late false
-            answer cannot make honest operators publish live noise.
+            answer cannot make honest operators publish live noise. That holds for who lost some of
+            its keys too: what it can compute no more it does not have, and the others go.
         """
         with self.operator.lock("secure"):
             self.operator.log.wait_for(_is_sealed)
@@ -72,24 +82,31 @@ class Destruction:
         return not self._has_keys() and not self.operator.vault.names("setup")
 
     def is_concluded(self) -> bool:
-        """Return whether the final share of the key is in the vault, and no stage key."""
+        """Return whether the vault has the final share, or a note of its loss, and no stage key."""
         vault = self.operator.vault
-        return vault.read(KEY_SHARE) is not None and not vault.names("stage-keys")
+        is_noted = any(vault.read(name) is not None for name in (KEY_SHARE, KEY_SHARE_LOST))
+        return is_noted and not vault.names("stage-keys")
 
     def _has_keys(self) -> bool:
         vault = self.operator.vault
         return any(vault.read(stage_key_name(stage)) is not None for stage in OFFLINE)
 
     def conclude(self) -> None:
-        """After the announcement: keep the final key share and the unused floods, nothing else."""
+        """After the announcement: keep the final key share and the unused floods, nothing else.
+
+        Who lost shares after the seal has a gap there for good. It notes the loss, and destroys the
+        rest like everybody: nobody waits for what cannot come any more.
+        """
         with self.operator.lock("secure"):
             digest = self.operator.log.wait_for(_announced)
             self.secure()
             self.operator.vault.remove(stage_key_name("O"))
             kept: dict[str, list[str]] = {"bits": [], "flood": []}
+            lost: list[str] = []
             for batch in self._offline():
                 if batch.purpose in kept:
-                    kept[batch.purpose].append(self._keep_for_good(batch))
+                    found = kept[batch.purpose] if self._keep_for_good(batch) else lost
+                    found.append(str(self._opened(batch)[0]))
             forget_passing_shares(self.operator)
             self.batches.forget_openings()
             manifest = {
@@ -99,27 +116,48 @@ class Destruction:
                 "operator": self.operator.index,
                 "shares": kept,
             }
-            self.operator.vault.write(KEY_SHARE, json.dumps(manifest, indent=1).encode())
+            self._note(manifest, lost)
+
+    def _note(self, manifest: dict[str, object], lost: list[str]) -> None:
+        """Say in the vault what the final share of the key consists of, or lacks."""
+        vault = self.operator.vault
+        name, other = (KEY_SHARE_LOST, KEY_SHARE) if lost else (KEY_SHARE, KEY_SHARE_LOST)
+        content = manifest | {"lost": lost} if lost else manifest
+        if lost:
+            _log.warning("there is no final share", code=SHARES_LOST, lost=len(lost))
+        vault.write(name, json.dumps(content, indent=1).encode())
+        vault.remove(other)
 
     def _offline(self) -> list[BatchLayout]:
         return [batch for stage in OFFLINE for batch in self.operator.layout.stage(stage)]
 
-    def _keep_for_good(self, batch: BatchLayout) -> str:
-        """Store what stays of the key itself; return the batch's name."""
+    def _opened(self, batch: BatchLayout) -> tuple[BatchName, bytes]:
+        """Return the name of a settled batch and the root of its opened value."""
         key = (batch.stage, batch.index)
         status = self.operator.log.read(lambda state: state.status(key))
-        root, name = status.v_root, status.name
-        shares = self.batches.shares(key)
-        keep_for_good(self.operator, name, bytes.fromhex(root), shares)
-        return str(name)
+        return status.name, bytes.fromhex(status.v_root)
+
+    def _shares(self, batch: BatchLayout) -> RingArray | None:
+        """Return the shares of a batch, None when they are lost for good."""
+        try:
+            return self.batches.shares((batch.stage, batch.index))
+        except CeremonyError as error:
+            if error.code != SHARES_LOST:
+                raise
+            return None
+
+    def _keep_for_good(self, batch: BatchLayout) -> bool:
+        """Store what stays of the key itself; return whether it is here."""
+        shares = self._shares(batch)
+        if shares is not None:
+            keep_for_good(self.operator, *self._opened(batch), shares)
+        return shares is not None
 
     def _secure(self, batch: BatchLayout) -> None:
-        key = (batch.stage, batch.index)
-        self.batches.shares(key)
-        status = self.operator.log.read(lambda state: state.status(key))
-        root, name = status.v_root, status.name
+        if self._shares(batch) is None:
+            return
         ring = self.operator.ring(batch.word_bits)
-        if not move_to_vault(self.operator, name, bytes.fromhex(root), ring):
+        if not move_to_vault(self.operator, *self._opened(batch), ring):
             raise CeremonyError(
                 "RF-SEAL-001",
                 "the shares of a batch cannot be secured",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from activities.seal import KEY_SHARE
+from activities.seal import KEY_SHARE, KEY_SHARE_LOST
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.sharing.sealing import KEM_SEED_BYTES
 
@@ -62,5 +62,6 @@ def readmit(witness: Witness, plan: Plan) -> None:
 
 
 def _has_secrets(vault: Store) -> bool:
-    kept = ("setup/kem-seed", KEY_SHARE, *vault.names("stage-keys"), *vault.names("passing-shares"))
+    noted = (KEY_SHARE, KEY_SHARE_LOST)
+    kept = ("setup/kem-seed", *noted, *vault.names("stage-keys"), *vault.names("passing-shares"))
     return any(vault.read(name) is not None for name in kept)

@@ -1,12 +1,13 @@
 """Operators that lost keys, all of their vault, or never had what they need get it back."""
 
 import hashlib
+import json
 from dataclasses import replace
 
 import pytest
 
 from activities.rejoin import REJOIN_SEED
-from activities.seal import KEY_SHARE
+from activities.seal import KEY_SHARE, KEY_SHARE_LOST
 from mpc_core.protocol.entries import Answer, Close, Contribution, KemKey, Rejoin, Root
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.sharing.recovery import Question, children_of, strings_of
@@ -107,9 +108,38 @@ def test_what_was_lost_after_the_seal_is_lost_and_the_others_go_on(undisturbed, 
     ceremony = Ceremony()
     ceremony.at[milestone] = lambda: lose_vault_and_come_back(ceremony)
     assert ceremony.run() == undisturbed.digest()
-    assert ceremony.party(LOST).vault.read(KEY_SHARE) is None
-    assert any(refusal.code == "RF-RECOVER-012" for refusal in ceremony.refusals)
+    party = ceremony.party(LOST)
+    assert party.vault.read(KEY_SHARE) is None
+    assert len(json.loads(party.vault.read(KEY_SHARE_LOST))["lost"]) == 3
+    assert party.steps.destruction.is_concluded()
+    assert party.steps.duties() == ()
+    refusals = {refusal.code for refusal in ceremony.refusals}
+    assert refusals == (set() if milestone == "announcement" else {"RF-RECOVER-012"})
     assert same_key(key_of(ceremony, (1, 4)), key_of(undisturbed, (1, 2)))
+
+
+def test_who_lost_some_keys_and_shares_at_the_seal_destroys_the_others_and_keeps_what_is_left(
+    undisturbed,
+):
+    ceremony = Ceremony()
+
+    def lose():
+        party = ceremony.party(LOST)
+        party.stop()
+        for name in ("shares-key", "stage-keys/S"):
+            party.vault.remove(name)
+        party._seed = party._seed.party("another")
+        party.start()
+
+    ceremony.at["secure"] = lose
+    assert ceremony.run() == undisturbed.digest()
+    party, whole = ceremony.party(LOST), undisturbed.party(LOST)
+    kept = set(whole.vault.names("shares"))
+    lost = {f"shares/{name}" for name in json.loads(party.vault.read(KEY_SHARE_LOST))["lost"]}
+    assert lost
+    assert all(name.startswith("shares/S-") for name in lost)
+    assert set(party.vault.kept) == kept - lost | {KEY_SHARE_LOST}
+    assert all(party.vault.read(name) == whole.vault.read(name) for name in kept - lost)
 
 
 def test_an_approval_holds_for_one_key_of_one_operator():
