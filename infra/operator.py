@@ -43,7 +43,7 @@ from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
 from infra.party.neighbour import Neighbour
 from infra.party.peers import OWED_BYTES, OWED_PATH, PeerBook, owed_answer
-from infra.party.presence import Presence
+from infra.party.presence import OverError, Presence
 from infra.party.queues import operator_queues
 from infra.party.recovery import Helper
 from infra.party.rules import layout_of, party_state
@@ -151,12 +151,6 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _heartbeat() -> None:
-    """Tell Temporal that this step is alive; a cancelled step ends here."""
-    if activity.in_activity():
-        activity.heartbeat()
-
-
 def _begin_again(home: Home) -> None:
     sealed = open_vault(home, load_signed_plan(home.path).plan, rejoin=True).sealed
     assert sealed is not None, "only what is sealed can be taken back"
@@ -208,6 +202,7 @@ class _Assembly:
         layout = layout_of(plan)
         check_operator(plan, layout, home, room_at(home.work))
         self.plan, self.seat = plan, seat
+        self.over = threading.Event()
         self.meter = MetricsRecorder(home.metrics_file, home.name)
         self.ledger = _StageLedger(home.sent_file, self.meter.sent)
         self.identity = Identity(
@@ -233,7 +228,7 @@ class _Assembly:
             plan,
             self.replica,
             party_state(plan, layout, known),
-            submit=lambda envelope: self.client.loop.run(self.line.submit(envelope), _heartbeat),
+            submit=lambda envelope: self.client.loop.run(self.line.submit(envelope), self._live),
             tick=self._beat,
             signer=(seat.index, key),
             clock=clock,
@@ -254,7 +249,7 @@ class _Assembly:
             known=known,
             blobs=blobs,
             peers=PeerBook(
-                plan, self.client, blobs, self.log, self.line.peer, _heartbeat, self.meter.received
+                plan, self.client, blobs, self.log, self.line.peer, self._live, self.meter.received
             ),
             vault=vault.store,
             work=vault.work,
@@ -270,8 +265,18 @@ class _Assembly:
     def _wake(self) -> None:
         self.log.wake()
 
+    def _live(self) -> None:
+        """Go on: a cancelled step ends here, and so does what nobody ordered when all ends.
+
+        A thread that waited on would keep others from ending that need what it holds.
+        """
+        if activity.in_activity():
+            activity.heartbeat()
+        elif self.over.is_set():
+            raise OverError
+
     def _beat(self) -> None:
-        _heartbeat()
+        self._live()
         self.loop.check_disk()
 
     def activities(self) -> OperatorActivities:
@@ -346,9 +351,11 @@ async def _serve_operator(
             failed=lambda: _stop_soon(loop, following),
             readmit=lambda: readmit(parts.witness, parts.plan),
             documents=parts.documents,
+            over=parts.over,
         )
         threading.Thread(target=presence.run, name="presence", daemon=True).start()
         await _work(parts, temporal, stack)
+        stack.callback(parts.over.set)
         await asyncio.wait([following])
         following.result()
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import signal
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.cli.enclave import attestation, operator_leave, operator_policy, operator_seal
-from infra.cli.ending import ending, print_json
+from infra.cli.ending import ending, print_json, stop_like_ctrl_c
 from infra.cli.evidence import evidence
 from infra.cli.governance import approve, decide, decisions, plan
 from infra.cli.image import operator_measure, release
@@ -228,7 +227,7 @@ def coordinator_run(
     with ending(as_json=True):
         from infra.coordinator import run_coordinator
 
-        _stop_like_ctrl_c()
+        stop_like_ctrl_c()
         raise typer.Exit(
             run_coordinator(
                 home,
@@ -275,7 +274,7 @@ def operator_run(
     with ending(as_json=True):
         from infra.operator import run_operator
 
-        _stop_like_ctrl_c()
+        stop_like_ctrl_c()
         raise typer.Exit(
             run_operator(
                 home,
@@ -549,9 +548,3 @@ def _named(texts: list[str]) -> dict[str, str]:
 
 def _say_nothing(_: object) -> None:
     """Take an event that nobody asked for."""
-
-
-def _stop_like_ctrl_c() -> None:
-    """Let a polite kill mean the same as Ctrl-C, also where a shell has that ignored (`&`)."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

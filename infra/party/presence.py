@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     from infra.party.log import PartyLog
     from mpc_core.protocol.state import CeremonyState
 
-__all__ = ["Presence"]
+__all__ = ["OverError", "Presence"]
 
 _PATIENCE_SECONDS = 5.0
 _log = structlog.get_logger()
+
+
+class OverError(Exception):
+    """The process ends: what waits unasked gives up, and whatever it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Presence:
         failed: called when it cannot go on for a reason that is no CeremonyError.
         readmit: lets it sign heads again, if it was let in again and does not do so yet.
         documents: what of its attestation belongs on the log; None where there is none.
+        over: set when the process ends.
     """
 
     log: PartyLog
@@ -47,13 +52,15 @@ class Presence:
     failed: Callable[[], None]
     readmit: Callable[[], None] = lambda: None
     documents: Documents | None = None
-    _stop: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         """Work until the process ends; what fails is reported and tried again."""
         try:
-            while not self._stop.is_set():
+            while not self.over.is_set():
                 self._try(self.once)
+        except OverError:
+            return
         except BaseException:
             self.failed()
             raise
@@ -63,7 +70,7 @@ class Presence:
             act()
         except CeremonyError as error:
             _log.warning("presence", **{k: v for k, v in error.as_dict().items() if v})
-            self._stop.wait(_PATIENCE_SECONDS)
+            self.over.wait(_PATIENCE_SECONDS)
 
     def once(self) -> None:
         """Do what is missing on the log from this operator, else wait for a while.

@@ -190,17 +190,23 @@ def test_ctrl_c_is_no_traceback(tmp_path, monkeypatch):
     assert "stopped" in result.stderr
 
 
-@pytest.mark.parametrize("shell", ["", "signal.signal(signal.SIGINT, signal.SIG_IGN)"])
-def test_a_polite_kill_stops_a_process_like_ctrl_c(tmp_path, shell):
-    """A shell that starts something in the background has it ignore Ctrl-C."""
+IGNORANT = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
+BUSY = "threading.Thread(target=threading.Event().wait).start()"
+
+
+@pytest.mark.parametrize("first", ["pass", IGNORANT, BUSY])
+def test_a_polite_kill_stops_a_process_like_ctrl_c(tmp_path, first):
+    """Also where a shell, as with `&`, has Ctrl-C ignored, or where something waits for ever."""
     program = (
-        "import signal, sys, types\n"
-        f"{shell}\n"
+        "import signal, sys, threading, types\n"
+        f"{first}\n"
         "def run(*_, **__):\n"
         "    sys.stdout.write('up\\n'); sys.stdout.flush()\n"
         "    signal.pause()\n"
         "sys.modules['infra.coordinator'] = types.SimpleNamespace(run_coordinator=run)\n"
+        "from infra.cli import ending\n"
         "from infra.cli.main import main\n"
+        "ending.GRACE_SECONDS = 0.5\n"
         "sys.argv = ['x', 'coordinator', 'run', '--home', '.', '--temporal', 'h:1']\n"
         "main()\n"
     )

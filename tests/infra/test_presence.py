@@ -1,0 +1,63 @@
+"""What an operator does unasked, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from infra.board.copy import MemoryCopy
+from infra.board.replica import Replica
+from infra.party.log import PartyLog
+from infra.party.presence import OverError, Presence
+from tests.support.board import board_plan
+
+PLAN = board_plan()
+
+
+class House:
+    """A presence that waits for the log with a lock in its hands, as most steps do."""
+
+    def __init__(self):
+        self.over, self.ticked = threading.Event(), threading.Event()
+        self.lock = threading.Lock()
+        self.failures = []
+        self.log = PartyLog(
+            PLAN, Replica(PLAN, MemoryCopy()), SimpleNamespace(), submit=None, tick=self.tick
+        )
+        self.presence = Presence(
+            self.log,
+            SimpleNamespace(is_aborted=self.wait),
+            ("127.0.0.1", 1),
+            failed=lambda: self.failures.append("failed"),
+            over=self.over,
+        )
+
+    def tick(self):
+        self.ticked.set()
+        if self.over.is_set():
+            raise OverError
+
+    def wait(self):
+        with self.lock:
+            self.log.wait_for(lambda _: None)
+
+
+def test_what_waits_unasked_gives_up_when_the_process_ends():
+    house = House()
+    thread = threading.Thread(target=house.presence.run, daemon=True)
+    thread.start()
+    house.ticked.wait()
+    house.over.set()
+    with house.lock:
+        thread.join()
+    assert house.failures == []
+
+
+def test_what_fails_for_no_reason_that_is_known_ends_the_process():
+    house = House()
+    house.log.wait_for = None
+    with pytest.raises(TypeError):
+        house.presence.run()
+    assert house.failures == ["failed"]
