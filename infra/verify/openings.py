@@ -145,8 +145,7 @@ def check_values(rules: Rules, state: CeremonyState, openings: Openings) -> tupl
 def check_refuted(evidence: Evidence, state: CeremonyState, openings: Openings) -> tuple[bool, str]:
     """Check that other opened values in the transcript are those that answers refuted.
 
-    And that none is missing: where a transcript does not keep a batch, honest operators answered
-    no round that is not open to who takes its first value as right.
+    And that none is missing of those that the log says were refuted.
     """
     refuted = {rejected_path(root): root for _, root in rejected_roots(state, openings.kept)}
     for name in evidence.rejected():
