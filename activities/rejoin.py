@@ -63,12 +63,8 @@ class Seat:
 
     def key_digest(self) -> bytes | None:
         """Return what names the key with which this operator asks for its seat, None without."""
-        seed = self.rejoin_seed()
+        seed = self.operator.vault.read(REJOIN_SEED)
         return None if seed is None else hashlib.sha256(kem_public_key(seed)).digest()
-
-    def rejoin_seed(self) -> bytes | None:
-        """Return the seed of the key with which this operator asks for its seat, None without."""
-        return self.operator.vault.read(REJOIN_SEED)
 
     def require(self) -> None:
         """Refuse to act without a seat.

@@ -51,7 +51,10 @@ class Coordinator:
         agenda: what it does.
         over: whether the agenda is at its end.
         lies: whether it gives orders as it likes.
+        enclave: none; a host of the log shows no document.
     """
+
+    enclave = None
 
     def __init__(self, engine: Engine) -> None:
         """Begin the agenda of a ceremony."""
@@ -65,7 +68,7 @@ class Coordinator:
             cast("PartyLog", self.log),
             known,
             cast("BlobStore", self.blobs),
-            cast("PeerBook", DrillPeers(self.blobs, engine.reach, engine.network, HOST)),
+            cast("PeerBook", DrillPeers(self.blobs, engine.reach, None, engine.network, HOST)),
             engine.layout,
         )
         self.agenda = Agenda(self)

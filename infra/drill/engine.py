@@ -82,6 +82,7 @@ class Engine:
         self.schedule, self.parties = schedule, parties
         self.plan, self.layout = parties.plan, parties.layout
         self.identities, self.seeds = parties.identities, parties.seeds
+        self.root = parties.root
         self.clock = Clock()
         self.board = CoveredBoard(self.plan)
         self.network = Network(schedule.seed, schedule.noise)

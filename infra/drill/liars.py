@@ -10,7 +10,7 @@ from infra.board import wire
 from infra.drill.lying_batches import LyingBatches
 from infra.drill.network import DrillLog
 from infra.drill.operator import DrillOperator
-from mpc_core.adversary.registry import ADVERSARIES
+from mpc_core.adversary.registry import adversary
 from mpc_core.protocol.entries import Answer, Correction
 from mpc_core.protocol.errors import CeremonyError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from activities.arithmetic import KnownValues
     from activities.steps import Steps
     from infra.drill.engine import Engine
-    from mpc_core.adversary.twin import Twin
+    from mpc_core.adversary.twin import Claim, Twin
     from mpc_core.protocol.entries import Entry
 
 __all__ = ["LyingOperator"]
@@ -56,11 +56,14 @@ class LyingOperator(DrillOperator):
     def __init__(self, site: Engine, index: int, name: str, luck: random.Random) -> None:
         """Take a seat with an adversary of the registry."""
         super().__init__(site, index)
-        self.liar: Twin = ADVERSARIES[name].twin(index, luck)
+        self.liar: Twin = adversary(name).twin(index, luck)
         self.liar.fellows = frozenset(liar for liar, _ in site.schedule.liars)
         if self.liar.needs_elsewhere:
             self.liar.elsewhere = site.elsewhere()
         self.alter = self._with_lying_batches
+
+    def _claim(self, claim: Claim) -> Claim | None:
+        return self.liar.attests(claim)
 
     def _follow(self, known: KnownValues) -> DrillLog:
         log = super()._follow(known)

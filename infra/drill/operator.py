@@ -141,7 +141,9 @@ class DrillOperator(Party):
 
     def _peers(self) -> DrillPeers:
         site = self.site
-        return DrillPeers(self.blobs, site.reach, site.network, self.index, site.called)
+        return DrillPeers(
+            self.blobs, site.reach, self.enclave, site.network, self.index, site.called
+        )
 
     def _served(self, blob: MemoryStagedBlob, label: str) -> None:
         self.site.watch.serves(self, blob, label)

@@ -9,6 +9,7 @@ from activities.operator import Operator
 from activities.rejoin import approval_name
 from activities.steps import Steps
 from infra.board import wire
+from infra.drill.attested import MemoryEnclave
 from infra.drill.board import MemoryLog
 from infra.drill.peers import MemoryPeers, refused
 from infra.drill.stores import CpuMeter, MemoryBlobs, MemoryStore, MemorySums
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from infra.drill.site import Site
     from infra.party.log import PartyLog
+    from mpc_core.adversary.twin import Claim
     from mpc_core.protocol.entries import Rejoin
     from mpc_core.sharing.recovery import Question
 
@@ -51,6 +53,7 @@ class Party:
         self.steps: Steps
         self.presence: Presence
         self.running = False
+        self.enclave: MemoryEnclave | None = None
         self._seed = site.seeds[self.name]
 
     def start(self) -> None:
@@ -59,11 +62,23 @@ class Party:
         known = KnownValues(self.site.plan.hash, self.work)
         self.sums = MemorySums(batches_at_a_time(self.site.plan))
         self.log = self._follow(known)
+        if self.site.root is not None:
+            self.enclave = MemoryEnclave(self.site, self.index, self.log, self._claim)
         self.steps = self.alter(Steps.of(self._operator(known), self.meter))
         self.presence = Presence(
-            cast("PartyLog", self.log), self.steps, ("127.0.0.1", self.index), lambda: None
+            cast("PartyLog", self.log),
+            self.steps,
+            ("127.0.0.1", self.index),
+            lambda: None,
+            documents=None if self.enclave is None else self.enclave.documents,
         )
+        if self.enclave is not None:
+            self.enclave.begin(self.steps)
         self.running = True
+
+    def _claim(self, claim: Claim) -> Claim | None:
+        """Return what the documents of its enclave say, None if it shows none."""
+        return claim
 
     def _operator(self, known: KnownValues) -> Operator:
         plan = self.site.plan
@@ -93,7 +108,7 @@ class Party:
         )
 
     def _peers(self) -> MemoryPeers:
-        return MemoryPeers(self.blobs, self.site.reach)
+        return MemoryPeers(self.blobs, self.site.reach, self.enclave)
 
     def stop(self) -> None:
         """End the operator's process."""

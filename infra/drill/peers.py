@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from infra.drill.attested import meet
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from infra.drill.attested import MemoryEnclave
     from infra.drill.stores import MemoryBlobs
     from mpc_core.protocol.entries import Rejoin
     from mpc_core.sharing.opening import Buffer
@@ -26,6 +28,7 @@ class Reachable(Protocol):
     """A party that is up."""
 
     blobs: MemoryBlobs
+    enclave: MemoryEnclave | None
 
     def owed_entries(self, slots: tuple[str, ...]) -> tuple[bytes, ...]:
         """Return the signed entries of these slots."""
@@ -46,6 +49,7 @@ class MemoryPeers:
 
     blobs: MemoryBlobs
     reach: Callable[[int], Reachable | None]
+    enclave: MemoryEnclave | None = None
 
     def fetch(
         self, operator: int, root: bytes, size: int, label: str, *, shared: bool = False
@@ -84,6 +88,7 @@ class MemoryPeers:
         peer = self.reach(operator)
         if peer is None:
             raise unreachable(operator)
+        meet(self.enclave, peer.enclave)
         return peer
 
 

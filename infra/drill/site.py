@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from infra.drill.arithmetic import MemoisedArithmetic
+from infra.enclave.insecure_software import Authority
 from infra.party.rules import batch_rules, examiner_for, layout_of
 from infra.plan import SetupSeed
 from infra.plan.sandbox import sandbox_plan
@@ -26,9 +28,12 @@ if TYPE_CHECKING:
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["SEED", "Parties", "Site", "drill_state", "parties_elsewhere", "parties_of"]
+__all__ = ["BEGIN", "SEED", "Parties", "Site", "drill_state", "parties_elsewhere", "parties_of"]
 
 _OTHER_WAITING_SECONDS = 21.0
+BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+"""When drills begin, by the clocks of enclaves."""
+
 SEED = "00112233445566778899aabbccddeeff"
 """From which the keys and the contributions of all drills follow."""
 
@@ -40,6 +45,7 @@ class Site(Protocol):
     layout: CeremonyLayout
     identities: Mapping[str, Ed25519PrivateKey]
     seeds: Mapping[str, SetupSeed]
+    root: Authority | None
 
     @property
     def board(self) -> MemoryBoard:
@@ -58,12 +64,16 @@ class Site(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """A plan with its layout, and what each party keeps in its vault, by name."""
+    """A plan with its layout, and what each party keeps in its vault, by name.
+
+    Where the plan asks for enclaves, `root` is what stands in for AWS's.
+    """
 
     plan: Plan
     layout: CeremonyLayout
     identities: Mapping[str, Ed25519PrivateKey]
     seeds: Mapping[str, SetupSeed]
+    root: Authority | None = None
 
 
 @lru_cache(maxsize=64)
@@ -76,6 +86,7 @@ def parties_of(
     waiting_seconds: float = 20.0,
     hybrid: bool = False,
     layout: tuple[tuple[str, int], ...] = (),
+    enclave: bool = False,
 ) -> Parties:
     """Make the parties of a drill; the same arguments give the same parties.
 
@@ -87,7 +98,9 @@ def parties_of(
         waiting_seconds: the plan's waiting time.
         hybrid: whether identities are of two keys, as those of processes; nothing here uses both.
         layout: fields of the plan's layout that are to be different.
+        enclave: whether the plan asks for enclaves.
     """
+    root = Authority.create(BEGIN - dt.timedelta(days=2)) if enclave else None
     made = sandbox_plan(
         operators=n,
         threshold=t,
@@ -96,10 +109,11 @@ def parties_of(
         seed=SetupSeed.parse(seed),
         drill=parameters == DRILL_SET,
         hybrid=hybrid,
+        enclave=root,
     )
     plan = made.signed.plan
     plan = replace(plan, layout=replace(plan.layout, **dict(layout)))
-    return Parties(plan, layout_of(plan), made.identities, made.seeds)
+    return Parties(plan, layout_of(plan), made.identities, made.seeds, root)
 
 
 def drill_state(

@@ -13,7 +13,6 @@ from infra.party.enclave import enclave_of
 from infra.transport.attestation import Attestation
 from mpc_core.protocol import entries
 from mpc_core.protocol.attestations import CODE, MOST_REFUSALS
-from mpc_core.sharing.sealing import kem_public_key
 
 if TYPE_CHECKING:
     from activities.steps import Steps
@@ -68,18 +67,14 @@ class Documents:
             identity.refused = self._note
 
     def bind_kem_key(self, steps: Steps) -> None:
-        """Have the documents bind the key to which others may seal something for this operator.
+        """Have the documents bind the key to which others seal strings for this operator.
 
-        Until the keys are fixed that is the one for the setup; afterwards, for who lost its state,
-        the one with which it asks for its seat.
+        It counts until the keys are fixed. What is given to who lost its state, under a key of
+        that moment, goes over a connection whose other end has proved what it is.
         """
         attestation = self._identity.attestation
-        if attestation is None:
-            return
-        if self._log.read(lambda state: state.setup.complaint_close is None):
+        if attestation is not None and self._log.read(_takes_kem_keys):
             attestation.kem_key = steps.keys.strings.public_key()
-        elif (seed := steps.seat.rejoin_seed()) is not None and steps.seat.is_out():
-            attestation.kem_key = kem_public_key(seed)
 
     def are_due(self, state: CeremonyState) -> bool:
         """Tell whether a document or a refusal is not on the log yet."""
@@ -127,3 +122,7 @@ class Documents:
             codes = self._refused.setdefault(seat, [])
             if error.code not in codes and len(codes) < MOST_REFUSALS:
                 codes.append(error.code)
+
+
+def _takes_kem_keys(state: CeremonyState) -> bool:
+    return state.setup.complaint_close is None

@@ -26,6 +26,7 @@ from infra.board import strict
 from infra.enclave.binding import Binding
 from infra.enclave.peers import verify_peer
 from infra.enclave.refusals import attestation_error
+from infra.enclave.verification import CLOCK_DIFFERENCE
 from infra.transport.members import UNREADABLE
 from mpc_core.protocol.errors import CeremonyError
 
@@ -128,15 +129,16 @@ class Attestation:
             verdict = self._remember(digest, self._judged(name, certificate))
         if isinstance(verdict, CeremonyError):
             raise verdict
-        if self._now() > verdict:
-            raise _too_old(name, verdict)
-        return verdict
+        if not -CLOCK_DIFFERENCE <= self._now() - verdict <= self.maximal_age:
+            raise _not_of_now(name, verdict)
+        return verdict + self.maximal_age
 
     def seconds_left(self, until: dt.datetime) -> float:
         """Return for how long a connection may go on."""
         return (until - self._now()).total_seconds()
 
     def _judged(self, name: str, certificate: bytes) -> dt.datetime | CeremonyError:
+        """Return when a document was made that is right whatever the time is."""
         try:
             leaf = x509.load_der_x509_certificate(certificate)
             tls_key = leaf.public_key().public_bytes(
@@ -147,24 +149,18 @@ class Attestation:
             return _without_document(name, str(error)[:100] or type(error).__name__)
         binding = Binding.of(self._plan, name, tls_key, carried.kem_key)
         try:
-            document = verify_peer(self._plan, binding, carried.document, self._now())
+            return verify_peer(self._plan, binding, carried.document).time
         except CeremonyError as error:
             return error
-        return document.time + self.maximal_age
 
     def _remember(
         self, digest: bytes, verdict: dt.datetime | CeremonyError
     ) -> dt.datetime | CeremonyError:
-        if isinstance(verdict, CeremonyError) and verdict.code == _OF_ANOTHER_TIME:
-            return verdict  # a clock may be put right
         with self._lock:
             self._verdicts[digest] = verdict
             if len(self._verdicts) > CACHED_PER_MEMBER * self._plan.count:
                 self._verdicts.popitem(last=False)
         return verdict
-
-
-_OF_ANOTHER_TIME = "RF-ATTEST-007"
 
 
 def _carried(leaf: x509.Certificate) -> _Carried:
@@ -200,12 +196,12 @@ def _without_document(name: str, found: str) -> CeremonyError:
     )
 
 
-def _too_old(name: str, until: dt.datetime) -> CeremonyError:
+def _not_of_now(name: str, made: dt.datetime) -> CeremonyError:
     return attestation_error(
-        _OF_ANOTHER_TIME,
+        "RF-ATTEST-007",
         f"the attestation document of {name} is not of now",
         "one that is renewed before the age that the plan allows",
-        f"one that counted until {until.isoformat(timespec='seconds')}",
+        f"one of {made.isoformat(timespec='seconds')}",
         "see whether that operator's enclave and its clock run",
         operator=name,
     )

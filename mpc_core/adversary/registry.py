@@ -12,6 +12,7 @@ from mpc_core.adversary import (
     batches,
     collusion,
     elsewhere,
+    enclaves,
     key_setup,
     presence,
     whispers,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from mpc_core.adversary.twin import Twin
 
-__all__ = ["ADVERSARIES", "Adversary", "Outcome"]
+__all__ = ["ADVERSARIES", "FALSE_ENCLAVES", "Adversary", "Outcome", "adversary"]
 
 
 class Outcome(StrEnum):
@@ -180,5 +181,29 @@ _ROWS = (
     _row("signs-anything", ("endorse", _ALL), _H, presence.SignsAnything),
 )
 
+_CONNECT = ("connect", _ALL)
+
+_FALSE_ENCLAVES = (
+    _row("other-software", _CONNECT, _S, enclaves.RunsOtherSoftware),
+    _row("debug-mode", _CONNECT, _S, enclaves.RunsInDebugMode),
+    _row("old-documents", _CONNECT, _S, enclaves.ShowsOldDocuments),
+    _row("documents-of-other-keys", _CONNECT, _S, enclaves.BindsOtherKeys),
+    _row("no-document", _CONNECT, _S, enclaves.ShowsNoDocument),
+)
+
 ADVERSARIES: Mapping[str, Adversary] = MappingProxyType({row.name: row for row in _ROWS})
-"""All of them, by name."""
+"""All of them, by name, that can lie in any ceremony."""
+
+FALSE_ENCLAVES: Mapping[str, Adversary] = MappingProxyType(
+    {row.name: row for row in _FALSE_ENCLAVES}
+)
+"""Those that lie about their enclave, where the plan asks for one."""
+
+
+def adversary(name: str) -> Adversary:
+    """Return an adversary by its name.
+
+    Raises:
+        KeyError: if there is none.
+    """
+    return ADVERSARIES.get(name) or FALSE_ENCLAVES[name]

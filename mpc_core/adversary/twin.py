@@ -6,17 +6,33 @@ honest operator would say, and do what it says instead. It is pure; its luck is 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mpc_core.adversary.elsewhere import Elsewhere
     from mpc_core.protocol.entries import Entry
     from mpc_core.protocol.state import CeremonyState
 
-__all__ = ["Twin", "flipped"]
+__all__ = ["Claim", "Twin", "flipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an attestation document says, whoever signs it.
+
+    Attributes:
+        registers: of the security module, by index.
+        user_data: what binds the operator's keys.
+        seconds: when it was made, by the operator's clock.
+    """
+
+    registers: Mapping[int, bytes]
+    user_data: bytes
+    seconds: float
 
 
 class Twin:
@@ -86,6 +102,10 @@ class Twin:
     def envelope(self, data: bytes) -> bytes:
         """Return what goes to the board instead of a signed entry."""
         return data
+
+    def attests(self, claim: Claim) -> Claim | None:
+        """Return what the documents of its enclave say, None if it shows none."""
+        return claim
 
     def endorses(self, *, honest: bool) -> bool:
         """Tell whether it signs a statement, given whether an honest operator would."""

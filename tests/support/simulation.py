@@ -45,6 +45,8 @@ _STEP_OF_PHASE = {
 class Ceremony:
     """n operators and the scripted driver."""
 
+    enclave = None
+
     def __init__(
         self,
         n: int = 4,
@@ -54,6 +56,7 @@ class Ceremony:
         seed: str = SEED,
         waiting_seconds: float = 20.0,
         hybrid: bool = False,
+        enclave: bool = False,
         **layout,
     ) -> None:
         parties = parties_of(
@@ -64,9 +67,11 @@ class Ceremony:
             waiting_seconds=waiting_seconds,
             hybrid=hybrid,
             layout=tuple(layout.items()),
+            enclave=enclave,
         )
         self.plan, self.layout = parties.plan, parties.layout
         self.identities, self.seeds = parties.identities, parties.seeds
+        self.root = parties.root
         self.clock = Clock()
         self.board = MemoryBoard(self.plan)
         self.at: dict[str, Callable[[], None]] = {}
