@@ -66,7 +66,8 @@ def ceremony(tmp_path_factory):
 
 def attestation_of(done):
     """What verifying says of the documents on the log."""
-    return [check.detail for check in verify(done.folder.root).checks if check.name == "attestation"]
+    checks = verify(done.folder.root).checks
+    return [check.detail for check in checks if check.name == "attestation"]
 
 
 def test_a_deputy_takes_the_log_over_and_no_enclave_is_refused(ceremony):
