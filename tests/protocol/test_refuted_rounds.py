@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.coordinator.views import seal_view
+from infra.publish.files import disputed
 from mpc_core.protocol.batch import TAKEN, BatchState, Verdict
 from mpc_core.protocol.entries import (
     Close,
@@ -26,7 +27,7 @@ from mpc_core.protocol.state import CeremonyState
 from mpc_core.protocol.statements import Done, Due, due_statement
 from tests.support.ledger import RULES, Ledger, ToyArithmetic, digest
 
-N0, _, S0, M0, *_ = (rule.key for rule in RULES)
+N0, N1, S0, M0, *_ = (rule.key for rule in RULES)
 LIAR = 4
 
 
@@ -214,6 +215,22 @@ def test_who_awaits_a_value_knows_by_that_word_that_it_is_wrong_and_awaits_it_st
     arithmetic.held.add(ledger.state.opening(N0).rounds[0].decoded.root)
     assert reader.awaiting_v == ()
     assert_same(reader, ledger)
+
+
+def test_a_transcript_keeps_the_values_of_a_batch_that_was_doubted_for_a_moment(ledger):
+    """Nobody came to say so; only who holds the value judges every moment as the others did."""
+    ledger.open(N1)
+    ledger.share(N0)
+    ledger.decode(N0)
+    ledger.vouch(N0)
+    ledger.reply(N0, (1, 2))
+    ledger.reply(N0, (LIAR,), lie=1)
+    assert ledger.status(N0).failed
+    ledger.reply(N0, (3,))
+    assert ledger.status(N0).state is BatchState.MISFIT
+    exclude(ledger, N0, LIAR)
+    assert ledger.status(N0).state is BatchState.COMPLETE
+    assert disputed(ledger.state) == {N0}
 
 
 # -- what the word of n-t operators is worth ------------------------------------------------------
