@@ -11,7 +11,7 @@ import typer
 
 from infra.cli.ending import ending
 
-__all__ = ["approve", "decide", "decisions", "plan"]
+__all__ = ["approve", "decide", "decisions", "operator_sweep", "plan"]
 
 plan = typer.Typer(help="Plans: what everybody signs before anything runs.")
 
@@ -193,3 +193,18 @@ def decisions(
         from infra.governance.voting import decisions_command
 
         raise typer.Exit(decisions_command(folder, as_json=as_json))
+
+
+def operator_sweep(
+    *,
+    home: Annotated[Path, typer.Option("--home", help="Home of an operator that does not run.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be destroyed, and do nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Destroy what the plan's days of retention are over for; say what is kept, and why."""
+    with ending(as_json=as_json):
+        from infra.governance.sweeping import sweep_command
+
+        raise typer.Exit(sweep_command(home, dry_run=dry_run, as_json=as_json))

@@ -13,7 +13,7 @@ import typer
 from infra.cli.enclave import attestation, operator_leave, operator_policy, operator_seal
 from infra.cli.ending import ending, print_json, stop_like_ctrl_c
 from infra.cli.evidence import evidence
-from infra.cli.governance import approve, decide, decisions, plan
+from infra.cli.governance import approve, decide, decisions, operator_sweep, plan
 from infra.cli.image import operator_measure, release
 from infra.network.places import LOOPBACK, Reach
 from infra.secrecy import forbid_core_dumps
@@ -48,6 +48,7 @@ app.command("decisions")(decisions)
 operator.command("policy")(operator_policy)
 operator.command("seal")(operator_seal)
 operator.command("leave")(operator_leave)
+operator.command("sweep")(operator_sweep)
 operator.command("measure")(operator_measure)
 
 Home = Annotated[
