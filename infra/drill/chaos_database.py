@@ -10,15 +10,13 @@ import subprocess
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import psutil
 import psycopg
 
+from infra.tether import tethered
 from mpc_core.protocol.errors import CeremonyError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["Database"]
 
@@ -130,25 +128,22 @@ class Database:
         return True
 
     def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command: Sequence[str] = (str(self._programs / program), *arguments)
-        owner = self._owner
+        path = self._programs / program
+        owner = None if self._owner is None else (self._owner.pw_uid, self._owner.pw_gid)
         environment = {name: text for name, text in os.environ.items() if name[:2] != "PG"}
         try:
             with self._log.open("ab") as log:
                 return subprocess.Popen(  # noqa: S603 - a program that a person named
-                    command,
+                    tethered(str(path), *arguments, owner=owner),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     cwd=self._folder,
                     env=environment,
                     start_new_session=True,
-                    user=owner and owner.pw_uid,
-                    group=owner and owner.pw_gid,
-                    extra_groups=None if owner is None else (),
                 )
         except OSError as error:
-            raise self._failed(f"{command[0]}: {error.strerror}") from error
+            raise self._failed(f"{path}: {error.strerror}") from error
 
     def _failed(self, found: str) -> CeremonyError:
         return CeremonyError(

@@ -22,7 +22,7 @@ from infra.network.namespaces import Namespace, require_root, switched
 from infra.network.places import Reach
 from infra.network.ranges import parallel_ranges
 from infra.plan.keys import COORDINATOR
-from infra.sandbox import tether
+from infra.tether import tethered
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -172,11 +172,10 @@ class EmulatedNetwork:
 
     def _join_by_relay(self, stack: ExitStack, log: Path) -> None:
         command = [sys.executable, "-m", relay.__name__]
-        tethered = [sys.executable, "-I", "-S", str(Path(tether.__file__)), str(os.getpid())]
         with disk_errors(log):
             errors = stack.enter_context(log.open("ab"))
         process = subprocess.Popen(  # noqa: S603 - this program itself
-            [*tethered, *command],
+            tethered(*command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

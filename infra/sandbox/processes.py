@@ -10,19 +10,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from infra.files import disk_errors
-from infra.sandbox import tether
+from infra.tether import tethered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
     from queue import SimpleQueue
     from types import TracebackType
 
@@ -85,12 +84,11 @@ class Children:
         Raises:
             CeremonyError: RF-DISK-001 or RF-DISK-002 if the log cannot be written.
         """
-        tethered = [sys.executable, "-I", "-S", str(Path(tether.__file__)), str(os.getpid())]
         with disk_errors(log):
             errors = log.open("ab")
         with errors:
             child = subprocess.Popen(  # noqa: S603  # the arguments are the sandbox's own
-                [*tethered, *command],
+                tethered(*command),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,

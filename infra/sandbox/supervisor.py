@@ -215,7 +215,7 @@ class Supervisor:
             self._start(children, name, command)
             return
         self._dead[name] = message.process
-        if not any(children.is_running(operator.name) for operator in self._plan.operators):
+        if len(self._dead) == len(self._plan.operators):
             raise ended_with(failure, again) if failure else nobody_left(message, again)
         typed = as_typed(command, self._places.entering(name))
         self._display.say(f"  start it again: {typed}")

@@ -19,6 +19,7 @@ from infra.files import make_directory, write_atomic
 from infra.loop import BackgroundLoop
 from infra.temporal.client import NAMESPACE, connect, external_settings
 from infra.temporal.find import Finder
+from infra.tether import tethered
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def open_server(
 ) -> TemporalServer:
     """Return the server that the settings name, or start one whose state is in `directory`.
 
-    Blocks; a coroutine calls it through `asyncio.to_thread`.
+    Blocks. On Linux an own server ends with the thread that started it, whatever ended that.
 
     Args:
         directory: where the database, the log and the port of an own server are kept.
@@ -149,13 +150,13 @@ class OwnServer:
         _end_orphan(last, directory, report)
         chosen = _choose_port(host, port, int(last.get("port", 0)))
         report(f"starting the Temporal server on {host}:{chosen} (a few seconds) ...")
-        command = [
+        command = tethered(
             *(str(program), "server", "start-dev", "--headless"),
             *("--ip", _bound(host), "--port", str(chosen), "--namespace", NAMESPACE),
             # The server works in its folder, so that a path relative to ours would lead elsewhere.
             *("--db-filename", _database(directory).name, "--log-format", "json"),
             *("--log-level", "warn"),
-        ]
+        )
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}
         with _log_file(directory).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - the program the finder checked

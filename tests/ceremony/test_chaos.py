@@ -1,9 +1,13 @@
 """Real processes that are killed, stopped, robbed and damaged at random moments of a ceremony."""
 
 import itertools
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -69,6 +73,30 @@ def test_what_a_database_acknowledged_is_there_after_a_kill_and_the_log_goes_on(
         folder = Path(sa.make_url(database.url).query["host"])
         assert folder.is_dir()
     assert not folder.exists()
+
+
+STARTER = """
+import sys
+from pathlib import Path
+from infra.drill.chaos_database import Database
+
+database = Database(Path(sys.argv[1]), Path(sys.argv[2]))
+database.start()
+print(database.process, database._folder, flush=True)
+input()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another kernel lets it go on")
+def test_a_database_ends_with_the_drill_that_was_killed(tmp_path, postgresql):
+    command = [sys.executable, "-c", STARTER, str(postgresql), str(tmp_path / "said")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as drill:
+        number, folder = drill.stdout.readline().decode().split()
+        database = psutil.Process(int(number))
+        family = [database, *database.children(recursive=True)]
+        drill.kill()
+    psutil.wait_procs(family)
+    shutil.rmtree(folder)
 
 
 def test_a_database_that_is_not_installed_is_an_error(tmp_path):

@@ -60,7 +60,8 @@ def test_who_lost_its_disk_after_the_log_had_moved_is_let_in_too(tmp_path):
         for other in ("op-01", "op-02", "op-04"):
             assert admit(homes / other, LOST, key).given
         moved = finished(running)
-        visitor.kill()
+        visitor.send_signal(signal.SIGTERM)
+        assert visitor.wait() == 3
     transcript = export.read(moved.folder.transcript, moved.plan)
     assert transcript.checkpoint.head.epoch == 1
     (back,) = (log.position for log in transcript.entries if isinstance(log.entry, Rejoin))
