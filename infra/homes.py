@@ -110,7 +110,12 @@ class Home:
     @property
     def board(self) -> str:
         """URL of the database in which a coordinator keeps the log."""
-        return self.database or f"sqlite:///{self.work / 'board.sqlite'}"
+        return self.database or f"sqlite:///{self.board_file}"
+
+    @property
+    def board_file(self) -> Path:
+        """The file of that database, where it is none of a server."""
+        return self.work / "board.sqlite"
 
     @property
     def log_file(self) -> Path:

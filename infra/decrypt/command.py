@@ -1,6 +1,6 @@
 """`ringforge decrypt` from the file to its values.
 
-The coordinator's log is read before and after. If it has the opened phases of this very list, they
+The log of its host is read before and after. If it has the opened phases of this very list, they
 are shown again and nothing is started. Otherwise the parties are started as in a sandbox: n-t
 operators sign a request, which owns its floods for ever, and open the flooded phases. Whatever
 interrupts that, the same command takes the same request up again.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from infra.cli.ending import print_json
 from infra.decrypt.files import check_ceremony, read_list
-from infra.decrypt.record import outbox_of, record_of
+from infra.decrypt.record import host_of, outbox_of, record_of
 from infra.homes import CeremonyFolder
 from infra.plan import load_signed_plan
 from infra.sandbox.commands import Errand
@@ -106,16 +106,17 @@ def decrypt(
     root = chunk_root(data, plan.layout.leaf_bytes)
     try:
         with signals_as_interrupt(), folder.locked():
-            record = record_of(folder.coordinator, plan)
+            host = host_of(folder, plan)
+            record = record_of(host, plan)
             values = record.values(root, ciphertexts)
             if values is not None:
                 display.say("this list was decrypted before; its values stand on the log")
                 return Decrypted(values, again=True, openings_left=record.openings_left)
             record.check_grants(root, ciphertexts.count)
-            outbox_of(folder.coordinator, plan).publish(data, "O")
-            errand = Errand(root.hex(), ANOTHER_TIME)
+            outbox_of(host, plan).publish(data, "O")
+            errand = Errand(root.hex(), ANOTHER_TIME, host=host.name)
             Supervisor(folder, plan, display=display, emit=emit, errand=errand).run()
-            record = record_of(folder.coordinator, plan)
+            record = record_of(host, plan)
             values = record.values(root, ciphertexts)
     except KeyboardInterrupt as interrupt:
         raise _stopped(folder, file) from interrupt
@@ -145,7 +146,7 @@ def _stopped(folder: CeremonyFolder, file: Path) -> CeremonyError:
 def _nothing_came_out(record: Record) -> CeremonyError:
     return CeremonyError(
         "RF-RUN-034",
-        "the parties ended, but the opened phases are not with the coordinator",
+        "the parties ended, but the opened phases are not with the host of the log",
         expected="the opening of this list on the log and in the outbox",
         found=f"a log of {record.state.size} entries without it",
         effect="no value is shown; floods that were granted stay with this list",

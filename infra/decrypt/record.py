@@ -19,13 +19,13 @@ from mpc_core.tfhe.parameters import lookup
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from infra.homes import Home
+    from infra.homes import CeremonyFolder, Home
     from mpc_core.preprocessing.layout import CeremonyLayout
     from mpc_core.protocol.plan import Plan
     from mpc_core.protocol.state import CeremonyState
     from mpc_core.tfhe.ciphertexts import CompactList
 
-__all__ = ["Record", "outbox_of", "record_of"]
+__all__ = ["Record", "host_of", "outbox_of", "record_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,22 @@ def record_of(home: Home, plan: Plan) -> Record:
     layout, blobs = layout_of(plan), outbox_of(home, plan)
     state = past_state(home, plan, layout, _covered_log(home, plan).entries())
     return Record(plan, layout, state, blobs.read_if_here)
+
+
+def host_of(folder: CeremonyFolder, plan: Plan) -> Home:
+    """Return the home of the party that hosts the log: the last one that took it over.
+
+    Raises:
+        CeremonyError: RF-LOG-* if a log is damaged.
+    """
+    homes = [folder.host(name) for name in plan.hosts]
+    there = [home for home in homes if home.board_file.exists()]
+    return max(there, key=lambda home: _epoch(home, plan), default=folder.coordinator)
+
+
+def _epoch(home: Home, plan: Plan) -> int:
+    checkpoint = _covered_log(home, plan).checkpoint
+    return -1 if checkpoint is None else checkpoint.head.epoch
 
 
 def unfinished(found: str) -> CeremonyError:
