@@ -18,9 +18,16 @@ from tests.support.board import board_plan
 from tests.support.simulation import with_keys
 
 PLAN = board_plan()
-LIE, LIAR = "wrong-answer", "op-02"
-DECODER = 1
-"""Of round 0 of the first batch."""
+LIE, LIAR, SEAT = "wrong-answer", "op-02", 2
+TOLD_AT_ONCE = [
+    name
+    for name in LIES_OF_PROCESSES
+    if ADVERSARIES[name].outcome is Outcome.ATTRIBUTED and name != "odd-v"
+]
+"""Lies that a few batches are enough for; an odd v is refuted when its time is over."""
+
+ROUNDS = 4
+"""Turns of everybody in which an accusation is made and confirmed."""
 
 
 @pytest.mark.long
@@ -52,14 +59,18 @@ def test_a_lie_that_nobody_can_be_named_for_names_nobody(tmp_path):
     assert liar_in_memory(LiarOptions("silent-decoder", 4, tmp_path), lambda _: None).named == ()
 
 
-def test_the_steps_of_a_lying_process_tell_the_lie_and_its_operator_is_excluded():
+@pytest.mark.parametrize("lie", TOLD_AT_ONCE)
+def test_the_steps_of_a_lying_process_tell_the_lie_and_its_operator_is_excluded(lie):
     ceremony = with_keys()
-    party = ceremony.party(DECODER)
-    party.steps = insecurely_lying(party.steps, "wrong-v")
-    ceremony.batch(("N", 0))
-    for each in ceremony.running:
-        each.come_back()
-    assert ceremony.log.state.members.excluded == {DECODER}
+    party = ceremony.party(SEAT)
+    party.alter = lambda steps: insecurely_lying(steps, lie)
+    party.stop()
+    party.start()
+    for batch in (("N", 0), ("N", 1), ("N", 2), ("S", 0)):
+        ceremony.batch(batch)
+        for each in ROUNDS * ceremony.running:
+            each.come_back()
+    assert ceremony.log.state.members.excluded == {SEAT}
 
 
 def of_plan(plan):
