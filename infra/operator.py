@@ -35,6 +35,7 @@ from infra.governance.waiting import complete_signatures
 from infra.homes import Home
 from infra.party.attesting import Documents, operator_attestation
 from infra.party.clock import party_clock
+from infra.party.clocks import Clocks
 from infra.party.freshness import TAKEN_BACK, Freshness, Memory
 from infra.party.gossip_pool import EntryPool
 from infra.party.gossip_wiring import gossiper_of
@@ -211,6 +212,10 @@ class _Assembly:
         self.client = PeerClient(
             self.identity, patience=Patience(ranges=ranges), ledger=self.ledger
         )
+        clocks = Clocks(plan, home.name)
+        self.client.heard = clocks.heard
+        if self.identity.attestation is not None:
+            self.identity.attestation.signed = clocks.signed
         self.outbox = Outbox(home.outbox, self.ledger)
         blobs = BlobStore(self.outbox, plan.layout.leaf_bytes, self._wake, SharedOpenings.of(home))
         blobs.sweep()

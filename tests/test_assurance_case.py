@@ -41,6 +41,13 @@ def test_every_row_makes_a_whole_argument(row: list[str]) -> None:
     assert row[3] in CLAIMS
 
 
+def test_every_claim_has_an_id_of_its_own() -> None:
+    ids = [row[0].partition(" ")[0] for row in ROWS]
+    assert len(set(ids)) == len(ids)
+    numbered = [each for each in ids if not CODE.fullmatch(each)]
+    assert all(re.fullmatch("[A-Z]-[0-9]{2}", each) for each in numbered)
+
+
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_every_row_names_a_function_that_exists(row: list[str]) -> None:
     parts = the_code_in(row[5]).split(".")

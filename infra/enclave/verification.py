@@ -30,14 +30,7 @@ if TYPE_CHECKING:
     from infra.enclave.measurement import Measurement
     from mpc_core.protocol.errors import CeremonyError
 
-__all__ = [
-    "CLOCK_DIFFERENCE",
-    "MAXIMAL_AGE",
-    "Expectation",
-    "authenticate",
-    "check_age",
-    "verify_document",
-]
+__all__ = ["MAXIMAL_AGE", "Expectation", "authenticate", "check_age", "verify_document"]
 
 MAXIMAL_AGE = dt.timedelta(minutes=5)
 """Age up to which a document answers a question of now."""

@@ -79,6 +79,7 @@ class DeadlineAnswers(Section):
     step_seconds: float | None = None
     waiting_seconds: float | None = None
     extension_seconds: int | None = None
+    clock_seconds: int | None = None
 
 
 class _File(Section):

@@ -93,6 +93,7 @@ def _deadlines(answers: DeadlineAnswers, step_seconds: float) -> DeadlineSection
         step_seconds=answers.step_seconds or step_seconds,
         waiting_seconds=answers.waiting_seconds or WAITING_SECONDS,
         extension_seconds=answers.extension_seconds,
+        clock_seconds=answers.clock_seconds,
     )
 
 

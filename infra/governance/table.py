@@ -71,7 +71,7 @@ def _rules(document: PlanDocument) -> Iterator[tuple[str, str]]:
         "deadlines",
         (
             f"{deadlines.step_seconds:g} s a step, {deadlines.waiting_seconds:g} s before a "
-            f"write-off; {more}"
+            f"write-off; {more}; clocks within {document.to_plan().deadlines.clock_seconds} s"
         ),
     )
     yield (

@@ -150,11 +150,15 @@ class RevisionSection(Section):
 
 
 class DeadlineSection(Section):
-    """Waiting times in seconds, on each operator's own clock, and what decisions may add."""
+    """Waiting times in seconds, on each operator's own clock, and what decisions may add.
+
+    `clock_seconds` is how far two clocks may differ: what is older or of the future by that.
+    """
 
     step_seconds: Annotated[float, Field(ge=0.1, le=86_400)]
     waiting_seconds: Annotated[float, Field(ge=0.1, le=2_592_000)]
     extension_seconds: Annotated[int, Field(ge=1, le=2_592_000)] | None = None
+    clock_seconds: Annotated[int, Field(ge=2, le=3_600)] | None = None
 
 
 class LayoutSection(Section):

@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from infra.board import strict
 from infra.enclave.binding import Binding
+from infra.enclave.document import read_document
 from infra.enclave.peers import verify_peer
 from infra.enclave.refusals import attestation_error
-from infra.enclave.verification import CLOCK_DIFFERENCE
 from infra.transport.members import UNREADABLE
 from mpc_core.protocol.errors import CeremonyError
 
@@ -86,10 +86,13 @@ class Attestation:
         self._lock = threading.Lock()
         self._verdicts: OrderedDict[bytes, dt.datetime | CeremonyError] = OrderedDict()
         self.maximal_age = dt.timedelta(seconds=plan.attestation.document_seconds)
+        self._difference = dt.timedelta(seconds=plan.deadlines.clock_seconds)
         self.kem_key = b""
         """The KEM key that the documents bind; known before the first one is shown."""
         self.shown: Shown | None = None
         """What was shown last."""
+        self.signed: Callable[[dt.datetime, dt.datetime, dt.datetime], None] | None = None
+        """Takes the time in every document of this enclave, after those around it."""
 
     def extension(self, tls_key: bytes) -> x509.UnrecognizedExtension | None:
         """Return the extension of a new certificate, None for a host of the log.
@@ -102,7 +105,10 @@ class Attestation:
         """
         if self._enclave is None:
             return None
+        asked = self._now()
         document = self._enclave.document(tls_key, self.kem_key)
+        if self.signed is not None:
+            self.signed(asked, self._now(), read_document(document).time)
         self.shown = Shown(tls_key, self.kem_key, document)
         carried = strict.encode(_Carried(self.kem_key, document))
         return x509.UnrecognizedExtension(EXTENSION, _octets(carried))
@@ -129,7 +135,7 @@ class Attestation:
             verdict = self._remember(digest, self._judged(name, certificate))
         if isinstance(verdict, CeremonyError):
             raise verdict
-        if not -CLOCK_DIFFERENCE <= self._now() - verdict <= self.maximal_age:
+        if not -self._difference <= self._now() - verdict <= self.maximal_age:
             raise _not_of_now(name, verdict)
         return verdict + self.maximal_age
 

@@ -27,6 +27,7 @@ from mpc_core.protocol.errors import CeremonyError
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from infra.transport.ledger import SentLedger
@@ -120,6 +121,8 @@ class PeerClient:
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._locks: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
         self._locks_guard = threading.Lock()
+        self.heard: Callable[[str, datetime, datetime, str], None] | None = None
+        """Takes the `Date` of every answer, with whose it is and the times around it."""
         self._session = self.loop.run(self._open_session())
 
     async def _open_session(self) -> aiohttp.ClientSession:
@@ -174,6 +177,7 @@ class PeerClient:
         if context is None:
             context = self._contexts[peer.name] = self.identity.client_context(peer.name)
         host = f"[{peer.host}]" if ":" in peer.host else peer.host
+        asked = self.identity.now()
         async with self._session.request(
             method,
             f"https://{host}:{peer.port}{path}",
@@ -183,6 +187,9 @@ class PeerClient:
             server_hostname=self.identity.members.host_name(peer.name),
             allow_redirects=False,
         ) as response:
+            if self.heard is not None:
+                date = response.headers.get(aiohttp.hdrs.DATE, "")
+                self.heard(peer.name, asked, self.identity.now(), date)
             if body and self._ledger is not None:
                 self._ledger.add(peer.name, "requests", len(body))
             yield response

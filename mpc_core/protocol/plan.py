@@ -56,12 +56,14 @@ class DeputyIdentity:
 class Deadlines:
     """Waiting times in seconds, on each operator's own clock.
 
-    `extension_seconds` is the most that decisions may add to the waiting time, all together.
+    `extension_seconds` is the most that decisions may add to the waiting time, all together;
+    `clock_seconds` how far the clocks of two parties may differ before people are told.
     """
 
     step_seconds: float
     waiting_seconds: float
     extension_seconds: int = 0
+    clock_seconds: int = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,10 +170,10 @@ def test_the_measurement_is_the_one_that_enclaves_are_compared_with():
 def test_the_plan_tells_the_protocol_who_decides_and_how_long_may_be_waited():
     plan = COMPLETE.to_plan()
     assert plan.decision_rules == DecisionRules(write_off=3, extension=2, pause=2, abort=4)
-    assert plan.deadlines.extension_seconds == 600
+    assert (plan.deadlines.extension_seconds, plan.deadlines.clock_seconds) == (600, 30)
     least = parse_plan(LEAST).to_plan()
     assert least.decision_rules == DecisionRules(3, 3, 3, 3)
-    assert least.deadlines.extension_seconds == 0
+    assert (least.deadlines.extension_seconds, least.deadlines.clock_seconds) == (0, 60)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,9 @@ def complete(document):
             "sandbox": False,
             "insecure": (),
             "revision": RevisionSection(number=2, previous="ab" * 32),
-            "deadlines": document.deadlines.model_copy(update={"extension_seconds": 600}),
+            "deadlines": document.deadlines.model_copy(
+                update={"extension_seconds": 600, "clock_seconds": 30}
+            ),
             "measurement": MeasurementSection(
                 pcr0=register(0), pcr1=register(1), pcr2=register(2), pcr8=register(8)
             ),
