@@ -359,9 +359,11 @@ async def _serve_operator(
             over=parts.over,
         )
         threading.Thread(target=presence.run, name="presence", daemon=True).start()
-        await _work(parts, temporal, stack)
-        stack.callback(parts.over.set)
-        await asyncio.wait([following])
+        try:
+            await _work(parts, temporal, stack)
+            await asyncio.wait([following])
+        finally:
+            parts.over.set()
         following.result()
 
 

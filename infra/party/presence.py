@@ -6,6 +6,7 @@ What is due after the seal it does also when no order comes: the order may have 
 from __future__ import annotations
 
 import threading
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -59,9 +60,9 @@ class Presence:
         try:
             while not self.over.is_set():
                 self._try(self.once)
-        except OverError:
-            return
-        except BaseException:
+        except BaseException as error:
+            if self.over.is_set() and isinstance(error, OverError | CancelledError):
+                return  # what it waited for was given up
             self.failed()
             raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import CancelledError
 from types import SimpleNamespace
 
 import pytest
@@ -61,3 +62,15 @@ def test_what_fails_for_no_reason_that_is_known_ends_the_process():
     with pytest.raises(TypeError):
         house.presence.run()
     assert house.failures == ["failed"]
+
+
+def test_what_is_cancelled_with_the_connections_ends_without_a_word():
+    house = House()
+
+    def cancelled(_):
+        house.over.set()
+        raise CancelledError
+
+    house.log.wait_for = cancelled
+    house.presence.run()
+    assert house.failures == []
