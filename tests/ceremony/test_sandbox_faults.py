@@ -78,6 +78,7 @@ def test_an_operator_killed_for_good_is_written_off_and_three_of_four_end_the_sa
     assert "down: op-02" in last_progress(three)
 
 
+@pytest.mark.long
 def test_a_ceremony_survives_ctrl_c_damaged_files_and_the_end_of_temporal_and_coordinator(
     ceremony, tmp_path
 ):
