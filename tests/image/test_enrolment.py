@@ -27,7 +27,7 @@ from infra.plan.signing import read_signatures, signature_of, write_signatures
 from mpc_core.protocol.errors import CeremonyError
 from tests.enclave.chains import APPROVED
 from tests.enclave.site import Site
-from tests.image.test_start import document
+from tests.image.test_start import document, enrolment_document
 from tests.support.s3 import s3_server, use_s3
 
 NAME, BUCKET = "op-02", "operator-vault"
@@ -246,14 +246,17 @@ def test_a_plan_without_an_identity_made_here_begins_nothing(operator):
 
 
 def test_the_parent_is_told_nothing_but_ways_out_before_there_is_a_plan():
-    lines = document().decode().splitlines()
-    gone = ("plan", "signatures", "temporal", "listen", "port = 7443")
-    kept, ways = lines[: lines.index("[[ways]]")], lines[lines.index("[[ways]]") :]
-    kept = [line for line in kept if not line.startswith(gone)]
-    kept += [f'storage = "{STORAGE}"', 'kms_key = "arn:aws:kms:eu-west-3:1:key/1"']
-    told = read_launch("\n".join([*kept, 'site = "Paris"', *ways]).encode())
+    told = read_launch(enrolment_document())
     assert isinstance(told, Enrolment)
-    assert told.particulars["site"] == "Paris"
+    assert told.particulars == {
+        "site": "Paris",
+        "storage": STORAGE,
+        "kms_key": "arn:aws:kms:eu-west-3:1:key/1",
+    }
     assert len(list(relays_of(told))) == len(told.ways)
+
+
+@pytest.mark.parametrize("missing", [b"kms_key", b"storage"])
+def test_an_enrolment_without_key_or_bucket_is_no_launch_document(missing):
     with pytest.raises(CeremonyError, match="RF-IMAGE-008"):
-        read_launch("\n".join([*kept[:-1], *ways]).encode())
+        read_launch(enrolment_document().replace(missing, b"contact"))

@@ -44,6 +44,16 @@ def document(**changes):
     return "\n".join(lines).encode()
 
 
+def enrolment_document():
+    """The same before there is a plan: the way in is missing, key and bucket are named."""
+    lines = document().decode().splitlines()
+    gone = ("plan", "signatures", "temporal", "listen", "port = 7443")
+    at = lines.index("[[ways]]")
+    head = [line for line in lines[:at] if not line.startswith(gone)]
+    head += ['storage = "s3://operator-vault/op-02"', 'kms_key = "arn:aws:kms:eu-west-3:1:key/1"']
+    return "\n".join([*head, 'site = "Paris"', *lines[at:]]).encode()
+
+
 def test_every_way_has_a_relay_at_its_address_and_so_has_the_way_in():
     assert list(relays_of(read_launch(document()))) == [
         (tcp("127.0.1.1", 443), vsock(8001, PARENT)),
