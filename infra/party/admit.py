@@ -14,6 +14,9 @@ from mpc_core.protocol.errors import CeremonyError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from activities.ports import Store
+    from mpc_core.protocol.plan import Plan
+
 __all__ = ["Approval", "admit"]
 
 KEY_DIGEST_BYTES = 32
@@ -61,7 +64,9 @@ class Approval:
 def admit(path: Path, name: str, key: str) -> Approval:
     """Approve an operator's return with the key that its people read out, or show what it asks.
 
-    The process of this home may run meanwhile: an approval is a file that it looks for.
+    The process of this home may run meanwhile: an approval is a file that it looks for. Where the
+    operator's vault lies in a bucket, its people need no more of its home than the signed plan,
+    and leave the approval in the bucket.
 
     Args:
         path: home of the operator whose people approve.
@@ -83,7 +88,8 @@ def admit(path: Path, name: str, key: str) -> Approval:
             ", ".join(each.name for each in plan.operators if each.name != home.name),
             name,
         )
-    plea = FileStore(home.work / "steps").read(plea_name(found[0]))
+    pleas, approvals = _places(home, plan)
+    plea = pleas.read(plea_name(found[0]))
     shown = "" if plea is None else plea.hex()
     if not key:
         return Approval(name, shown, given=False)
@@ -93,8 +99,19 @@ def admit(path: Path, name: str, key: str) -> Approval:
         digest = bytes.fromhex(key)
     except ValueError as error:
         raise _refused("RF-RECOVER-011", "the key cannot be read", "64 hex digits", key) from error
-    FileStore(home.vault).write(approval_name(found[0]), digest)
+    approvals.write(approval_name(found[0]), digest)
     return Approval(name, digest.hex(), given=True)
+
+
+def _places(home: Home, plan: Plan) -> tuple[Store, Store]:
+    """Return where the process leaves what it was shown, and where it looks for approvals."""
+    if plan.attestation is not None and plan.index_of(home.name):
+        from infra.party.sealed import desk_of  # noqa: PLC0415 - loads the SDK of AWS
+
+        desk = desk_of(home)
+        if desk is not None:
+            return desk, desk
+    return FileStore(home.work / "steps"), FileStore(home.vault)
 
 
 def _refused(code: str, subject: str, expected: str, found: str) -> CeremonyError:

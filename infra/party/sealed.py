@@ -12,6 +12,7 @@ from infra.enclave.kms.data_keys import Context, DataKeys
 from infra.enclave.kms.insecure_server import access_key
 from infra.enclave.kms.vault import IDENTITY, SealedVault
 from infra.enclave.refusals import attestation_error
+from infra.objects.desk import FOLDER, Desk
 from infra.objects.folder import FolderObjects
 from infra.objects.s3 import S3Objects, bucket_at, s3_client
 from infra.party.enclave import enclave_of
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "bucket_objects",
     "data_keys",
+    "desk_of",
     "named_in_plan",
     "not_sealable",
     "objects_of",
@@ -61,6 +63,16 @@ def bucket_objects(storage: str, folder: str = "") -> ObjectStore:
     """
     bucket, prefix = bucket_at(storage)
     return S3Objects(s3_client(), bucket, f"{prefix}/{folder}".strip("/"))
+
+
+def desk_of(home: Home) -> Desk | None:
+    """Return where operator and people leave things for each other; None where it is the home.
+
+    Raises:
+        CeremonyError: RF-STORE-006 if the plan names something else than a bucket.
+    """
+    storage = named_in_plan(home).storage
+    return None if storage is None else Desk(bucket_objects(storage, FOLDER))
 
 
 def seal_home(

@@ -86,7 +86,7 @@ def open_vault(home: Home, plan: Plan, *, rejoin: bool = False) -> Vault:
         witness = FileVault(home.witness_file)
         return Vault(files, steps, witness, identity, load_setup_seed(home.vault, plan))
     from infra.enclave.kms.sealing import SealedStore  # noqa: PLC0415 - loads the SDK of AWS
-    from infra.party.sealed import opened_vault  # noqa: PLC0415
+    from infra.party.sealed import desk_of, opened_vault  # noqa: PLC0415
 
     sealed = opened_vault(home, plan, enclave)
     identity = pinned_identity(parse_identity(sealed.identity(), home.name), pinned, home.name)
@@ -96,9 +96,13 @@ def open_vault(home: Home, plan: Plan, *, rejoin: bool = False) -> Vault:
         if not rejoin or error.code != LOST:
             raise
         sealed.begin_again()
+    noted: Store = Branches(SealedStore(steps, sealed.sealer), steps, (PASSING, PLEAS, VOICES))
+    desk = desk_of(home)
+    if desk is not None:
+        noted = Branches(noted, desk, (PLEAS,))
     return Vault(
-        Branches(sealed, files, (APPROVALS,)),
-        Branches(SealedStore(steps, sealed.sealer), steps, (PASSING, PLEAS, VOICES)),
+        Branches(sealed, files if desk is None else desk, (APPROVALS,)),
+        noted,
         StoredVault(sealed),
         identity,
         setup_seed_of(sealed.setup_seed(), plan),

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
+from activities.rejoin import approval_name, plea_name
 from infra.board.notes import Head, sign_head
 from infra.board.vault import Heard, WitnessState
 from infra.enclave.insecure_software import Authority
 from infra.enclave.kms.vault import WRAPPED_KEY
+from infra.files import write_atomic
 from infra.governance.answers import Card
 from infra.homes import Home
 from infra.image.launch import Enrolment, read_launch
 from infra.image.start import prepared, relays_of
 from infra.objects.s3 import S3Objects, s3_client
+from infra.party.admit import admit
 from infra.party.enrolment import enrol
 from infra.party.freshness import Remembered, newer_than
 from infra.party.vault import open_vault
@@ -32,6 +35,7 @@ from tests.support.s3 import s3_server, use_s3
 
 NAME, BUCKET = "op-02", "operator-vault"
 STORAGE = f"s3://{BUCKET}/{NAME}"
+KEY = bytes(range(32))
 PARTICULARS = {"organisation": "Example", "storage": STORAGE}
 
 
@@ -146,6 +150,24 @@ def test_an_empty_bucket_becomes_a_sealed_vault_that_later_starts_open(
     data = b"".join(operator.bucket.get(key).data for key in operator.bucket.keys())  # noqa: SIM118
     assert secret not in data
     assert b"PRIVATE KEY" not in data
+
+
+def test_people_outside_of_an_enclave_see_pleas_and_leave_approvals(operator):
+    draft, signatures, home = operator.begun()
+    vault = open_vault(home, draft.to_plan())
+    vault.work.write(plea_name(3), KEY)
+    vault.work.write("roots/1", b"a promised root")
+    desk = Home(operator.folder / "people" / NAME)
+    desk.make()
+    write_atomic(desk.path / "plan.toml", render_plan(draft))
+    write_atomic(desk.path / "plan.sig", write_signatures(draft.to_plan(), signatures))
+    assert admit(desk.path, "op-03", "").shown == KEY.hex()
+    assert vault.store.read(approval_name(3)) is None
+    assert admit(desk.path, "op-03", KEY.hex()).given
+    assert vault.store.read(approval_name(3)) == KEY
+    assert not any(path.is_file() for path in desk.vault.rglob("*"))
+    lying = {key for key in operator.bucket.keys() if key.startswith("people/")}  # noqa: SIM118
+    assert lying == {"people/pleas/3", "people/admitted/3"}
 
 
 def test_an_enrolment_that_is_repeated_hands_out_the_same_card(operator):
