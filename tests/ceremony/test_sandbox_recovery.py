@@ -44,13 +44,14 @@ def key_that_is_read_out(process):
 
 
 @pytest.mark.long
-def test_who_lost_its_disk_after_the_log_had_moved_is_let_in_too(tmp_path):
-    with sandbox(tmp_path, "another", "--waiting-time", "3600") as running:
+@pytest.mark.parametrize("host", ["coordinator", "deputy-1"])
+def test_who_lost_its_disk_after_the_log_had_moved_is_let_in_too(tmp_path, host):
+    with sandbox(tmp_path, "another", "--waiting-time", "3600", "--deputies", "1") as running:
         running.until_progress("N", 2)
         running.interrupt()
         assert running.finish() == 3
     shutil.rmtree(tmp_path / "another" / "coordinator" / "work")
-    with sandbox(tmp_path, "another", "--resume", "--take-over") as running:
+    with sandbox(tmp_path, "another", "--resume", "--take-over", "--host", host) as running:
         running.until_progress("N", 4)
         running.kill(LOST)
         homes = tmp_path / "another" / "operators"
