@@ -39,7 +39,7 @@ __all__ = ["fetch_blob", "is_blob"]
 _SHORT_ANSWER = 4096
 _TICK_SECONDS = 1.0
 _OK, _PARTIAL, _NOT_FOUND = 200, 206, 404
-_WRONG_ANSWERS = frozenset({"RF-PEER-010", "RF-PEER-011", "RF-PEER-014"})
+_WRONG_ANSWERS = frozenset({"RF-PEER-010", "RF-PEER-011", "RF-PEER-014", "RF-PEER-019"})
 
 
 def fetch_blob(
@@ -186,6 +186,8 @@ class _Download:
 
     def _check_start(self, part: Part, response: http.client.HTTPResponse) -> None:
         """Check that the answer begins at the bytes asked for; it may be the whole blob."""
+        if response.chunked:
+            raise self._in_chunks()
         whole = part.size == self.size
         if response.status == _OK and whole:
             if part.present:
@@ -232,6 +234,11 @@ class _Download:
     def _truncated(self, found: str) -> CeremonyError:
         expected = f"{self.size} bytes"
         return self._useless("RF-PEER-010", "sent less than the log says", expected, found)
+
+    def _in_chunks(self) -> CeremonyError:
+        # No member sends a blob so, and http.client takes negative sizes of chunks for real ones.
+        what, expected = "sent a blob in chunks", f"at most {self.size} bytes, counted beforehand"
+        return self._useless("RF-PEER-019", what, expected, "Transfer-Encoding: chunked")
 
     def _altered(self) -> CeremonyError:
         what = "sent bytes that are not those it committed to"

@@ -39,9 +39,6 @@ LOST = (CeremonyError, OSError, http.client.HTTPException, UnicodeError)
 def _answers():
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 512\r\n\r\n"
     yield b"\0" + head + BLOB
-    yield (
-        b"\0HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n200\r\n" + BLOB + b"\r\n0\r\n\r\n"
-    )
     part = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 256\r\n"
     yield b"\1" + part + b"Content-Range: bytes 256-511/512\r\n\r\n" + BLOB[256:]
     yield b"\0HTTP/1.1 100 Continue\r\n\r\n" + head + BLOB

@@ -1,5 +1,4 @@
 import asyncio
-import itertools
 import threading
 
 import pytest
@@ -69,23 +68,6 @@ def breaks_off_after(count, start=0, status=200):
         await response.prepare(request)
         await response.write(DATA[start : start + count])
         request.transport.close()
-        return response
-
-    return answer
-
-
-def unannounced(pieces):
-    """Stream pieces without a length until they or the connection end."""
-
-    async def answer(request):
-        response = web.StreamResponse()
-        response.enable_chunked_encoding()
-        await response.prepare(request)
-        for piece in pieces:
-            await asyncio.sleep(0)
-            if request.transport is None:
-                break
-            await response.write(piece)
         return response
 
     return answer
@@ -235,13 +217,6 @@ def test_a_truncated_answer_names_the_peer_and_leaves_nothing(world, tmp_path):
     assert leftovers(target) == []
 
 
-def test_an_unannounced_truncation_is_noticed(world, tmp_path):
-    target = tmp_path / "work" / "vector"
-    lying = Lying(unannounced([DATA[:-1]]))
-    assert failure(world, lying.app(world), target) == "RF-PEER-010"
-    assert leftovers(target) == []
-
-
 def test_a_continuation_at_another_place_is_noticed(world, tmp_path):
     target = tmp_path / "work" / "vector"
     lying = Lying(breaks_off_after(100_000), breaks_off_after(100, 50_000, 206))
@@ -259,13 +234,6 @@ def test_altered_bytes_name_the_peer_and_leave_nothing(world, tmp_path):
 def test_an_answer_announced_too_long_is_not_read(world, tmp_path):
     target = tmp_path / "work" / "vector"
     assert failure(world, Lying(whole(DATA * 10)).app(world), target) == "RF-PEER-011"
-    assert leftovers(target) == []
-
-
-def test_an_endless_answer_is_cut_at_the_size_promised(world, tmp_path):
-    target = tmp_path / "work" / "vector"
-    lying = Lying(unannounced(itertools.repeat(bytes(100_000))))
-    assert failure(world, lying.app(world), target) == "RF-PEER-011"
     assert leftovers(target) == []
 
 

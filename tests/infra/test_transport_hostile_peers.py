@@ -50,13 +50,12 @@ def outcome(world, target, script, act, patience=SHORT):
     ("answer", "code"),
     [
         ((TEN_GIGABYTES, bytes(65536)), "RF-PEER-011"),
-        ((CHUNKED, CHUNK), "RF-PEER-011"),
         ((UNTIL_THE_END, bytes(65536)), "RF-PEER-011"),
         ((HEADERS, b"X-Filler: " + bytes(b"x" * 4000) + b"\r\n"), "RF-PEER-007"),
         ((HEADERS + b"X-Filler: ", b"x" * 65536), "RF-PEER-007"),
         ((b"HTTP/1.1 ", b"2" * 65536), "RF-PEER-007"),
     ],
-    ids=["length", "chunks", "no length", "headers", "header", "status"],
+    ids=["length", "no length", "headers", "header", "status"],
 )
 def test_what_never_ends_is_not_read_to_the_end(world, target, act, answer, code):
     found, sent = outcome(world, target, for_ever(*answer), act)
@@ -64,11 +63,40 @@ def test_what_never_ends_is_not_read_to_the_end(world, target, act, answer, code
     assert sent < MUCH
 
 
-@pytest.mark.parametrize("act", [fetch, ask])
 @pytest.mark.parametrize(
-    ("head", "piece"),
-    [(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (CHUNKED, b"0" * 65536)],
-    ids=["announcements", "chunk size"],
+    "chunk",
+    [CHUNK, b"-5\r\n", b"8" + b"0" * 16 + b"\r\n", b"-f" + b"0" * 16 + b"\r\n", b"0" * 65536],
+    ids=["endless", "negative", "over 64 bits", "below 64 bits", "never a size"],
+)
+@pytest.mark.parametrize("status", [b"200 OK", b"206 Partial Content", b"500 Trouble"])
+def test_a_blob_in_chunks_is_not_read_at_all(world, target, status, chunk):
+    head = b"HTTP/1.1 " + status + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    found, sent = outcome(world, target, for_ever(head, chunk), fetch)
+    assert found == "RF-PEER-019"
+    assert sent < MUCH
+
+
+def test_an_answer_in_chunks_is_not_read_to_the_end(world, target):
+    found, sent = outcome(world, target, for_ever(CHUNKED, CHUNK), ask)
+    assert found == "RF-PEER-011"
+    assert sent < MUCH
+
+
+def test_a_blob_without_a_length_that_ends_too_early_is_noticed(world, target):
+    def script(shouter, line):
+        shouter.send(line, UNTIL_THE_END + DATA[:-1])
+
+    assert outcome(world, target, script, fetch)[0] == "RF-PEER-010"
+
+
+@pytest.mark.parametrize(
+    ("act", "head", "piece"),
+    [
+        (fetch, b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (ask, b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (ask, CHUNKED, b"0" * 65536),
+    ],
+    ids=["announcements of a blob", "announcements", "chunk size"],
 )
 def test_what_is_never_about_to_begin_is_given_up(world, target, act, head, piece):
     code, _ = outcome(world, target, for_ever(head, piece), act)
@@ -89,7 +117,7 @@ def test_a_peer_that_falls_silent_is_given_up(world, target, act, head):
 @pytest.mark.parametrize("act", [fetch, ask])
 @pytest.mark.parametrize(
     ("head", "drop"),
-    [(b"HTTP/1.1 200 OK", b" "), (HEADERS, b"X: y\r\n"), (CHUNKED, b"1\r\nx\r\n")],
+    [(b"HTTP/1.1 200 OK", b" "), (HEADERS, b"X: y\r\n"), (UNTIL_THE_END, b"x")],
     ids=["status", "headers", "body"],
 )
 def test_a_peer_that_drips_is_given_up_although_it_is_never_silent(world, target, act, head, drop):
