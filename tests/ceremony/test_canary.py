@@ -18,6 +18,7 @@ import pytest
 
 from infra.stores import FileStore
 from tests.support.canary import Searcher, encodings
+from tests.support.histories import payloads_in
 from tests.support.key_material import KeyMaterial, key_material
 from tests.support.sandbox import WAITING_SECONDS, Finished, Sandbox, finished
 
@@ -45,6 +46,12 @@ class Searched:
         """Return every file but those of vaults."""
         roots = (self.done.folder.root, *self.moments.values(), self.temporary)
         return [self.said, *(path for root in roots for path in files(root) if not in_vault(path))]
+
+    def secrets(self) -> dict[str, bytes]:
+        """Return everything that must not be found outside of vaults."""
+        material = self.material
+        found = material.passing | material.lasting | material.kept | self.final_secrets()
+        return found | {"the seed itself": bytes.fromhex(SEED)}
 
     def final_secrets(self) -> dict[str, bytes]:
         """Return the key itself and the shares of it, which stay in the vaults."""
@@ -117,21 +124,37 @@ def test_the_recorded_secrets_are_those_of_the_ceremony(searched):
     assert len(material.setup) > 20
     assert len(material.batches) > 100
     assert len(material.lasting) >= 9
+    assert len(material.shares) > len(material.kept) > 10
     held = Searcher(material.offline).search_files(
         path for path in files(searched.moments["N"]) if in_vault(path)
     )
     assert {finding.secret for finding in held} == set(material.offline)
 
 
+def test_the_recorded_shares_are_those_that_operators_keep(searched):
+    vaults = [path for home in searched.homes for path in files(home / "vault")]
+    found = Searcher(searched.material.kept).search_files(vaults)
+    assert {finding.secret for finding in found} == set(searched.material.kept)
+
+
 def test_no_secret_is_found_outside_of_vaults(searched):
-    material = searched.material
-    secrets = material.passing | material.lasting | searched.final_secrets()
-    secrets["the seed itself"] = bytes.fromhex(SEED)
+    secrets = searched.secrets()
     places = searched.everything()
     assert len(places) > 100
     for kind in ("*.sqlite*", "process.log", "report.json", "*.note", "manifest"):
         assert any(path.match(kind) for path in places), kind
     assert Searcher(secrets).search_files(places) == set()
+
+
+def test_no_secret_is_found_in_histories_by_who_can_decrypt_them(searched):
+    """They are encrypted under a key that follows from the plan, which is no secret."""
+    databases = [path for path in searched.everything() if path.name == "temporal.sqlite"]
+    assert len(databases) == 1 + len(searched.moments)
+    toml = (searched.done.folder.root / "plan.toml").read_bytes()
+    payloads = [payload for path in databases for payload in payloads_in(path, toml)]
+    assert len(payloads) > 100 * len(databases)
+    assert any(b'"envelope"' in payload for payload in payloads)
+    assert Searcher(searched.secrets()).search(b"\0".join(payloads), "histories") == set()
 
 
 def test_a_vault_holds_nothing_of_another_party(searched):

@@ -124,12 +124,12 @@ def contents(path: Path) -> Iterator[tuple[str, bytes]]:
     data = path.read_bytes()
     yield str(path), data
     if data.startswith(SQLITE):
-        yield from _values(path)
+        yield from values_of(path)
     if data.startswith(b"\x1f\x8b"):
         yield f"{path}, inflated", gzip.decompress(data)
 
 
-def _values(path: Path) -> Iterator[tuple[str, bytes]]:
+def values_of(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the values of every table, from a copy: opening a database may change its files."""
     with TemporaryDirectory() as folder:
         for suffix in ("", "-wal"):

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+import numpy as np
+
+import activities.batches
 import activities.children
 import mpc_core.sharing.prss
 import mpc_core.sharing.zero
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PUBLIC_LABELS = frozenset({"ceremony-id"})
+STAYS = frozenset({"bits", "flood"})
+"""What batches are for whose shares an operator keeps for good."""
 NEEDLE = 32
 
 
@@ -34,6 +39,8 @@ class KeyMaterial:
         offline: children of the stages N, S and M, which end with the seal.
         online: the children of stage O.
         batches: keys of streams of batches, which nobody ever stores.
+        shares: of noise and of products, which end with the acceptance.
+        kept: shares of the key and of unused floods, which stay in the vaults.
         other: everything else that was drawn.
         digest: of the key set.
         plan_hash: of the plan.
@@ -44,6 +51,8 @@ class KeyMaterial:
     offline: dict[str, bytes] = field(default_factory=dict)
     online: dict[str, bytes] = field(default_factory=dict)
     batches: dict[str, bytes] = field(default_factory=dict)
+    shares: dict[str, bytes] = field(default_factory=dict)
+    kept: dict[str, bytes] = field(default_factory=dict)
     other: dict[str, bytes] = field(default_factory=dict)
     digest: bytes = b""
     plan_hash: bytes = b""
@@ -51,7 +60,7 @@ class KeyMaterial:
     @property
     def passing(self) -> dict[str, bytes]:
         """What nothing of may be left anywhere in the end."""
-        return self.setup | self.offline | self.online | self.batches | self.other
+        return self.setup | self.offline | self.online | self.batches | self.shares | self.other
 
     def drawn(self, label: str, value: bytes) -> None:
         """Take note of something derived from the seed."""
@@ -72,6 +81,7 @@ class KeyMaterial:
 def _recording(found: KeyMaterial) -> Iterator[None]:
     derive, set_key = SetupSeed.derive, activities.children.set_key
     stage_keys, stream_key = activities.children.stage_keys, mpc_core.sharing.prss.stream_key
+    keep_shares = activities.batches.keep_shares
 
     def deriving(seed, label, length=32):
         value = derive(seed, label, length)
@@ -89,6 +99,13 @@ def _recording(found: KeyMaterial) -> Iterator[None]:
             group[f"child of {members} for {stage}"] = child
         return children
 
+    def keeping(operator, batch, binding, shares):
+        stays = operator.batch((batch.stage, batch.batch)).purpose in STAYS
+        group = found.kept if stays else found.shares
+        plain = np.ascontiguousarray(shares).tobytes()
+        group[f"shares of {operator.name}, {batch}"] = plain[NEEDLE : 2 * NEEDLE]
+        keep_shares(operator, batch, binding, shares)
+
     def making_stream(secret, info):
         key = stream_key(secret, info)
         found.batches[f"stream {key.key[:4].hex()} of {info[:60]!r}"] = key.key
@@ -98,6 +115,7 @@ def _recording(found: KeyMaterial) -> Iterator[None]:
         patch.object(SetupSeed, "derive", deriving),
         patch.object(activities.children, "set_key", making_set_key),
         patch.object(activities.children, "stage_keys", making_children),
+        patch.object(activities.batches, "keep_shares", keeping),
         patch.object(mpc_core.sharing.prss, "stream_key", making_stream),
         patch.object(mpc_core.sharing.zero, "stream_key", making_stream),
     ):
