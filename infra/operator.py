@@ -43,6 +43,7 @@ from infra.party.host import HostLine
 from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
 from infra.party.neighbour import Neighbour
+from infra.party.noticeboard import Noticeboard
 from infra.party.peers import OWED_BYTES, OWED_PATH, PeerBook, owed_answer
 from infra.party.presence import OverError, Presence
 from infra.party.queues import operator_queues
@@ -240,6 +241,8 @@ class _Assembly:
             pool=pool,
         )
         self.documents = Documents(plan, seat.index, self.identity, self.log)
+        desk = vault.desk
+        self.noticeboard = None if desk is None else Noticeboard(desk, plan, key, self.log)
         self.loop = WitnessLoop(self.replica, self.line, self.witness)
         self.neighbour = Neighbour(self.witness, self.loop, self.line, self.log, clock)
         self.gossiper = gossiper_of(
@@ -356,6 +359,7 @@ async def _serve_operator(
             failed=lambda: _stop_soon(loop, following),
             readmit=lambda: readmit(parts.witness, parts.plan),
             documents=parts.documents,
+            noticeboard=parts.noticeboard,
             over=parts.over,
         )
         threading.Thread(target=presence.run, name="presence", daemon=True).start()

@@ -3,8 +3,9 @@
 An envelope is the canonical CBOR array [version, body, [[signer, algorithm, signature], ...]].
 A signature is over domain, plan hash and body, so it is valid for one plan and one purpose only.
 A message carries the signature of its author, a statement those of at least n-t operators, in
-ascending order of the signers. Signatures are Ed25519; that of a decision is hybrid if the plan
-names two keys of its author. Signer 0 is the coordinator, who signs orders and never entries.
+ascending order of the signers. Signatures are Ed25519; that of a decision is by whoever speaks for
+its author, and hybrid if the plan names two keys of them. Signer 0 is the coordinator, who signs
+orders and never entries.
 
 Security: what decodes was signed by whom it names, for this plan; no second encoding of the same
 entry and signatures decodes. Lengths are checked before anything is parsed.
@@ -20,7 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from infra.board import strict
-from infra.plan.hybrid import PublicIdentity
+from infra.plan.hybrid import speaker_of
 from mpc_core.protocol.context import STAGES
 from mpc_core.protocol.entries import STATEMENTS, Decision, Entry
 from mpc_core.protocol.errors import CeremonyError
@@ -176,7 +177,7 @@ def sign_entry(entry: Entry, plan: Plan, signer: int, key: Ed25519PrivateKey) ->
 
 
 def sign_decision(entry: Decision, plan: Plan, signer: int, identity: HybridIdentity) -> bytes:
-    """Return the envelope of a decision of operator `signer`, by every key that it has."""
+    """Return the envelope of a decision of operator `signer`, by every key of who speaks for it."""
     body = body_of(entry)
     algorithm = HYBRID if identity.ml_dsa else ED25519
     signature = identity.sign(ENTRY_DOMAIN + plan.hash + body)
@@ -228,21 +229,22 @@ def check_endorsement(
         body: what was signed.
         plan: names the keys.
         part: the signature.
-        by_people: whether the second key that the plan names has to sign too, as for decisions.
+        by_people: whether every key of who speaks for the operator has to sign, as for decisions.
 
     Raises:
         CeremonyError: RF-LOG-004 if it is not valid.
     """
     known = 1 <= part.signer <= plan.count
-    operator = plan.operators[part.signer - 1] if known else None
-    second = operator.ml_dsa_key if operator is not None and by_people else b""
     message = ENTRY_DOMAIN + plan.hash + body
-    if operator is None or part.algorithm != (HYBRID if second else ED25519):
+    if not known:
         valid = False
-    elif second:
-        valid = PublicIdentity(operator.identity_key, second).verifies(part.signature, message)
+    elif by_people:
+        speaker = speaker_of(plan, part.signer)
+        wanted = HYBRID if speaker.ml_dsa else ED25519
+        valid = part.algorithm == wanted and speaker.verifies(part.signature, message)
     else:
-        valid = verify_signature(operator.identity_key, message, part.signature)
+        key = plan.operators[part.signer - 1].identity_key
+        valid = part.algorithm == ED25519 and verify_signature(key, message, part.signature)
     if not valid:
         raise CeremonyError(
             "RF-LOG-004",

@@ -11,7 +11,7 @@ import typer
 
 from infra.cli.ending import ending
 
-__all__ = ["approve", "decide", "decisions", "operator_sweep", "plan"]
+__all__ = ["Representative", "approve", "decide", "decisions", "operator_sweep", "plan"]
 
 plan = typer.Typer(help="Plans: what everybody signs before anything runs.")
 
@@ -19,6 +19,13 @@ Plan = Annotated[Path, typer.Argument(help="plan.toml, or the folder it lies in.
 Home = Annotated[Path, typer.Option("--home", help="Home of who signs, with its identity.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
 Said = Annotated[str | None, typer.Option()]
+Representative = Annotated[
+    Path | None,
+    typer.Option(
+        "--representative",
+        help="Home of who speaks for the operator, if the plan names somebody.",
+    ),
+]
 
 
 @plan.command("identity")
@@ -63,6 +70,12 @@ def plan_new(
     deputies: Annotated[
         list[Path] | None, typer.Option("--deputy", help="Card of a deputy.")
     ] = None,
+    representatives: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--representative", help="OPERATOR=CARD of who speaks for an operator in an enclave."
+        ),
+    ] = None,
     auditors: Annotated[
         list[Path] | None, typer.Option("--auditor", help="Card of an auditor.")
     ] = None,
@@ -73,7 +86,7 @@ def plan_new(
 ) -> None:
     """Draft a plan from an answers file, or from options and cards."""
     with ending(as_json=False):
-        from infra.governance.answers import read_card
+        from infra.governance.answers import read_card, represented
         from infra.governance.command import new_command
 
         said: dict[str, object] = {"parameters": parameters, "threshold": threshold}
@@ -81,6 +94,8 @@ def plan_new(
             said["coordinator"] = read_card(coordinator)
         roles = {"operators": operators, "deputies": deputies, "auditors": auditors}
         said |= {role: tuple(map(read_card, cards)) for role, cards in roles.items() if cards}
+        if representatives:
+            said["representatives"] = tuple(map(represented, representatives))
         given = {name: value for name, value in said.items() if value is not None}
         raise typer.Exit(new_command(answers, given, revises, output))
 
@@ -174,13 +189,15 @@ def decide(
     seconds: Annotated[
         int, typer.Option(min=0, max=2_592_000, help="By how much an extension lengthens the wait.")
     ] = 0,
+    representative: Representative = None,
     as_json: AsJson = False,
 ) -> None:
     """Sign, as an operator, that the ceremony is to pause, go on, wait longer or end."""
     with ending(as_json=as_json):
         from infra.governance.voting import decide_command
 
-        raise typer.Exit(decide_command(home, what, reason, seconds, as_json=as_json))
+        code = decide_command(home, what, reason, seconds, representative, as_json=as_json)
+        raise typer.Exit(code)
 
 
 def decisions(

@@ -13,7 +13,14 @@ import typer
 from infra.cli.enclave import attestation, operator_leave, operator_policy, operator_seal
 from infra.cli.ending import ending, print_json, stop_like_ctrl_c
 from infra.cli.evidence import evidence
-from infra.cli.governance import approve, decide, decisions, operator_sweep, plan
+from infra.cli.governance import (
+    Representative,
+    approve,
+    decide,
+    decisions,
+    operator_sweep,
+    plan,
+)
 from infra.cli.image import operator_measure, release
 from infra.network.places import LOOPBACK, Reach
 from infra.secrecy import forbid_core_dumps
@@ -300,13 +307,14 @@ def operator_admit(
     key: Annotated[
         str, typer.Option("--key", help="The key that its people read to you, in hex.")
     ] = "",
+    representative: Representative = None,
     as_json: AsJson = False,
 ) -> None:
     """Approve that an operator that lost its vault gets its seat back, with all its keys."""
     with ending(as_json=as_json):
         from infra.party.admit import admit
 
-        approval = admit(home, name, key)
+        approval = admit(home, name, key, representative)
         if as_json:
             print_json(approval.as_dict())
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -29,11 +30,18 @@ from infra.plan.sections import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mpc_core.protocol.errors import CeremonyError
 
-__all__ = ["Answers", "Card", "DeadlineAnswers", "read_answers", "read_card", "render_card"]
+__all__ = [
+    "Answers",
+    "Card",
+    "DeadlineAnswers",
+    "RepresentativeCard",
+    "read_answers",
+    "read_card",
+    "render_card",
+    "represented",
+]
 
 Shape = TypeVar("Shape", bound=Section)
 
@@ -61,6 +69,12 @@ class Card(Particulars, _Identified):
             raise _unanswered("the fields of a Card", first_fault(error)) from error
 
 
+class RepresentativeCard(Card):
+    """The card of who speaks for an operator, with whom the plan is to name it for."""
+
+    speaks_for: Name
+
+
 class _Party(Particulars):
     """A party in an answers file: a card, and what the file says in its place."""
 
@@ -68,6 +82,7 @@ class _Party(Particulars):
     name: Name | None = None
     identity_key: Hex32 | None = None
     ml_dsa_key: MlDsaKey | None = None
+    speaks_for: Name | None = None
 
 
 _Parties = Annotated[tuple[_Party, ...], BeforeValidator(as_tuple), Field(max_length=99)]
@@ -93,6 +108,7 @@ class _File(Section):
     coordinator: _Party | None = None
     operators: _Parties = ()
     deputies: _Parties = ()
+    representatives: _Parties = ()
     auditors: _Parties = ()
 
 
@@ -109,6 +125,7 @@ class Answers(Section):
     coordinator: Card
     operators: tuple[Card, ...]
     deputies: tuple[Card, ...] = ()
+    representatives: tuple[RepresentativeCard, ...] = ()
     auditors: tuple[Card, ...] = ()
 
 
@@ -137,7 +154,7 @@ def read_answers(path: Path | None, said: dict[str, object]) -> Answers:
         answers = {name: getattr(file, name) for name in _File.model_fields}
         if file.coordinator is not None:
             answers["coordinator"] = _card_of(path, file.coordinator)
-        for role in ("operators", "deputies", "auditors"):
+        for role in ("operators", "deputies", "representatives", "auditors"):
             answers[role] = tuple(_card_of(path, party) for party in getattr(file, role))
     for name, value in said.items():
         before = answers.get(name)
@@ -147,6 +164,20 @@ def read_answers(path: Path | None, said: dict[str, object]) -> Answers:
         return Answers.model_validate({k: v for k, v in answers.items() if v is not None})
     except ValidationError as error:
         raise _unanswered("an answer to every question", first_fault(error)) from error
+
+
+def represented(said: str) -> RepresentativeCard:
+    """Return the card of who speaks for an operator, from OPERATOR=CARD.
+
+    Raises:
+        CeremonyError: RF-GOVERN-001 if it is not that, or the file is no card.
+    """
+    operator, _, path = said.partition("=")
+    try:
+        card = read_card(Path(path)).model_dump(exclude_none=True)
+        return RepresentativeCard.model_validate({**card, "speaks_for": operator})
+    except ValidationError as error:
+        raise _unanswered("OPERATOR=CARD", repr(said[:80])) from error
 
 
 def render_card(card: Card) -> str:
@@ -160,8 +191,9 @@ def _card_of(answers: Path, party: _Party) -> Card:
     if party.card is not None:
         card = read_card(answers.parent / party.card)
         stated = card.model_dump(exclude_none=True) | stated
+    shape = RepresentativeCard if party.speaks_for is not None else Card
     try:
-        return Card.model_validate(stated)
+        return shape.model_validate(stated)
     except ValidationError as error:
         raise _unanswered("a name and keys, or a card", first_fault(error)) from error
 

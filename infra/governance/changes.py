@@ -12,13 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from infra.plan.document import PlanDocument
-    from infra.plan.sections import AuditorSection, DeputySection, OperatorSection
+    from infra.plan.sections import (
+        AuditorSection,
+        DeputySection,
+        OperatorSection,
+        RepresentativeSection,
+    )
 
-    _Named = OperatorSection | DeputySection | AuditorSection
+    _Named = OperatorSection | DeputySection | RepresentativeSection | AuditorSection
 
 __all__ = ["Change", "changes", "succeeds"]
 
-_LISTS = {"operators": "operator", "deputies": "deputy", "auditors": "auditor"}
+_LISTS = {
+    "operators": "operator",
+    "deputies": "deputy",
+    "representatives": "representative",
+    "auditors": "auditor",
+}
 _APART = {*_LISTS, "ml_dsa_keys", "revision", "version"}
 
 

@@ -16,6 +16,7 @@ from infra.plan.sections import (
     DecisionSection,
     DeputySection,
     OperatorSection,
+    RepresentativeSection,
     RetentionSection,
     RevisionSection,
 )
@@ -44,7 +45,13 @@ def draft(answers: Answers, previous: PlanDocument | None = None) -> PlanDocumen
     cut = cut_of(chosen)
     count, threshold = len(answers.operators), answers.threshold
     check_size(count, threshold)
-    parties = (*answers.operators, answers.coordinator, *answers.deputies, *answers.auditors)
+    parties = (
+        *answers.operators,
+        answers.coordinator,
+        *answers.deputies,
+        *answers.representatives,
+        *answers.auditors,
+    )
     keys = {party.name: party.ml_dsa_key for party in parties if party.ml_dsa_key is not None}
     document = PlanDocument(
         version=1,
@@ -71,6 +78,12 @@ def draft(answers: Answers, previous: PlanDocument | None = None) -> PlanDocumen
         deputies=tuple(
             DeputySection(name=party.name, identity_key=party.identity_key)
             for party in answers.deputies
+        ),
+        representatives=tuple(
+            RepresentativeSection(
+                name=party.name, operator=party.speaks_for, identity_key=party.identity_key
+            )
+            for party in answers.representatives
         ),
         auditors=tuple(
             AuditorSection(name=party.name, identity_key=party.identity_key)

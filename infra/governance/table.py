@@ -116,6 +116,9 @@ def _operator(document: PlanDocument, operator: OperatorSection) -> Iterator[str
         if value is not None:
             yield f"  {name.replace('_', ' '):<{_WIDTH - 2}}{value}"
     second = second_key_text(document, operator.name)
+    for each in document.representatives:
+        if each.operator == operator.name:
+            yield f"  {'spoken for by':<{_WIDTH - 2}}{each.name}  {each.identity_key}"
     if second:
         yield f"  {'ML-DSA-65 key':<{_WIDTH - 2}}{second}"
 

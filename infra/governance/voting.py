@@ -12,11 +12,11 @@ from infra.board import export, wire
 from infra.cli.ending import print_json
 from infra.evidence.source import open_source
 from infra.governance.refusals import governance_error
+from infra.governance.speaking import place_of, speaker_identity
+from infra.governance.standing import Standing
 from infra.homes import Home
-from infra.party.vault import identity_of
 from infra.plan import load_signed_plan
-from infra.stores import FileStore
-from mpc_core.protocol.entries import Decision, WriteOff
+from mpc_core.protocol.entries import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from mpc_core.protocol.errors import CeremonyError
     from mpc_core.protocol.plan import Plan
-    from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Listed", "decide_command", "decisions_command", "listed"]
 
@@ -55,19 +54,29 @@ class Listed:
         return f"{where:<12} {self.what}, signed by {', '.join(self.signed_by)} ({count}){because}"
 
 
-def decide_command(folder: Path, what: str, reason: str, seconds: int, *, as_json: bool) -> int:
+def decide_command(
+    folder: Path,
+    what: str,
+    reason: str,
+    seconds: int,
+    representative: Path | None,
+    *,
+    as_json: bool,
+) -> int:
     """Sign what an operator's people want decided, and leave it to the operator's process.
 
     Args:
-        folder: the operator's home.
+        folder: the operator's home; outside of its enclave one with the signed plan is enough.
         what: "pause", "resume", "extension" or "abort".
         reason: shown to everybody.
         seconds: of an extension.
+        representative: home of who speaks for the operator, if the plan names somebody.
         as_json: one JSON object instead of lines for people.
 
     Raises:
-        CeremonyError: RF-GOVERN-008 if the plan or the log does not allow it now, RF-PLAN-010 if
-            the home does not hold the identity.
+        CeremonyError: RF-GOVERN-008 if the plan or the log does not allow it now, RF-GOVERN-009 if
+            the operator's enclave has not said how things stand, RF-GOVERN-010 if somebody else
+            speaks for the operator, RF-PLAN-010 if a home does not hold the identity.
     """
     home = Home(folder.resolve())
     home.check()
@@ -75,17 +84,17 @@ def decide_command(folder: Path, what: str, reason: str, seconds: int, *, as_jso
     index = plan.index_of(home.name)
     if not index:
         raise _refused("a home of an operator of the plan", home.name)
-    state = open_source(home.path).state
-    entry = Decision(what, len(state.decisions.taken), seconds, reason)
-    over = "the key set is announced" if state.release.announcement is not None else ""
-    objection = over or state.decisions.objection(index, entry)
+    place = place_of(home, plan)
+    standing = place.standing()
+    decisions = standing.decisions(plan)
+    entry = Decision(what, len(decisions.taken), seconds, reason)
+    objection = standing.objection or decisions.objection(index, entry)
     if objection:
         raise _refused("something that can be decided now", objection)
-    identity = identity_of(home, plan)
-    envelope = wire.sign_decision(entry, plan, index, identity)
-    name = f"{VOICES}/{hashlib.sha256(envelope).hexdigest()}"
-    FileStore(home.work / "steps").write(name, envelope)
-    needed = state.decisions.quorum(what)
+    speaker = speaker_identity(home, plan, representative)
+    envelope = wire.sign_decision(entry, plan, index, speaker)
+    place.voices.write(f"{VOICES}/{hashlib.sha256(envelope).hexdigest()}", envelope)
+    needed = decisions.quorum(what)
     if as_json:
         print_json({"operator": home.name, **asdict(entry), "needed": needed})
     else:
@@ -98,7 +107,8 @@ def decide_command(folder: Path, what: str, reason: str, seconds: int, *, as_jso
 
 def decisions_command(folder: Path, *, as_json: bool) -> int:
     """List every decision of a ceremony, with who signed it."""
-    found = tuple(listed(open_source(_with_a_log(folder)).state))
+    plan, standing = _standing_in(folder)
+    found = tuple(listed(plan, standing))
     if as_json:
         print_json({"decisions": [asdict(each) for each in found]})
     else:
@@ -107,11 +117,20 @@ def decisions_command(folder: Path, *, as_json: bool) -> int:
     return 0
 
 
-def listed(state: CeremonyState) -> Iterator[Listed]:
+def listed(plan: Plan, standing: Standing) -> Iterator[Listed]:
     """Return decisions and write-offs in the order of the log, then those that miss voices."""
-    plan, decisions = state.plan, state.decisions
-    found = [*_write_offs(state)]
-    for each in decisions.taken:
+    decisions = standing.decisions(plan)
+    found = [
+        Listed(
+            position,
+            f"write-off of {plan.name_of(operator)}",
+            _names(plan, signers),
+            plan.decision_rules.write_off,
+            (),
+        )
+        for position, operator, signers in standing.write_offs
+    ]
+    for each in standing.taken:
         voices, reasons = zip(*each.voices, strict=True)
         what = _worded(each.what, each.seconds)
         found.append(
@@ -124,27 +143,25 @@ def listed(state: CeremonyState) -> Iterator[Listed]:
             )
         )
     yield from sorted(found, key=lambda each: each.entry)
-    for (what, seconds), open_voices in decisions.open.items():
+    for waiting in standing.open:
         yield Listed(
             -1,
-            _worded(what, seconds),
-            _names(plan, tuple(open_voices)),
-            decisions.quorum(what),
-            tuple(filter(None, open_voices.values())),
+            _worded(waiting.what, waiting.seconds),
+            _names(plan, tuple(operator for operator, _ in waiting.voices)),
+            decisions.quorum(waiting.what),
+            tuple(reason for _, reason in waiting.voices if reason),
         )
 
 
-def _write_offs(state: CeremonyState) -> Iterator[Listed]:
-    void = {each.position for each in state.voids}
-    for log in state.log:
-        if isinstance(log.entry, WriteOff) and log.position not in void:
-            yield Listed(
-                log.position,
-                f"write-off of {state.plan.name_of(log.entry.operator)}",
-                _names(state.plan, log.signers),
-                state.plan.decision_rules.write_off,
-                (),
-            )
+def _standing_in(folder: Path) -> tuple[Plan, Standing]:
+    """Return the plan and how things stand: by a log that lies there, or on an operator's desk."""
+    log = _with_a_log(folder)
+    if log is None:
+        home = Home(folder.resolve())
+        plan = load_signed_plan(home.path).plan
+        return plan, place_of(home, plan).standing()
+    state = open_source(log).state
+    return state.plan, Standing.of(state)
 
 
 def _names(plan: Plan, operators: tuple[int, ...]) -> tuple[str, ...]:
@@ -155,12 +172,13 @@ def _worded(what: str, seconds: int) -> str:
     return f"{what} by {seconds} s" if seconds else what
 
 
-def _with_a_log(folder: Path) -> Path:
+def _with_a_log(folder: Path) -> Path | None:
     """Return where a ceremony's log can be read: its transcript, or the longest of its homes."""
     if (folder / "transcript" / export.ENTRIES_FILE).is_file():
         return folder
-    homes = [log.parents[1] for log in folder.glob("operators/*/work/log")]
-    return max(homes, key=lambda home: Home(home).log_copy.stat().st_size, default=folder)
+    homes = [log.parents[1] for log in (folder / "work/log", *folder.glob("operators/*/work/log"))]
+    known = [home for home in homes if Home(home).log_copy.is_file()]
+    return max(known, key=lambda home: Home(home).log_copy.stat().st_size, default=None)
 
 
 def _refused(expected: str, found: str) -> CeremonyError:

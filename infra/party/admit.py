@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from activities.rejoin import approval_name, plea_name
+from infra.governance.speaking import place_of, representative_identity
 from infra.homes import Home
+from infra.party.approvals import sign_approval
 from infra.plan import load_signed_plan
-from infra.stores import FileStore
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from activities.ports import Store
-    from mpc_core.protocol.plan import Plan
 
 __all__ = ["Approval", "admit"]
 
@@ -61,21 +59,24 @@ class Approval:
         return {"operator": self.operator, "key": self.shown, "approved": self.given}
 
 
-def admit(path: Path, name: str, key: str) -> Approval:
+def admit(path: Path, name: str, key: str, representative: Path | None = None) -> Approval:
     """Approve an operator's return with the key that its people read out, or show what it asks.
 
     The process of this home may run meanwhile: an approval is a file that it looks for. Where the
     operator's vault lies in a bucket, its people need no more of its home than the signed plan,
-    and leave the approval in the bucket.
+    and leave the approval in the bucket. Where the plan names somebody who speaks for it, an
+    approval counts under that signature only.
 
     Args:
         path: home of the operator whose people approve.
         name: who lost its vault.
         key: digest of its new key in hex; "" to look first.
+        representative: home of who speaks for the approving operator, if the plan names somebody.
 
     Raises:
         CeremonyError: RF-RECOVER-010 if there is nobody of that name to let in, RF-RECOVER-011 if
-            the key is not the one that was shown.
+            the key is not the one that was shown, RF-GOVERN-010 or RF-PLAN-010 if somebody else
+            speaks for the operator.
     """
     home = Home(path.resolve())
     home.check()
@@ -88,8 +89,8 @@ def admit(path: Path, name: str, key: str) -> Approval:
             ", ".join(each.name for each in plan.operators if each.name != home.name),
             name,
         )
-    pleas, approvals = _places(home, plan)
-    plea = pleas.read(plea_name(found[0]))
+    place = place_of(home, plan)
+    plea = place.pleas.read(plea_name(found[0]))
     shown = "" if plea is None else plea.hex()
     if not key:
         return Approval(name, shown, given=False)
@@ -99,19 +100,11 @@ def admit(path: Path, name: str, key: str) -> Approval:
         digest = bytes.fromhex(key)
     except ValueError as error:
         raise _refused("RF-RECOVER-011", "the key cannot be read", "64 hex digits", key) from error
-    approvals.write(approval_name(found[0]), digest)
+    speaker = representative_identity(home, plan, representative)
+    giver = plan.index_of(home.name)
+    signed = digest if speaker is None else sign_approval(plan, giver, found[0], digest, speaker)
+    place.approvals.write(approval_name(found[0]), signed)
     return Approval(name, digest.hex(), given=True)
-
-
-def _places(home: Home, plan: Plan) -> tuple[Store, Store]:
-    """Return where the process leaves what it was shown, and where it looks for approvals."""
-    if plan.attestation is not None and plan.index_of(home.name):
-        from infra.party.sealed import desk_of  # noqa: PLC0415 - loads the SDK of AWS
-
-        desk = desk_of(home)
-        if desk is not None:
-            return desk, desk
-    return FileStore(home.work / "steps"), FileStore(home.vault)
 
 
 def _refused(code: str, subject: str, expected: str, found: str) -> CeremonyError:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from activities.steps import Steps
     from infra.party.attesting import Documents
     from infra.party.log import PartyLog
+    from infra.party.noticeboard import Noticeboard
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["OverError", "Presence"]
@@ -44,6 +45,7 @@ class Presence:
         failed: called when it cannot go on for a reason that is no CeremonyError.
         readmit: lets it sign heads again, if it was let in again and does not do so yet.
         documents: what of its attestation belongs on the log; None where there is none.
+        noticeboard: what its people read who cannot see its log; None where they can.
         over: set when the process ends.
     """
 
@@ -53,6 +55,7 @@ class Presence:
     failed: Callable[[], None]
     readmit: Callable[[], None] = lambda: None
     documents: Documents | None = None
+    noticeboard: Noticeboard | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -80,6 +83,8 @@ class Presence:
             CeremonyError: the first refusal, after everything else was tried.
         """
         if self.steps.is_aborted():
+            if self.noticeboard is not None and self.noticeboard.is_due():
+                self.noticeboard.tell()
             self._wait(lambda _: False)
             return
         if self.steps.seat.is_out():
@@ -90,12 +95,12 @@ class Presence:
         refusals: list[CeremonyError] = []
         acted = False
         for is_due, act in self._tasks():
-            if not self._is_excluded() and is_due():
-                acted = True
-                try:
+            try:
+                if not self._is_excluded() and is_due():
+                    acted = True
                     act()
-                except CeremonyError as refusal:
-                    refusals.append(refusal)
+            except CeremonyError as refusal:
+                refusals.append(refusal)
         if refusals:
             raise refusals[0]
         if not acted:
@@ -109,6 +114,7 @@ class Presence:
             (lambda: read(self._has_to_prove), self._prove),
             (lambda: self.log.read(self._known_address) != self.address, self._say_where),
             (steps.voices.are_there, self._raise_voices),
+            *(((board.is_due, board.tell),) if (board := self.noticeboard) else ()),
             (steps.keys.needs_settling, steps.keys.settle),
             (steps.keys.must_examine_again, lambda: steps.step("examine")),
             (steps.prosecutes, steps.prosecutor.act),

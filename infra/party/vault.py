@@ -12,6 +12,7 @@ from activities.rejoin import APPROVALS, PLEAS
 from activities.shares import PASSING
 from activities.voices import VOICES
 from infra.board.vault import FileVault, StoredVault
+from infra.party.approvals import SignedApprovals
 from infra.party.branches import Branches
 from infra.party.enclave import enclave_of
 from infra.plan.hybrid import signing_parties
@@ -54,6 +55,7 @@ class Vault:
         seed: its part of the setup seed of an insecure sandbox.
         sealed: the sealed objects, if that is where the secrets lie; they can be taken back in
             time, so the others have to be asked whether they are the newest.
+        desk: where operator and people leave things for each other, if that is not its home.
     """
 
     store: Store
@@ -62,6 +64,7 @@ class Vault:
     identity: HybridIdentity
     seed: SetupSeed | None
     sealed: SealedVault | None = None
+    desk: Store | None = None
 
 
 def open_vault(home: Home, plan: Plan, *, rejoin: bool = False) -> Vault:
@@ -84,7 +87,9 @@ def open_vault(home: Home, plan: Plan, *, rejoin: bool = False) -> Vault:
     if enclave is None:
         identity = load_hybrid_identity(home.vault, pinned, home.name)
         witness = FileVault(home.witness_file)
-        return Vault(files, steps, witness, identity, load_setup_seed(home.vault, plan))
+        approvals = _approvals(files, home, plan)
+        vault = files if approvals is files else Branches(files, approvals, (APPROVALS,))
+        return Vault(vault, steps, witness, identity, load_setup_seed(home.vault, plan))
     from infra.enclave.kms.sealing import SealedStore  # noqa: PLC0415 - loads the SDK of AWS
     from infra.party.sealed import desk_of, opened_vault  # noqa: PLC0415
 
@@ -99,15 +104,22 @@ def open_vault(home: Home, plan: Plan, *, rejoin: bool = False) -> Vault:
     noted: Store = Branches(SealedStore(steps, sealed.sealer), steps, (PASSING, PLEAS, VOICES))
     desk = desk_of(home)
     if desk is not None:
-        noted = Branches(noted, desk, (PLEAS,))
+        noted = Branches(noted, desk, (PLEAS, VOICES))
     return Vault(
-        Branches(sealed, files if desk is None else desk, (APPROVALS,)),
+        Branches(sealed, _approvals(desk or files, home, plan), (APPROVALS,)),
         noted,
         StoredVault(sealed),
         identity,
         setup_seed_of(sealed.setup_seed(), plan),
         sealed,
+        desk,
     )
+
+
+def _approvals(beside: Store, home: Home, plan: Plan) -> Store:
+    """Return what the operator believes of the approvals that lie somewhere."""
+    index = plan.index_of(home.name)
+    return beside if plan.representative_of(index) is None else SignedApprovals(beside, plan, index)
 
 
 def identity_of(home: Home, plan: Plan) -> HybridIdentity:

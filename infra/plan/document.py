@@ -30,6 +30,7 @@ from infra.plan.sections import (
     MlDsaKey,
     Name,
     OperatorSection,
+    RepresentativeSection,
     RetentionSection,
     RevisionSection,
     Section,
@@ -39,6 +40,7 @@ from infra.plan.sections import (
 )
 from mpc_core.protocol.plan import (
     COORDINATOR,
+    DESIGN_RANGE,
     AttestationRules,
     Deadlines,
     DecisionRules,
@@ -47,13 +49,14 @@ from mpc_core.protocol.plan import (
     Limits,
     OperatorIdentity,
     Plan,
+    RepresentativeIdentity,
     TestRules,
 )
 
 __all__ = ["MOST_BYTES", "PlanDocument", "parse_plan", "render_plan"]
 
 MOST_BYTES = 131_072
-"""Longest plan.toml; thirteen operators with both keys need about 45 KB."""
+"""Longest plan.toml; thirteen operators and who speaks for them need about 85 KB."""
 
 MOST_PARTIES = 8
 """Most deputies, and most auditors."""
@@ -84,6 +87,11 @@ class PlanDocument(Section):
     deputies: Annotated[
         tuple[DeputySection, ...], BeforeValidator(as_tuple), Field(max_length=MOST_PARTIES)
     ] = ()
+    representatives: Annotated[
+        tuple[RepresentativeSection, ...],
+        BeforeValidator(as_tuple),
+        Field(max_length=DESIGN_RANGE),
+    ] = ()
     auditors: Annotated[
         tuple[AuditorSection, ...], BeforeValidator(as_tuple), Field(max_length=MOST_PARTIES)
     ] = ()
@@ -96,11 +104,12 @@ class PlanDocument(Section):
 
     @property
     def party_names(self) -> tuple[str, ...]:
-        """Names of all parties: operators, coordinator, deputies, auditors."""
+        """Names of all parties: operators, coordinator, deputies, representatives, auditors."""
         return (
             *(operator.name for operator in self.operators),
             COORDINATOR,
             *(deputy.name for deputy in self.deputies),
+            *(each.name for each in self.representatives),
             *(auditor.name for auditor in self.auditors),
         )
 
@@ -145,6 +154,15 @@ class PlanDocument(Section):
             ),
             decisions=DecisionRules(**self.decisions.model_dump()) if self.decisions else None,
             attestation=_attestation(self.measurement),
+            representatives=tuple(
+                RepresentativeIdentity(
+                    each.name,
+                    next((one.index for one in self.operators if one.name == each.operator), 0),
+                    bytes.fromhex(each.identity_key),
+                    self.ml_dsa_key(each.name),
+                )
+                for each in self.representatives
+            ),
         )
 
 
@@ -162,9 +180,9 @@ def parse_plan(data: bytes) -> PlanDocument:
     """Return what the bytes of a plan.toml say.
 
     Raises:
-        CeremonyError: RF-PLAN-001 to RF-PLAN-005 or RF-PLAN-013 to RF-PLAN-018 if a rule is
-            broken, RF-PLAN-006 if the bytes are no plan, RF-PLAN-007 if they are not the canonical
-            rendering of what they say.
+        CeremonyError: RF-PLAN-001 to RF-PLAN-005, RF-PLAN-013 to RF-PLAN-019 or RF-PLAN-021 if
+            a rule is broken, RF-PLAN-006 if the bytes are no plan, RF-PLAN-007 if they are not the
+            canonical rendering of what they say.
     """
     if len(data) > MOST_BYTES:
         raise malformed(f"at most {MOST_BYTES} bytes", f"{len(data)} bytes")
@@ -185,7 +203,7 @@ def check(document: PlanDocument) -> None:
     """Check what the fields of a plan owe each other.
 
     Raises:
-        CeremonyError: RF-PLAN-001 to RF-PLAN-006, RF-PLAN-013 to RF-PLAN-018.
+        CeremonyError: RF-PLAN-001 to RF-PLAN-006, RF-PLAN-013 to RF-PLAN-019, RF-PLAN-021.
     """
     check_rules(document.to_plan())
     check_document(document)

@@ -21,7 +21,12 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, M
 from mpc_core.protocol.plan import COORDINATOR
 
 if TYPE_CHECKING:
-    from mpc_core.protocol.plan import Plan
+    from mpc_core.protocol.plan import (
+        DeputyIdentity,
+        OperatorIdentity,
+        Plan,
+        RepresentativeIdentity,
+    )
 
 __all__ = [
     "ED25519",
@@ -32,6 +37,7 @@ __all__ = [
     "HybridIdentity",
     "PublicIdentity",
     "signing_parties",
+    "speaker_of",
 ]
 
 ED25519, HYBRID = "ed25519", "ed25519+ml-dsa-65"
@@ -100,13 +106,23 @@ class HybridIdentity:
 
 
 def signing_parties(plan: Plan) -> dict[str, PublicIdentity]:
-    """Return who signs a plan: operators in its order, the coordinator, deputies in its order."""
-    operators, deputies = (
-        {each.name: PublicIdentity(each.identity_key, each.ml_dsa_key) for each in parties}
-        for parties in (plan.operators, plan.deputies)
-    )
+    """Return who signs a plan: operators, coordinator, deputies, who speaks for operators."""
     coordinator = PublicIdentity(plan.coordinator_key, plan.coordinator_ml_dsa_key)
-    return {**operators, COORDINATOR: coordinator, **deputies}
+    return {
+        **{each.name: _keys_of(each) for each in plan.operators},
+        COORDINATOR: coordinator,
+        **{each.name: _keys_of(each) for each in plan.deputies},
+        **{each.name: _keys_of(each) for each in plan.representatives},
+    }
+
+
+def speaker_of(plan: Plan, operator: int) -> PublicIdentity:
+    """Return by which keys an operator's people speak: those of who represents it, or its own."""
+    return _keys_of(plan.representative_of(operator) or plan.operators[operator - 1])
+
+
+def _keys_of(party: OperatorIdentity | DeputyIdentity | RepresentativeIdentity) -> PublicIdentity:
+    return PublicIdentity(party.identity_key, party.ml_dsa_key)
 
 
 @lru_cache(maxsize=64)

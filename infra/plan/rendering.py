@@ -91,6 +91,9 @@ def _who(document: PlanDocument) -> list[str]:
     if document.deputies:
         lines.append("# May host the log in the coordinator's place, once n-t operators moved it.")
     lines += _tables("deputies", document.deputies)
+    if document.representatives:
+        lines.append("# Speak for an operator in an enclave: sign this plan, decisions, approvals.")
+    lines += _tables("representatives", document.representatives)
     if document.auditors:
         lines.append("# Look at the transcript. They neither sign this plan nor speak on the log.")
     return lines + _tables("auditors", document.auditors)

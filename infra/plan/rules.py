@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["DRILL_PARAMETERS", "check_document", "check_rules", "check_size", "malformed"]
 
 RESERVED = frozenset({"coordinator"})
-"""Names that no operator and no deputy can have."""
+"""Names that nobody else can have."""
 
 PARTICULARS = ("organisation", "site", "jurisdiction", "time_zone", "contact")
 """What a plan says of every operator, outside a sandbox."""
@@ -185,9 +185,11 @@ def check_document(document: PlanDocument) -> None:
 
     Raises:
         CeremonyError: RF-PLAN-004 if two of them cannot be told apart, RF-PLAN-015 if second
-            identity keys are missing, RF-PLAN-016 if an operator's particulars are.
+            identity keys are missing, RF-PLAN-016 if an operator's particulars are, RF-PLAN-021 if
+            it is not clear who speaks for whom.
     """
     _check_parties(document)
+    _check_representatives(document)
     _check_second_keys(document)
     if not document.sandbox:
         for operator in document.operators:
@@ -196,7 +198,12 @@ def check_document(document: PlanDocument) -> None:
 
 def _check_parties(document: PlanDocument) -> None:
     names = document.party_names
-    lists = (document.operators, document.deputies, document.auditors)
+    lists = (
+        document.operators,
+        document.deputies,
+        document.representatives,
+        document.auditors,
+    )
     keys = [party.identity_key for parties in lists for party in parties]
     keys.append(document.coordinator.identity_key)
     reserved = next((name for name in names if name in RESERVED and names.count(name) > 1), None)
@@ -207,6 +214,32 @@ def _check_parties(document: PlanDocument) -> None:
         raise _identity_error("every party under a name of its own", f"{twice} twice")
     if len(set(keys)) != len(keys):
         raise _identity_error("one identity key for each party", "the same key at two parties")
+
+
+def _check_representatives(document: PlanDocument) -> None:
+    """Refuse a plan under which nobody, or two, could speak for an operator.
+
+    The identity of an operator in a real enclave cannot be used by people.
+    """
+    operators = [each.name for each in document.operators]
+    represented = [each.operator for each in document.representatives]
+    enclosed = document.measurement is not None and not document.sandbox
+    missing = [name for name in operators if name not in represented] if enclosed else []
+    if set(represented) <= set(operators) and len(set(represented)) == len(represented):
+        if not missing:
+            return
+        found = f"nobody for {', '.join(missing)}"
+    else:
+        found = f"representatives of {', '.join(represented)}"
+    raise CeremonyError(
+        "RF-PLAN-021",
+        "the plan does not say who speaks for which operator",
+        expected="one representative for each operator in an enclave, and none for anybody else",
+        found=found,
+        effect="the plan is refused: its people could decide nothing, or contradict each other",
+        next_step="ringforge plan new --representative OPERATOR=CARD for each of them",
+        runbook="governance",
+    )
 
 
 def _check_second_keys(document: PlanDocument) -> None:
@@ -226,10 +259,10 @@ def _second_key_error(found: str) -> CeremonyError:
     return CeremonyError(
         "RF-PLAN-015",
         "the plan does not name an ML-DSA-65 key of every party",
-        expected="[ml_dsa_keys] with one key for each operator, coordinator, deputy and auditor",
+        expected="[ml_dsa_keys] with one key for each party",
         found=found,
         effect="the plan is refused: its signatures would not be hybrid",
-        next_step="ask the parties for what `ringforge operator identity` printed",
+        next_step="ask the parties for what `ringforge plan identity` printed",
         runbook="governance",
     )
 

@@ -32,6 +32,7 @@ __all__ = [
     "Name",
     "OperatorSection",
     "Particulars",
+    "RepresentativeSection",
     "RetentionSection",
     "RevisionSection",
     "Section",
@@ -139,6 +140,14 @@ class AuditorSection(Section):
     """Who is to look at the transcript: neither signs the plan nor speaks on the log."""
 
     name: Name
+    identity_key: Hex32
+
+
+class RepresentativeSection(Section):
+    """Who speaks for an operator in an enclave: signs the plan, its decisions and its approvals."""
+
+    name: Name
+    operator: Name
     identity_key: Hex32
 
 

@@ -1,9 +1,9 @@
 """plan.sig: the signatures of all parties over the hash of plan.toml.
 
-One line for each party, operators in plan order, then the coordinator, then its deputies: name,
-algorithm, base64. While signatures are gathered, lines of who has not signed are missing.
-The signed bytes are a domain prefix and the SHA-256 of the plan, so that a signature under a plan
-can never pass for one under anything else.
+One line for each party, operators in plan order, then the coordinator, its deputies, and who speaks
+for operators: name, algorithm, base64. While signatures are gathered, lines of who has not signed
+are missing. The signed bytes are a domain prefix and the SHA-256 of the plan, so that a signature
+under a plan can never pass for one under anything else.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ __all__ = [
 
 DOMAIN = b"ringforge/plan/v1\0"
 PLAN_FILE, SIGNATURE_FILE = "plan.toml", "plan.sig"
-MOST_BYTES = 131_072
-"""Longest plan.sig; 22 parties that sign with both keys need about 100 KB."""
+MOST_BYTES = 196_608
+"""Longest plan.sig; 35 parties that sign with both keys need about 160 KB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ __all__ = [
     "Limits",
     "OperatorIdentity",
     "Plan",
+    "RepresentativeIdentity",
     "TestRules",
 ]
 
@@ -48,6 +49,19 @@ class DeputyIdentity:
     """A party that may take the board over from the coordinator."""
 
     name: str
+    identity_key: bytes
+    ml_dsa_key: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class RepresentativeIdentity:
+    """Who speaks for an operator whose identity never leaves its enclave.
+
+    Its keys sign the plan and, in the place of the operator's own, that operator's decisions.
+    """
+
+    name: str
+    operator: int
     identity_key: bytes
     ml_dsa_key: bytes = b""
 
@@ -141,6 +155,7 @@ class Plan:
         coordinator_ml_dsa_key: its second key, with which it signs the plan.
         decisions: who decides what during the ceremony; None where n-t operators decide all.
         attestation: what enclaves must prove; None where no enclave is asked for.
+        representatives: who speaks for which operator; for all others their identity does.
     """
 
     hash: bytes
@@ -159,6 +174,7 @@ class Plan:
     coordinator_ml_dsa_key: bytes = b""
     decisions: DecisionRules | None = None
     attestation: AttestationRules | None = None
+    representatives: tuple[RepresentativeIdentity, ...] = ()
 
     @property
     def hosts(self) -> dict[str, bytes]:
@@ -184,6 +200,10 @@ class Plan:
     def name_of(self, index: int) -> str:
         """Return the name of the operator with this index."""
         return self.operators[index - 1].name
+
+    def representative_of(self, index: int) -> RepresentativeIdentity | None:
+        """Return who speaks for the operator with this index; None if its own identity does."""
+        return next((each for each in self.representatives if each.operator == index), None)
 
     def index_of(self, name: str) -> int:
         """Return the index of the operator with this name; 0 if there is none."""

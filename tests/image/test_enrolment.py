@@ -1,129 +1,24 @@
 """An enclave with an empty bucket comes to an identity, a signed plan and a vault of its own."""
 
 import base64
-import datetime as dt
 import tomllib
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from activities.rejoin import approval_name, plea_name
 from infra.board.notes import Head, sign_head
 from infra.board.vault import Heard, WitnessState
-from infra.enclave.insecure_software import Authority
 from infra.enclave.kms.vault import WRAPPED_KEY
-from infra.files import write_atomic
 from infra.governance.answers import Card
-from infra.homes import Home
 from infra.image.launch import Enrolment, read_launch
-from infra.image.start import prepared, relays_of
-from infra.objects.s3 import S3Objects, s3_client
-from infra.party.admit import admit
-from infra.party.enrolment import enrol
+from infra.image.start import relays_of
+from infra.objects.s3 import S3Objects
 from infra.party.freshness import Remembered, newer_than
 from infra.party.vault import open_vault
-from infra.plan.document import parse_plan, render_plan
-from infra.plan.hybrid import HybridIdentity
-from infra.plan.sandbox import SandboxParties, sandbox_plan
-from infra.plan.signing import read_signatures, signature_of, write_signatures
+from infra.plan.document import parse_plan
+from infra.plan.signing import read_signatures
 from mpc_core.protocol.errors import CeremonyError
-from tests.enclave.chains import APPROVED
-from tests.enclave.site import Site
-from tests.image.test_start import document, enrolment_document
-from tests.support.s3 import s3_server, use_s3
-
-NAME, BUCKET = "op-02", "operator-vault"
-STORAGE = f"s3://{BUCKET}/{NAME}"
-KEY = bytes(range(32))
-PARTICULARS = {"organisation": "Example", "storage": STORAGE}
-
-
-@dataclass
-class Operator:
-    """An operator on AWS: its bucket, its key, and how often its enclave was started."""
-
-    parties: SandboxParties
-    site: Site
-    root: Authority
-    kms_key: str
-    folder: Any
-    bucket: S3Objects
-    starts: int = 0
-
-    def enrolled(self, kms_key=None):
-        keys = self.site.keys()
-        card = enrol(STORAGE, keys, kms_key or self.kms_key, NAME, PARTICULARS)
-        return Card.model_validate(tomllib.loads(card))
-
-    def plan_with(self, card, **changes):
-        """The plan that names this card, unsigned."""
-        parsed = parse_plan(self.parties.signed.toml)
-        said = {"kms_key": self.kms_key, "storage": STORAGE, **changes}
-        said["identity_key"] = card.identity_key
-        operators = tuple(
-            each.model_copy(update=said) if each.name == NAME else each for each in parsed.operators
-        )
-        keys = {**parsed.ml_dsa_keys, NAME: card.ml_dsa_key}
-        return parsed.model_copy(update={"operators": operators, "ml_dsa_keys": keys})
-
-    def signed_by_others(self, draft):
-        plan, parties = draft.to_plan(), self.parties
-        return {
-            name: signature_of(plan, HybridIdentity(key, parties.ml_dsa_keys[name]))
-            for name, key in parties.identities.items()
-            if name != NAME
-        }
-
-    def start(self, draft, signatures):
-        """Start an enclave, which has nothing but what the parent hands it."""
-        self.starts += 1
-        home = Home(self.folder / str(self.starts) / NAME, insecure_local_kms=self.site.url)
-        self.root.save(home.insecure_enclave)
-        lines = write_signatures(draft.to_plan(), signatures)
-        encoded = {"plan": base64.b64encode(render_plan(draft)).decode()}
-        encoded["signatures"] = base64.b64encode(lines).decode()
-        return prepared(read_launch(document(**encoded)), home)
-
-    def begun(self):
-        """Go through all three starts; return the plan, its signatures and the home."""
-        draft = self.plan_with(self.enrolled())
-        others = self.signed_by_others(draft)
-        assert self.start(draft, others) is None
-        line = self.bucket.get("enrolment/plan.sig").data
-        signatures = {**others, **read_signatures(draft.to_plan(), line)}
-        return draft, signatures, self.start(draft, signatures)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with s3_server() as url:
-        yield url
-
-
-@pytest.fixture
-def operator(tmp_path, server, monkeypatch):
-    use_s3(monkeypatch, server)
-    client = s3_client()
-    # The same client each time: what it takes boto3 to make one is most of the time here.
-    monkeypatch.setattr("infra.party.sealed.s3_client", lambda: client)
-    client.create_bucket(Bucket=BUCKET)
-    for module in ("infra.party.enclave", "infra.plan.sandbox"):
-        monkeypatch.setattr(f"{module}.measure_installed", lambda: APPROVED)
-    root = Authority.create(_now())
-    shape = {"operators": 4, "threshold": 1, "parameters": "test", "waiting_seconds": 60}
-    parties = sandbox_plan(**shape, enclave=root, hybrid=True)
-    with Site.started(tmp_path, parties.signed.plan, root=root, clock=_now) as site:
-        bucket = S3Objects(client, BUCKET, NAME)
-        kms_key = site.create_key()
-        yield Operator(parties, site, root, kms_key, tmp_path, bucket)
-    for key in bucket.keys():  # noqa: SIM118 - no mapping
-        bucket.delete(key)
-    client.delete_bucket(Bucket=BUCKET)
-
-
-def _now():
-    return dt.datetime.now(dt.UTC)
+from tests.image.enclosed import NAME, PARTICULARS, STORAGE
+from tests.image.test_start import enrolment_document
 
 
 def refused(act, *arguments):
@@ -150,24 +45,6 @@ def test_an_empty_bucket_becomes_a_sealed_vault_that_later_starts_open(
     data = b"".join(operator.bucket.get(key).data for key in operator.bucket.keys())  # noqa: SIM118
     assert secret not in data
     assert b"PRIVATE KEY" not in data
-
-
-def test_people_outside_of_an_enclave_see_pleas_and_leave_approvals(operator):
-    draft, signatures, home = operator.begun()
-    vault = open_vault(home, draft.to_plan())
-    vault.work.write(plea_name(3), KEY)
-    vault.work.write("roots/1", b"a promised root")
-    desk = Home(operator.folder / "people" / NAME)
-    desk.make()
-    write_atomic(desk.path / "plan.toml", render_plan(draft))
-    write_atomic(desk.path / "plan.sig", write_signatures(draft.to_plan(), signatures))
-    assert admit(desk.path, "op-03", "").shown == KEY.hex()
-    assert vault.store.read(approval_name(3)) is None
-    assert admit(desk.path, "op-03", KEY.hex()).given
-    assert vault.store.read(approval_name(3)) == KEY
-    assert not any(path.is_file() for path in desk.vault.rglob("*"))
-    lying = {key for key in operator.bucket.keys() if key.startswith("people/")}  # noqa: SIM118
-    assert lying == {"people/pleas/3", "people/admitted/3"}
 
 
 def test_an_enrolment_that_is_repeated_hands_out_the_same_card(operator):

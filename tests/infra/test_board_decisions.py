@@ -6,7 +6,7 @@ from infra.board import wire
 from mpc_core.protocol.entries import Address, Decision
 from mpc_core.protocol.errors import CeremonyError
 from tests.support.board import board_plan, key_of
-from tests.support.plans import hybrid_parties, identities
+from tests.support.plans import hybrid_parties, identities, represented_parties
 
 PLAN = hybrid_parties().signed.plan
 KEYS = identities(hybrid_parties())
@@ -59,6 +59,18 @@ def test_a_decision_of_another_plan_or_operator_is_refused():
     refused(wire.sign_decision(ENTRY, PLAN, 2, KEYS["op-01"]))
     other = board_plan()
     refused(wire.sign_decision(ENTRY, other, 1, KEYS["op-01"]), other)
+
+
+def test_who_speaks_for_an_operator_signs_its_decisions_in_its_place():
+    signed, known = represented_parties()
+    envelope = wire.sign_decision(ENTRY, signed.plan, 1, known["anna"])
+    assert wire.decode(envelope, signed.plan).signers == (1,)
+    for somebody in ("op-01", "ben", "coordinator"):
+        refused(wire.sign_decision(ENTRY, signed.plan, 1, known[somebody]), signed.plan)
+    refused(wire.sign_decision(ENTRY, signed.plan, 2, known["anna"]), signed.plan)
+    refused(wire.sign_entry(ENTRY, signed.plan, 1, known["anna"].ed25519), signed.plan)
+    address = Address(0, "127.0.0.1", 4000)
+    refused(wire.sign_entry(address, signed.plan, 1, known["anna"].ed25519), signed.plan)
 
 
 def test_under_a_plan_with_one_key_one_signature_is_enough():

@@ -223,6 +223,32 @@ vault_days_after_abort = 0
 """
 
 
+def test_a_plan_names_who_speaks_for_which_operator(site, tmp_path):
+    run("plan", "identity", "--home", tmp_path / "anna")
+    card = tmp_path / "anna.card"
+    card.write_text(run("plan", "identity", "--home", tmp_path / "ben").stdout)
+    said = ("--representative", f"lyon={card}", "--output", tmp_path / "plan.toml")
+    assert run("plan", "new", "--parameters", "test", *options(site), *said).exit_code == 0
+    document = parse_plan((tmp_path / "plan.toml").read_bytes())
+    assert [(each.name, each.operator) for each in document.representatives] == [("ben", "lyon")]
+    signed = run("plan", "sign", tmp_path, "--home", tmp_path / "ben", "--json")
+    assert json.loads(signed.stdout)["signed"] == ["ben"]
+    answers = site / "represented.toml"
+    listed = "".join(f'[[operators]]\ncard = "{name}.card"\n' for name in OPERATORS)
+    spoken = f'[[representatives]]\ncard = "{card}"\nspeaks_for = "lyon"\n'
+    answers.write_text(ANSWERS + listed + spoken)
+    assert run("plan", "new", "--answers", answers, "--output", tmp_path / "2.toml").exit_code == 0
+    second = parse_plan((tmp_path / "2.toml").read_bytes())
+    assert second.representatives == document.representatives
+
+
+@pytest.mark.parametrize("said", ["lyon", "LYON=lyon.card", "=lyon.card", "lyon=nowhere"])
+def test_who_speaks_for_nobody_is_refused(site, tmp_path, said, monkeypatch):
+    monkeypatch.chdir(site)
+    said = ("--representative", said, "--output", tmp_path / "plan.toml")
+    refused("RF-GOVERN-001", "plan", "new", "--parameters", "test", *options(site), *said)
+
+
 def test_a_plan_follows_from_an_answers_file(site, tmp_path):
     parties = "".join(f'[[operators]]\ncard = "{name}.card"\n' for name in OPERATORS)
     file = site / "answers.toml"
@@ -270,6 +296,7 @@ def test_what_is_shown_holds_everything_that_people_compare(tmp_path):
         "version 2, in the place of " + "ab" * 32,
         "write-off 3, extension 2, pause 2, abort 4",
         "watch",
+        *(f"{each.name}  {each.identity_key}" for each in COMPLETE.representatives),
     ):
         assert text in shown
     assert json.loads(run("plan", "show", file, "--json").stdout)["hash"] == plan.hash.hex()

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.enclave.measurement import read_measurement
-from infra.plan import parse_plan, render_plan
+from infra.plan import parse_plan, render_plan, sign_plan
+from infra.plan.hybrid import HybridIdentity
 from infra.plan.sandbox import sandbox_plan
 from infra.plan.sections import (
     DecisionSection,
@@ -18,9 +19,18 @@ from infra.plan.sections import (
     RetentionSection,
     RevisionSection,
 )
+from infra.plan.signing import verify_signed_plan
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.plan import DecisionRules
-from tests.support.plans import AUDITOR, SEED, complete, complete_document, register
+from tests.support.plans import (
+    AUDITOR,
+    SEED,
+    complete,
+    complete_document,
+    register,
+    represented,
+    represented_parties,
+)
 
 COMPLETE = complete_document()
 TOML = render_plan(COMPLETE)
@@ -184,10 +194,11 @@ def test_a_decision_that_liars_could_take_or_nobody_is_refused(rule):
     refusal(changed(decisions=DecisionSection(**rules)), "RF-PLAN-017")
 
 
-@pytest.mark.parametrize("name", ["op-01", "coordinator", AUDITOR])
+@pytest.mark.parametrize("name", ["op-01", "coordinator", "anna", AUDITOR])
 def test_outside_a_sandbox_every_party_has_both_keys(name):
     keys = {each: key for each, key in COMPLETE.ml_dsa_keys.items() if each != name}
-    document = complete(parse_plan(LEAST)).model_copy(update={"ml_dsa_keys": None})
+    said = {"ml_dsa_keys": None, "representatives": COMPLETE.representatives}
+    document = complete(parse_plan(LEAST)).model_copy(update=said)
     assert refusal(document, "RF-PLAN-015").found
     short = render_plan(COMPLETE).decode().replace(f'{name} = "{COMPLETE.ml_dsa_keys[name]}"\n', "")
     with pytest.raises(CeremonyError, match="RF-PLAN-015"):
@@ -234,6 +245,37 @@ def test_outside_a_sandbox_the_plan_says_who_every_operator_is(field):
     assert field in error.found
 
 
+def test_in_an_enclave_every_operator_has_somebody_who_speaks_for_it():
+    first, *others = COMPLETE.representatives
+    assert "nobody for op-01" in refusal(changed(representatives=others), "RF-PLAN-021").found
+    without = {"representatives": others, "measurement": None}
+    keys = {name: key for name, key in COMPLETE.ml_dsa_keys.items() if name != first.name}
+    document = changed(**without, ml_dsa_keys=keys)
+    assert parse_plan(render_plan(document)).representatives == tuple(others)
+
+
+@pytest.mark.parametrize("operator", ["op-02", "coordinator", "somebody"])
+def test_nobody_speaks_for_two_or_for_who_is_no_operator(operator):
+    first, *others = COMPLETE.representatives
+    speaking = (first.model_copy(update={"operator": operator}), *others)
+    refusal(changed(representatives=speaking), "RF-PLAN-021")
+
+
+def test_who_speaks_for_an_operator_is_nobody_else():
+    first, *others = COMPLETE.representatives
+    for update in ({"name": "op-01"}, {"identity_key": COMPLETE.operators[0].identity_key}):
+        speaking = (first.model_copy(update=update), *others)
+        refusal(changed(representatives=speaking), "RF-PLAN-004")
+
+
+def test_who_speaks_for_operators_signs_the_plan():
+    signed, _ = represented_parties()
+    lines = signed.signatures.splitlines(keepends=True)
+    assert [line.split()[0] for line in lines[-4:]] == [b"anna", b"ben", b"carla", b"dario"]
+    with pytest.raises(CeremonyError, match="RF-PLAN-009"):
+        verify_signed_plan(signed.toml, b"".join(lines[:-1]))
+
+
 def test_an_auditor_is_nobody_else():
     (auditor,) = COMPLETE.auditors
     for update in ({"name": "op-01"}, {"identity_key": COMPLETE.operators[0].identity_key}):
@@ -251,4 +293,11 @@ def test_a_plan_of_the_largest_committee_with_both_keys_fits():
         hybrid=True,
     )
     assert parties.signed.plan.count == 13
-    assert len(parties.signed.toml) < 65_536
+    people = {f"person-{at:02}": SEED.party(f"person-{at:02}") for at in range(13)}
+    identities = {
+        name: HybridIdentity(each.identity(), each.ml_dsa_key()) for name, each in people.items()
+    }
+    document = represented(parse_plan(parties.signed.toml), identities)
+    known = {name: each.ed25519 for name, each in identities.items()} | parties.identities
+    second = {name: each.ml_dsa for name, each in identities.items()} | parties.ml_dsa_keys
+    assert sign_plan(document, known, second).plan.representatives[12].operator == 13

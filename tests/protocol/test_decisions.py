@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.governance.standing import Standing
 from infra.governance.voting import listed
 from mpc_core.protocol.entries import (
     Address,
@@ -188,7 +189,7 @@ def test_a_write_off_needs_as_many_signatures_as_the_plan_demands():
     write_off = WriteOff(7, len(ledger.entries) - 1)
     assert ledger.post(others[:-1], write_off) == "fewer operators signed it than the plan demands"
     assert ledger.post(others, write_off) is None
-    (shown,) = listed(ledger.state)
+    (shown,) = listed(ledger.plan, Standing.of(ledger.state))
     assert (shown.what, shown.needed) == ("write-off of op-07", 6)
     assert shown.signed_by == tuple(f"op-{at:02d}" for at in others)
 
@@ -196,7 +197,7 @@ def test_a_write_off_needs_as_many_signatures_as_the_plan_demands():
 def test_decisions_are_listed_with_who_signed_them_and_what_is_missing(ledger):
     say(ledger, "pause", [2, 4], reason="power cut")
     say(ledger, "extension", [1], seconds=30)
-    taken, waiting = listed(ledger.state)
+    taken, waiting = listed(ledger.plan, Standing.of(ledger.state))
     assert (taken.what, taken.signed_by, taken.needed) == ("pause", ("op-02", "op-04"), 2)
     assert taken.entry == ledger.state.decisions.taken[0].position
     assert "power cut" in taken.render()

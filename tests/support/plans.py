@@ -6,13 +6,14 @@ import base64
 import hashlib
 from functools import cache
 
-from infra.plan import SetupSeed, parse_plan
+from infra.plan import SetupSeed, parse_plan, sign_plan
 from infra.plan.hybrid import HybridIdentity
 from infra.plan.sandbox import sandbox_plan
 from infra.plan.sections import (
     AuditorSection,
     DecisionSection,
     MeasurementSection,
+    RepresentativeSection,
     RetentionSection,
     RevisionSection,
 )
@@ -78,10 +79,48 @@ def complete(document):
     )
 
 
+def represented(document, speakers):
+    """Return a document in which these identities speak for the operators in its order."""
+    named = zip(document.operators, speakers.items(), strict=True)
+    sections = tuple(
+        RepresentativeSection(
+            name=name, operator=operator.name, identity_key=speaker.public.ed25519.hex()
+        )
+        for operator, (name, speaker) in named
+    )
+    second = {name: each.public.ml_dsa for name, each in speakers.items()}
+    keys = {name: base64.b64encode(key).decode() for name, key in second.items() if key}
+    return document.model_copy(
+        update={
+            "representatives": sections,
+            "ml_dsa_keys": {**(document.ml_dsa_keys or {}), **keys} or None,
+        }
+    )
+
+
+@cache
+def speakers():
+    """Return identities of four people who speak for operators, by name."""
+    people = {name: SEED.party(name) for name in ("anna", "ben", "carla", "dario")}
+    return {
+        name: HybridIdentity(each.identity(), each.ml_dsa_key()) for name, each in people.items()
+    }
+
+
+@cache
+def represented_parties():
+    """Return a signed sandbox plan in which people speak for operators, and all identities."""
+    document = represented(parse_plan(hybrid_parties().signed.toml), speakers())
+    known = identities(hybrid_parties()) | speakers()
+    ed25519 = {name: each.ed25519 for name, each in known.items()}
+    signed = sign_plan(document, ed25519, {name: each.ml_dsa for name, each in known.items()})
+    return signed, known
+
+
 @cache
 def complete_document():
     """Return a document that says everything, of a production plan with hybrid identities."""
     document = parse_plan(hybrid_parties().signed.toml)
     auditor = base64.b64encode(bytes(1952)).decode()
     keys = {**(document.ml_dsa_keys or {}), AUDITOR: auditor}
-    return complete(document).model_copy(update={"ml_dsa_keys": keys})
+    return represented(complete(document).model_copy(update={"ml_dsa_keys": keys}), speakers())
