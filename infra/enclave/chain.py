@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asn1crypto.x509 import Certificate as PlainCertificate
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -50,6 +51,7 @@ SCALAR_BYTES = 48
 
 _LIBRARY_REFUSES = (
     VerificationError,
+    TypeError,
     ValueError,
     UnsupportedAlgorithm,
     x509.InvalidVersion,
@@ -86,7 +88,7 @@ def signing_key(
     if bundle[0] != root.public_bytes(Encoding.DER):
         raise _refused("the pinned root as first certificate", "another first certificate")
     try:
-        path = [x509.load_der_x509_certificate(each) for each in (leaf, *bundle[:0:-1])]
+        path = [_read(each) for each in (leaf, *bundle[:0:-1])]
         verifier = (
             PolicyBuilder()
             .store(Store([root]))
@@ -138,6 +140,20 @@ def check_signature(envelope: Envelope, key: EllipticCurvePublicKey) -> None:
             "a signature that does not match",
             "ask the enclave for a new document; this one was changed on its way",
         ) from error
+
+
+def _read(der: bytes) -> x509.Certificate:
+    """Return a certificate whose serial number is positive (RFC 5280, 4.1.2.2).
+
+    Versions of the library differ in what they do about another one: warn, or refuse.
+
+    Raises:
+        ValueError, TypeError: if it is none; as the library.
+    """
+    plain = PlainCertificate.load(der, strict=True)  # type: ignore[no-untyped-call]  # no types
+    if plain.serial_number <= 0:
+        raise ValueError("a serial number that is not positive")
+    return x509.load_der_x509_certificate(der)
 
 
 def _leaf_policy() -> ExtensionPolicy:

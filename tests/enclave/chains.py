@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 
 import cbor2
+from asn1crypto.x509 import Certificate as PlainCertificate
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -103,6 +104,15 @@ def certify(link, above):
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(above.key.public_key())
         builder = builder.add_extension(issuer, critical=False)
     return Certified(builder.sign(above.key if above else key, link.digest), key)
+
+
+def renumbered(which, above, serial):
+    """Return the DER of a certificate with another serial number, signed anew by the one above."""
+    plain = PlainCertificate.load(which.der)
+    plain["tbs_certificate"]["serial_number"] = serial
+    to_sign = plain["tbs_certificate"].dump(force=True)
+    plain["signature_value"] = above.key.sign(to_sign, ec.ECDSA(SHA384()))
+    return plain.dump(force=True)
 
 
 def fields(certificates, **changes):

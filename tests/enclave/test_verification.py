@@ -28,6 +28,7 @@ from tests.enclave.chains import (
     chain,
     document,
     fields,
+    renumbered,
     signed,
 )
 
@@ -132,6 +133,22 @@ def test_a_certificate_with_a_changed_bit_is_refused(certificates, root, at, bit
     *bundle, leaf = map(bytes, ders)
     data = document(certificates, certificate=leaf, cabundle=bundle)
     assert _refused(authenticate, data, root).code in {"RF-ATTEST-002", "RF-ATTEST-003"}
+
+
+@pytest.mark.parametrize("which", [1, 3, 4])
+@pytest.mark.parametrize("serial", [1, (1 << 159) - 1, 0, -1, -(1 << 127)])
+def test_a_serial_number_that_is_not_positive_is_refused_by_ourselves(
+    certificates, root, which, serial
+):
+    """Whatever the library does about it. Numbers of AWS that fill their bytes begin with a 0."""
+    ders = [each.der for each in certificates]
+    ders[which] = renumbered(certificates[which], certificates[which - 1], serial)
+    *bundle, leaf = ders
+    data = document(certificates, certificate=leaf, cabundle=bundle)
+    if serial > 0:
+        assert authenticate(data, root)
+    else:
+        assert "serial number" in _refused(authenticate, data, root).found
 
 
 @pytest.mark.parametrize("which", range(1, 5))
