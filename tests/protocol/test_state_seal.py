@@ -10,7 +10,9 @@ from mpc_core.protocol.batch import BatchState
 from mpc_core.protocol.entries import (
     Address,
     Announcement,
+    Confirmation,
     DecryptionRequest,
+    Evidence,
     KeySet,
     Return,
     Seal,
@@ -112,6 +114,25 @@ def test_three_of_four_go_on_after_a_write_off(ledger):
     assert ledger.state_by(WriteOff(4, len(ledger.entries) - 1), without=(4,)) is None
     assert ledger.seal() is None
     assert ledger.state.health == "Healthy"
+
+
+def test_nothing_is_sealed_while_more_than_t_are_lost():
+    """Then lies of those who are left could be invisible, although every batch looks complete."""
+    ledger = Ledger(5, 1).set_up()
+    lose(ledger, 5)
+    ledger.state_by(summons(ledger, 5))
+    assert ledger.state_by(WriteOff(5, len(ledger.entries) - 1)) is None
+    opening = ledger.state.opening(N1)
+    accused, about = opening.rounds[0].decoder, (*ledger.context(N1), 0)
+    first, second, *_ = sorted({1, 2, 3, 4} - {accused})
+    assert ledger.post(first, Evidence(accused, "decoder", *about, digest("leaves"), 8)) is None
+    for author in (first, second):
+        assert ledger.post(author, Confirmation(accused, "decoder", *about)) is None
+    assert all(ledger.status(key).state is BatchState.COMPLETE for key in (N0, N1, S0, M0))
+    assert ledger.seal() == "too many operators are lost"
+    for key in (N0, N1, S0, M0):
+        assert ledger.post(5, ledger.answer(key, 5)) is None
+    assert ledger.seal() is None
 
 
 def test_nobody_is_written_off_without_a_summons(ledger):
