@@ -27,7 +27,7 @@ from infra.drill.peers import unreachable
 from infra.drill.site import parties_of
 from infra.drill.trace import Trace
 from infra.drill.watch import BrokenError, Watch
-from mpc_core.protocol.entries import SetupSeal
+from mpc_core.protocol.entries import Blame, Correction, SetupSeal
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class Ended:
     Attributes:
         digest: of the key set.
         setup: digest of the references that the setup seal names.
-        tries: attempts and generations of the batches, which with the setup decide the key set.
+        burnt: the batches that a valid blame or correction killed: with the setup they decide the
+            key set, whatever else happened.
         rounds: how many the engine took.
         entries: size of the log.
         trace: digest of the events; a seed gives the same one again.
@@ -67,7 +68,7 @@ class Ended:
 
     digest: bytes
     setup: bytes
-    tries: tuple[str, ...]
+    burnt: tuple[str, ...]
     rounds: int
     entries: int
     trace: str
@@ -209,6 +210,7 @@ class Engine:
             if operator.running and operator.index not in self.accidents.bereft:
                 operator.log.follow(len(self.board.entries))
                 self.watch.judge_the_end(operator.log.state, self.plan)
+                self.watch.judge_what_is_left(operator)
                 dark = operator.log.state.awaiting_v  # it came back when all was over
                 if not dark and _found(operator.log.state) != _found(state):
                     raise BrokenError(f"operator {operator.index} found something else on the log")
@@ -216,7 +218,7 @@ class Engine:
         return Ended(
             digest=state.release.digest,
             setup=_setup_of(state),
-            tries=tuple(str(state.status(key).name) for key in state.batches),
+            burnt=_burnt_in(state),
             rounds=self.rounds,
             entries=len(self.board.entries),
             trace=self.trace.digest,
@@ -322,6 +324,18 @@ def _found(state: CeremonyState) -> tuple[object, ...]:
     """Return what everybody must find on the same log."""
     statuses = [(each.name, each.v_root) for each in map(state.status, state.batches)]
     return (state.members.excluded, state.members.written_off, state.release.digest, statuses)
+
+
+def _burnt_in(state: CeremonyState) -> tuple[str, ...]:
+    """Return the batches that a valid blame or correction killed, by name."""
+    void = {each.position for each in state.voids}
+    return tuple(
+        sorted(
+            str(log.entry.batch)
+            for log in state.log
+            if isinstance(log.entry, Blame | Correction) and log.position not in void
+        )
+    )
 
 
 def _setup_of(state: CeremonyState) -> bytes:

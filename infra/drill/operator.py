@@ -106,6 +106,7 @@ class DrillOperator(Party):
         self._looked_at = (-1, 0.0)
         for port in (self.vault, self.work, self.blobs):
             port.touched = self.touched
+        self.vault.touched = self._touched_in_vault
         self.blobs.served = self._served
 
     def touched(self, what: str) -> None:
@@ -115,6 +116,12 @@ class DrillOperator(Party):
             self.fuse -= 1
             if self.fuse < 0:
                 raise KilledError(self)
+
+    def _touched_in_vault(self, what: str) -> None:
+        self.touched(what)
+        verb, _, name = what.partition(" ")
+        if verb == "remove" and self.running:
+            self.site.watch.removes(self, name)
 
     def _follow(self, known: KnownValues) -> DrillLog:
         site = self.site

@@ -1,8 +1,8 @@
 """`ringforge drill simulate`: ceremonies in memory by the thousand, each under its own schedule.
 
 Whatever is done to a ceremony, it must end, no honest operator may be excluded, no mask may be used
-twice, and its key set must be that of every other ceremony with the same setup and the same batches
-drawn anew. The first schedule that shows otherwise is made as simple as possible and shown.
+twice, and its key set must be that of every other ceremony with the same setup and the same valid
+blames and corrections. The first schedule that shows otherwise is made as simple as possible.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Simulation:
     """Ceremonies that were run, and the key sets that they made.
 
     Attributes:
-        expected: the key set for each setup and each list of batches drawn anew.
+        expected: the key set for each setup and each list of burnt batches.
         counts: how often each kind of disturbance was survived.
         sizes: how many ceremonies had so many operators.
     """
@@ -79,13 +79,22 @@ class Simulation:
         """
         engine = Engine(schedule)
         ended = engine.run()
-        known = self.expected.setdefault((schedule.n, ended.setup, ended.tries), ended.digest)
-        if known != ended.digest:
-            raise BrokenError("the same setup and the same tries gave another key set")
-        check_shares(engine)
+        self.check(engine, ended)
         self.sizes[schedule.n] += 1
         self.counts.update(schedule.counts())
         return ended
+
+    def check(self, engine: Engine, ended: Ended) -> None:
+        """Check what came of a ceremony.
+
+        Raises:
+            BrokenError: if it ended with another key set than it must.
+            CeremonyError: RF-DRILL-004 if the final shares are not those of one key.
+        """
+        place = (engine.schedule.n, ended.setup, ended.burnt)
+        if self.expected.setdefault(place, ended.digest) != ended.digest:
+            raise BrokenError("the same setup and the same burnt batches gave another key set")
+        check_shares(engine)
 
     def fails(self, schedule: Schedule) -> Exception | None:
         """Return what is wrong with a schedule, None if it is survived."""

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -85,6 +85,13 @@ class MemoryStore:
         self.volatile.clear()
 
 
+class Mask(NamedTuple):
+    """What masks a share vector: the first batch key of its zero masks, and what that is for."""
+
+    key: bytes
+    context: bytes
+
+
 @dataclass
 class MemoryStagedBlob:
     """A blob that nobody sees yet."""
@@ -92,7 +99,7 @@ class MemoryStagedBlob:
     blobs: MemoryBlobs
     data: bytes
     root: bytes
-    mask: bytes | None = None
+    mask: Mask | None = None
 
     def read(self) -> memoryview:
         """Return its bytes."""
@@ -135,7 +142,7 @@ class MemoryBlobs:
     sent: Counter[str] = field(default_factory=Counter)
     served: Callable[[MemoryStagedBlob, str], None] = _unwatched
     touched: Callable[[str], None] = nothing
-    mask: bytes | None = None
+    mask: Mask | None = None
     missed: dict[bytes, None] = field(default_factory=dict)
 
     def wanted(self) -> tuple[bytes, ...]:

@@ -1,18 +1,23 @@
 """What must never happen in a drill, whoever lies and whatever is lost.
 
 Every vector that an honest operator serves is noted with the key of its mask, the first batch key
-of its zero masks; so is every root that it signs. Two different ones under one key would show the
-difference of two secrets.
+of its zero masks, and with the context that it is for; so is every root that it signs, and every
+key that it reveals. Two different vectors under one key would show the difference of two secrets,
+and one key for two contexts would show, once the first is burnt, what the second keeps secret.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from activities.batches import Batches
-from activities.operator import Operator, StageKeys
+from activities.operator import Operator, StageKeys, stage_key_name
+from activities.shares import PASSING
+from infra.drill.stores import Mask
+from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.entries import (
     Answer,
     Confirmation,
@@ -22,6 +27,7 @@ from mpc_core.protocol.entries import (
     Reveal,
     Root,
 )
+from mpc_core.protocol.justice import STREAM_KEY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +47,9 @@ __all__ = ["BrokenError", "Watch", "WatchedBatches", "WatchedOperator", "Witness
 
 _ABOUT_BATCHES = (Root, Decoded, Have, Answer)
 _ONLINE = "O"
+_OFFLINE_KEYS = frozenset(map(stage_key_name, OFFLINE))
+_DESTROYED = ("stage-keys/", "setup/", "shares-key", f"{PASSING}/")
+"""How the names begin of what nobody keeps to the end."""
 
 
 class BrokenError(Exception):
@@ -54,7 +63,8 @@ class Watch:
     Attributes:
         liars: who may be excluded.
         masks: root of the vector that was served under a mask, by operator and key.
-        masked: operators and roots of what they served under a mask.
+        contexts: what a mask is for, by operator and key.
+        masked: operators and roots of what they served under a mask, and what the mask is for.
         roots: root that an operator signed for a context.
         answers: what an operator answered in a round of a context.
         revealed: contexts of which batch keys were posted.
@@ -62,7 +72,8 @@ class Watch:
 
     liars: frozenset[int]
     masks: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
-    masked: set[tuple[int, bytes]] = field(default_factory=set)
+    contexts: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    masked: set[tuple[int, bytes, bytes]] = field(default_factory=set)
     roots: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
     answers: dict[tuple[int, bytes, int], Answer] = field(default_factory=dict)
     revealed: set[bytes] = field(default_factory=set)
@@ -77,9 +88,11 @@ class Watch:
         mask = blob.mask
         if mask is None:
             return
-        self.masked.add((index, blob.root))
-        if self.masks.setdefault((index, mask), blob.root) != blob.root:
+        self.masked.add((index, blob.root, mask.context))
+        if self.masks.setdefault((index, mask.key), blob.root) != blob.root:
             raise BrokenError(f"operator {index} serves two vectors under one mask")
+        if self.contexts.setdefault((index, mask.key), mask.context) != mask.context:
+            raise BrokenError(f"operator {index} uses one mask for two contexts")
 
     def posts(self, operator: DrillOperator, entry: Entry) -> None:
         """Check an entry that an honest operator signs."""
@@ -92,7 +105,8 @@ class Watch:
             place = (index, entry.context)
             if self.roots.setdefault(place, entry.root) != entry.root:
                 raise BrokenError(f"operator {index} signs two roots for {entry.batch}")
-            if entry.batch.stage != _ONLINE and (index, entry.root) not in self.masked:
+            known = (index, entry.root, entry.context) in self.masked
+            if entry.batch.stage != _ONLINE and not known:
                 raise BrokenError(f"operator {index} opens {entry.batch} under no known mask")
         if isinstance(entry, Answer):
             turn = (index, entry.context, entry.round)
@@ -109,10 +123,28 @@ class Watch:
         if isinstance(entry, Correction):
             raise BrokenError(f"operator {index} admits a fault that it does not have")
 
+    def removes(self, operator: DrillOperator, name: str) -> None:
+        """Check what an operator destroys."""
+        index = operator.index
+        live = name in _OFFLINE_KEYS and operator.log.state.sealed is None
+        if live and index not in self.liars and operator.vault.read(name) is not None:
+            raise BrokenError(f"operator {index} destroys {name} before the seal")
+
+    def judge_what_is_left(self, operator: DrillOperator) -> None:
+        """Check that an operator that is done has destroyed what it must."""
+        left = [name for name in operator.vault.kept if name.startswith(_DESTROYED)]
+        left += operator.work.names(PASSING)
+        if left:
+            raise BrokenError(f"operator {operator.index} still has {sorted(left)}")
+
     def _check_reveal(self, index: int, state: CeremonyState, entry: Reveal) -> None:
         current = {opening.context for opening in state.openings if not opening.dead}
         if state.sealed is not None or entry.context in current:
             raise BrokenError(f"operator {index} reveals live batch keys of {entry.batch}")
+        half = len(entry.keys) // 2  # where the keys of the zero masks begin
+        key = entry.keys[half : half + STREAM_KEY_BYTES]
+        if self.contexts.get((index, key), entry.context) != entry.context:
+            raise BrokenError(f"operator {index} reveals keys of another batch than {entry.batch}")
         self.revealed.add(entry.context)
 
     def judge(self, state: CeremonyState, plan: Plan) -> None:
@@ -201,6 +233,8 @@ class WatchedBatches(Batches):
         def masked() -> Pieces:
             self.operator.derived.pop(name, None)
             yield from pieces()
-            self.blobs.mask = self.operator.derived.get(name)  # the last act before it is staged
+            key = self.operator.derived.get(name)
+            if key is not None:  # the last act before it is staged
+                self.blobs.mask = Mask(key, hashlib.sha256(name).digest())
 
         return masked

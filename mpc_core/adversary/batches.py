@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = [
+    "AnswersForBitsWronglyUnserved",
+    "AnswersForProductsWronglyUnserved",
     "AnswersWrongly",
     "CommitsToNothing",
     "DecodesNothing",
@@ -24,6 +26,7 @@ __all__ = [
     "DecodesSilently",
     "DecodesWrongly",
     "KeepsAnswersBack",
+    "KeepsRootsBack",
     "MakesAWrongVector",
     "ServesLate",
     "ServesNobody",
@@ -99,6 +102,20 @@ class AnswersWronglyUnserved(AnswersWrongly):
         return None
 
 
+class AnswersForBitsWronglyUnserved(AnswersWronglyUnserved):
+    """It answers wrongly for key bits and serves nothing: all bits and products are drawn anew."""
+
+    stages = frozenset("S")
+    chance = 1.0
+
+
+class AnswersForProductsWronglyUnserved(AnswersWronglyUnserved):
+    """It answers wrongly for products and serves nothing: keys of what they consumed are posted."""
+
+    stages = frozenset("M")
+    chance = 1.0
+
+
 class AnswersTheAssemblyWrongly(AnswersWrongly):
     """It answers challenges of the assembly wrongly."""
 
@@ -137,6 +154,15 @@ class AnswersLateAndWrongly(Twin):
             return ()
         late, self.kept = self.kept, []
         return late
+
+
+class KeepsRootsBack(Twin):
+    """It never commits to its vectors of the preprocessing."""
+
+    def posts(self, entry: Entry, state: CeremonyState) -> Iterable[Entry]:
+        """Keep roots back."""
+        del state
+        return () if isinstance(entry, Root) and entry.batch.stage in OFFLINE else (entry,)
 
 
 class CommitsToNothing(Twin):
