@@ -128,6 +128,11 @@ class Home:
         return self.work / "thefts.json"
 
     @property
+    def clocks_file(self) -> Path:
+        """Where an operator keeps which clocks it found to differ."""
+        return self.work / "clocks.json"
+
+    @property
     def metrics_file(self) -> Path:
         """Where the process accounts for time, CPU, memory and bytes."""
         return self.work / "metrics.json"

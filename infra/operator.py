@@ -35,6 +35,7 @@ from infra.governance.waiting import complete_signatures
 from infra.homes import Home
 from infra.party.attesting import Documents, operator_attestation
 from infra.party.clock import party_clock
+from infra.party.clock_notes import ClockNotes
 from infra.party.clocks import Clocks
 from infra.party.freshness import TAKEN_BACK, Freshness, Memory
 from infra.party.gossip_pool import EntryPool
@@ -213,7 +214,7 @@ class _Assembly:
         self.client = PeerClient(
             self.identity, patience=Patience(ranges=ranges), ledger=self.ledger
         )
-        clocks = Clocks(plan, home.name)
+        clocks = Clocks(plan, home.name, ClockNotes(home.clocks_file).take)
         self.client.heard = clocks.heard
         if self.identity.attestation is not None:
             self.identity.attestation.signed = clocks.signed

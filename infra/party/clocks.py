@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-import structlog
-
 from mpc_core.protocol.errors import PageErrors
 
 if TYPE_CHECKING:
@@ -39,7 +37,6 @@ DATE_RESOLUTION = dt.timedelta(seconds=1)
 """What a `Date` leaves out."""
 
 MODULE_RESOLUTION = dt.timedelta(milliseconds=1)
-_log = structlog.get_logger()
 
 clock_error = PageErrors(
     effect="nothing is set by itself; documents of attestation may be taken for old",
@@ -81,20 +78,18 @@ def ahead(
 class Clocks:
     """What is known of other clocks, and what follows for ours; several threads may use it."""
 
-    def __init__(
-        self, plan: Plan, name: str, report: Callable[[CeremonyError], None] | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, name: str, report: Callable[[CeremonyError], None]) -> None:
         """Know nothing yet.
 
         Args:
             plan: the signed plan, which says how far clocks may differ.
             name: this party's.
-            report: takes every verdict once; by default it is logged.
+            report: takes every verdict once.
         """
         self._plan, self._name = plan, name
         self._bound = dt.timedelta(seconds=plan.deadlines.clock_seconds)
         self._operators = {each.name for each in plan.operators} - {name}
-        self._report = report or _say
+        self._report = report
         self._guard = threading.Lock()
         self._known: dict[str, Ahead] = {}
         self._said: dict[str, int] = {}
@@ -162,7 +157,3 @@ class Clocks:
             f"tell the people of {name}; more than t such operators, and ours is the wrong one",
             operator=name,
         )
-
-
-def _say(error: CeremonyError) -> None:
-    _log.error("clocks", **{key: value for key, value in error.as_dict().items() if value})

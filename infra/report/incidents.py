@@ -1,6 +1,7 @@
 """What went wrong in a ceremony, and what it cost: read off its public log after the end.
 
-Thefts of orders are no matter of the log; the hosts of the log kept what Temporal's histories say.
+Thefts of orders and wrong clocks are no matter of the log; its hosts kept what Temporal's histories
+say, and operators what they found of clocks.
 
 Time is an estimate: a batch that was drawn anew costs what a batch of its stage took on average.
 """
@@ -14,6 +15,7 @@ from infra.board import export, wire
 from infra.coordinator.thieves import read_thefts
 from infra.evidence.cases import cases_of
 from infra.evidence.source import open_source
+from infra.party.clock_notes import read_clock_notes
 from infra.report.model import Incident
 from infra.verify.attestations import refusals_by_code
 from mpc_core.protocol.batch import Verdict
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["incidents_of"]
 
 THEFTS = "*/work/thefts.json"
+CLOCKS = "operators/*/work/clocks.json"
 _TELLTALE = (Blame, Correction, Evidence, Refused, WriteOff)
 
 _CAUSE = {
@@ -58,7 +61,7 @@ def incidents_of(
     Raises:
         CeremonyError: what is wrong with the transcript, if something has to be read there.
     """
-    return (*_logged(root, plan, stage_seconds), *_thefts(root))
+    return (*_logged(root, plan, stage_seconds), *_thefts(root), *_clocks(root))
 
 
 def _logged(root: Path, plan: Plan, stage_seconds: Mapping[str, float]) -> tuple[Incident, ...]:
@@ -87,6 +90,20 @@ def _thefts(root: Path) -> Iterator[Incident]:
                 "",
                 f"{theft.owner} was late; nothing else came of it",
                 "the history of a workflow names another worker than the queue's",
+                0.0,
+            )
+
+
+def _clocks(root: Path) -> Iterator[Incident]:
+    """Yield whose clock differed by more than the plan allows, as an operator found it."""
+    for path in sorted(root.glob(CLOCKS)):
+        for note in read_clock_notes(path):
+            yield Incident(
+                f"{note.what}: {note.code}",
+                note.whose,
+                "",
+                "none by rule; its attestation documents may have been taken for old",
+                f"{path.parents[1].name} measured it since {note.since}: {note.found}",
                 0.0,
             )
 

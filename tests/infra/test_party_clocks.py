@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from infra.party.clock_notes import ClockNotes, read_clock_notes
 from infra.party.clocks import DATE_RESOLUTION, Clocks, ahead
+from infra.report.incidents import incidents_of
 from infra.transport.outbox import make_app
 from tests.support.attested import AttestedWorld
 from tests.support.board import board_plan
@@ -123,10 +125,32 @@ def test_the_security_module_signs_another_time(clocks, told):
     assert codes(told) == [("RF-CLOCK-002", "op-01")]
 
 
-def test_what_nobody_takes_is_logged(plan):
+def test_a_verdict_is_logged_and_kept_for_the_report_of_the_ceremony(plan, tmp_path):
+    home = tmp_path / "operators" / "op-01" / "work"
+    home.mkdir(parents=True)
     with capture_logs() as logs:
-        heard(Clocks(plan, "op-01"), "op-03", 3600)
-    assert [(entry["code"], entry["runbook"]) for entry in logs] == [("RF-CLOCK-003", "clock-skew")]
+        for _ in range(2):  # a process that is started again goes on with what it knew
+            clocks = Clocks(plan, "op-01", ClockNotes(home / "clocks.json", lambda: NOW).take)
+            heard(clocks, "op-03", 3600)
+    codes = [(entry["code"], entry["runbook"]) for entry in logs]
+    assert codes == 2 * [("RF-CLOCK-003", "clock-skew")]
+    (note,) = read_clock_notes(home / "clocks.json")
+    assert (note.code, note.whose, note.since, note.times) == (
+        "RF-CLOCK-003",
+        "op-03",
+        "2030-05-01T12:00:00+00:00",
+        2,
+    )
+    (incident,) = incidents_of(tmp_path, plan, {})
+    assert incident.who == "op-03"
+    assert "RF-CLOCK-003" in incident.what
+    assert "+3599" in incident.detection
+
+
+def test_a_disk_that_refuses_the_note_ends_no_connection(plan, tmp_path):
+    with capture_logs() as logs:
+        heard(Clocks(plan, "op-01", ClockNotes(tmp_path / "gone" / "kept").take), "op-03", 3600)
+    assert [entry["code"][:8] for entry in logs] == ["RF-CLOCK", "RF-DISK-"]
 
 
 def test_answers_of_peers_and_documents_of_the_module_carry_the_time():
