@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from activities.operator import Operator
     from activities.ports import Store
     from mpc_core.protocol.context import BatchName
@@ -38,6 +40,7 @@ _KEY = "shares-key"
 _KEY_BYTES = 32
 _NONCE = bytes(12)
 _DIGEST = 32
+_TAG = 16
 PASSING = "passing-shares"
 """Where shares lie that are encrypted under a key of the vault."""
 
@@ -59,7 +62,7 @@ def keep_shares(operator: Operator, batch: BatchName, binding: bytes, shares: Ri
             operator.vault.write(_KEY, key)
     data = np.ascontiguousarray(shares).data.cast("B")
     sealed = _cipher(key, batch, binding).encrypt(_NONCE, data, None)
-    operator.work.write(_passing(batch), binding + sealed, durable=False)
+    operator.work.write(_passing(batch), sealed, durable=False)
 
 
 def stored_shares(
@@ -70,30 +73,29 @@ def stored_shares(
     for store in (operator.vault, operator.work):
         if data is None:
             data = _passing_data(operator, store, batch, binding)
-    return (
-        None if data is None else np.array(np.frombuffer(data, np.uint64)).reshape(ring.shape(-1))
-    )
+    return None if data is None else data.view(np.uint64).reshape(ring.shape(-1))
 
 
-def _kept_data(operator: Operator, batch: BatchName, binding: bytes) -> bytes | None:
+def _kept_data(operator: Operator, batch: BatchName, binding: bytes) -> NDArray[np.uint8] | None:
     stored = operator.vault.read(_kept(batch))
     if stored is None or stored[:_DIGEST] != binding:
         return None
-    data = stored[2 * _DIGEST :]
-    return data if hashlib.sha256(data).digest() == stored[_DIGEST : 2 * _DIGEST] else None
+    data = np.array(np.frombuffer(stored, np.uint8, offset=2 * _DIGEST))
+    return data if hashlib.sha256(data.data).digest() == stored[_DIGEST : 2 * _DIGEST] else None
 
 
 def _passing_data(
     operator: Operator, store: Store, batch: BatchName, binding: bytes
-) -> bytes | None:
+) -> NDArray[np.uint8] | None:
     key, stored = operator.vault.read(_KEY), store.read(_passing(batch))
-    if key is None or stored is None or stored[:_DIGEST] != binding:
+    if key is None or stored is None or len(stored) < _TAG:
         return None
+    data = np.empty(len(stored) - _TAG, np.uint8)
     try:
-        sealed = memoryview(stored)[_DIGEST:]
-        return _cipher(key, batch, binding).decrypt(_NONCE, sealed, None)
+        _cipher(key, batch, binding).decrypt_into(_NONCE, stored, None, data.data)
     except InvalidTag:
         return None
+    return data
 
 
 def _cipher(key: bytes, batch: BatchName, binding: bytes) -> AESGCM:

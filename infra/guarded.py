@@ -49,7 +49,7 @@ def read_guarded(path: Path) -> bytes | None:
                 data = file.readall()
         except FileNotFoundError:
             return None
-    if line in {_UNGUARDED, _first_line(data)}:
+    if line == _UNGUARDED or line == _first_line(data):
         return data
     _log.warning("a damaged file counts as lost", file=path.name, folder=path.parent.name)
     return None

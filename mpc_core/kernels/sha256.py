@@ -69,6 +69,11 @@ START = [isqrt(prime << 64) & 0xFFFF_FFFF for prime in _primes(8)]
 PLACES = [5, 4, 1, 0, 7, 6, 3, 2]
 """The words in the order in which two registers hold them: F, E, B, A and H, G, D, C."""
 
+STATES = np.array([[START[place] for place in PLACES]] * MESSAGES, np.uint32)
+"""What the states of all messages begin with."""
+
+_ORDER = np.argsort(PLACES)
+
 
 def _block(builder: Builder, states: list[list[Value]], words: list[list[Value]]) -> None:
     """Replace the states of messages by those after a block each."""
@@ -170,10 +175,9 @@ def hash_two_leaves(leaves: NDArray[np.uint8]) -> tuple[bytes, bytes]:
     size = leaves.shape[1]
     if not size or size % BLOCK_BYTES:
         raise ValueError("leaves are whole blocks")
-    states = np.array([[START[place] for place in PLACES]] * MESSAGES, np.uint32)
+    states = STATES.copy()
     tail = int.from_bytes((8 * (size + 1)).to_bytes(WORD_BYTES, "big"), "little")
-    first, second = (np.uint64(leaf.__array_interface__["data"][0]) for leaf in leaves)
-    leaf_hasher()(first, second, size, np.uint64(tail), states)
-    ordered = np.empty(states.shape, ">u4")
-    ordered[:, PLACES] = states
-    return ordered[0].tobytes(), ordered[1].tobytes()
+    first, distance = leaves.__array_interface__["data"][0], leaves.strides[0]
+    leaf_hasher()(np.uint64(first), np.uint64(first + distance), size, np.uint64(tail), states)
+    ordered = states[:, _ORDER].byteswap().tobytes()
+    return ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]

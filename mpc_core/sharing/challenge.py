@@ -49,7 +49,7 @@ __all__ = [
 
 KEY_BYTES, NONCE_BYTES, BLOCK_BYTES = 16, 8, 16
 CHUNK = 8
-PIECE_BYTES = 1 << 18
+PIECE_BYTES = 1 << 20
 """Most bytes of elements that are taken at once; their stream is as long at K = 64."""
 
 ZEROS = bytes(1 << 16)

@@ -88,7 +88,7 @@ def test_kernels_that_hash_wrongly_are_not_used(monkeypatch):
     from mpc_core.kernels import sha256
 
     backend._check_hashes.cache_clear()
-    monkeypatch.setattr(sha256, "START", [0] * 8)
+    monkeypatch.setattr(sha256, "STATES", sha256.STATES ^ 1)
     with pytest.raises(CeremonyError, match="RF-KERNEL-002"):
         hash_in_pairs()
     monkeypatch.undo()
