@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import signal
 import subprocess
-import tempfile
 from contextlib import suppress
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import psutil
 import psycopg
 
+from infra.drill.passing import PassingFolder
 from infra.tether import tethered
 from mpc_core.protocol.errors import CeremonyError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Database"]
 
@@ -45,8 +46,10 @@ class Database:
             CeremonyError: RF-DRILL-006 if there is no cluster to be had.
         """
         self._programs, self._log = programs, log
-        self._folder = Path(tempfile.mkdtemp(prefix="ringforge-database-"))
         self._owner = _unprivileged()
+        owners = {os.geteuid()} | ({self._owner.pw_uid} if self._owner else set())
+        self._passing = PassingFolder("ringforge-drill-database", owners)
+        self._folder = self._passing.path
         self._process: subprocess.Popen[bytes] | None = None
         if self._owner is not None:
             os.chown(self._folder, self._owner.pw_uid, self._owner.pw_gid)
@@ -157,7 +160,7 @@ class Database:
         )
 
     def _remove(self) -> None:
-        shutil.rmtree(self._folder)
+        self._passing.remove()
 
 
 def _unprivileged() -> pwd.struct_passwd | None:

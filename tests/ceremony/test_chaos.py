@@ -1,7 +1,6 @@
 """Real processes that are killed, stopped, robbed and damaged at random moments of a ceremony."""
 
 import itertools
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -88,7 +87,9 @@ input()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="another kernel lets it go on")
-def test_a_database_ends_with_the_drill_that_was_killed(tmp_path, postgresql):
+def test_a_database_ends_with_the_drill_that_was_killed_and_its_folder_with_the_next(
+    tmp_path, postgresql
+):
     command = [sys.executable, "-c", STARTER, str(postgresql), str(tmp_path / "said")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as drill:
         number, folder = drill.stdout.readline().decode().split()
@@ -96,7 +97,9 @@ def test_a_database_ends_with_the_drill_that_was_killed(tmp_path, postgresql):
         family = [database, *database.children(recursive=True)]
         drill.kill()
     psutil.wait_procs(family)
-    shutil.rmtree(folder)
+    assert Path(folder).is_dir()
+    with Database(postgresql, tmp_path / "said"):
+        assert not Path(folder).exists()
 
 
 def test_a_database_that_is_not_installed_is_an_error(tmp_path):
