@@ -29,7 +29,7 @@ def test_the_parties_of_a_sandbox_are_told_where_they_keep_openings_once(
         return 0
 
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{function: run}))
-    monkeypatch.setattr("infra.cli.main.stop_like_ctrl_c", lambda: None)
+    monkeypatch.setattr("infra.cli.parties.stop_like_ctrl_c", lambda: None)
     folder = CeremonyFolder(tmp_path / "ceremony")
     board = {"board": "127.0.0.1:2"} if role == "operator" else {}
     command = party_command(
