@@ -92,6 +92,7 @@ class Supervisor:
         self._restarts: dict[str, int] = {}
         self._visitors: dict[str, int] = {}
         self._dead: dict[str, int] = {}
+        self._untold: list[str] = []
         self._key_service = ""
         self._finished: events.Finished | None = None
         self._drawn = 0.0
@@ -171,6 +172,8 @@ class Supervisor:
                 self._ended(message, children, place)
             else:
                 self._heard(message, place)
+        while place.board_port and self._untold:
+            self._again(self._untold.pop(), children, place)
         server.check()
         self._places.check()
         self._draw()
@@ -205,20 +208,36 @@ class Supervisor:
             log = self._home(COORDINATOR).log_file
             raise ended_with(failure, again) if failure else coordinator_ended(message, log, again)
         self._status.went(name)
-        command = self._operator_command(name, place)
+        place.ports.pop(name, None)
         self._display.say(f"{name} {message.reason}; its log is {self._home(name).log_file}")
         if failure:
             self._display.say(ended_with(failure, again).render())
-        if self._restart_operators and self._restarts.get(name, 0) < MOST_RESTARTS:
-            self._restarts[name] = self._restarts.get(name, 0) + 1
-            self._status.restarts(name)
-            self._start(children, name, command)
-            return
-        self._dead[name] = message.process
+        if not (self._restart_operators and self._restarts.get(name, 0) < MOST_RESTARTS):
+            self._dead[name] = message.process
         if len(self._dead) == len(self._plan.operators):
             raise ended_with(failure, again) if failure else nobody_left(message, again)
-        typed = as_typed(command, self._places.entering(name))
-        self._display.say(f"  start it again: {typed}")
+        if self._is_moving(children, place):
+            self._untold.append(name)
+        else:
+            self._again(name, children, place)
+
+    def _is_moving(self, children: Children, place: _Place) -> bool:
+        """Tell whether a host is about to take the log over, and has yet to say where it is.
+
+        Whoever starts now would neither be told that nor be asked to move.
+        """
+        return self._errand.take_over and not place.board_port and children.is_running(COORDINATOR)
+
+    def _again(self, name: str, children: Children, place: _Place) -> None:
+        """Start an operator again, or say how a person does."""
+        command = self._operator_command(name, place)
+        if name in self._dead:
+            typed = as_typed(command, self._places.entering(name))
+            self._display.say(f"  start it again: {typed}")
+            return
+        self._restarts[name] = self._restarts.get(name, 0) + 1
+        self._status.restarts(name)
+        self._start(children, name, command)
 
     def _start(self, children: Children, name: str, command: list[str]) -> None:
         entering = self._places.entering(name)

@@ -12,7 +12,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from infra.sandbox import events, warm
+from infra.plan import COORDINATOR
+from infra.sandbox import events, supervisor, warm
+from infra.sandbox.commands import Errand
 from infra.sandbox.display import LineDisplay, LiveDisplay, choose_display, one_line
 from infra.sandbox.options import SandboxOptions, open_ceremony
 from infra.sandbox.processes import Children, Exited, Line
@@ -487,6 +489,48 @@ def test_a_host_takes_the_log_over_when_every_operator_that_runs_can_be_asked(
     children = SimpleNamespace(is_running=running.__contains__)
     place = SimpleNamespace(ports=dict.fromkeys(ready, 1))
     assert watcher._awaits_operators(children, place) is is_waiting
+
+
+class Started:
+    """Children of which only the coordinator runs, until others are started."""
+
+    def __init__(self):
+        self.commands = {}
+
+    def is_running(self, name):
+        return name == COORDINATOR or name in self.commands
+
+    def start(self, name, command, log):
+        self.commands[name] = command
+        return 4711
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_who_dies_while_the_log_moves_is_started_again_when_there_is_an_address(tmp_path, restarts):
+    folder, plan = open_ceremony(_options(tmp_path))
+    watcher = Supervisor(
+        folder,
+        plan,
+        display=Recorder(),
+        emit=lambda event: None,
+        errand=Errand(take_over=True),
+        restart_operators=restarts,
+    )
+    children, server = Started(), SimpleNamespace(check=lambda: None)
+    place = supervisor._Place("127.0.0.1:1", ports={"op-02": 1, "op-03": 2})
+    watcher._inbox.put(Exited("op-03", 1, -9))
+    watcher._step(children, server, place)
+    assert not children.commands
+    assert place.ports == {"op-02": 1}
+    assert not any("start it again" in text for text in watcher._display.said)
+    watcher._inbox.put(Line(COORDINATOR, json.dumps({"event": "ready", "board_port": 7777})))
+    watcher._step(children, server, place)
+    told = " ".join(children.commands.get("op-03", watcher._display.said[-1:]))
+    assert "--board 127.0.0.1:7777" in told
+    assert (told in watcher._display.said) != restarts
+    watcher._inbox.put(Exited("op-02", 1, -9))
+    watcher._step(children, server, place)
+    assert ("op-02" in children.commands) == restarts
 
 
 def test_a_temporal_server_that_goes_away_ends_the_sandbox(play, monkeypatch):
