@@ -1,8 +1,8 @@
 """Measures the table of overheads by whole ceremonies: `ringforge estimate --calibrate`.
 
 Two sandboxes of the set `test`, of different sizes, are run on this machine. What their processes
-spent beyond the predicted arithmetic and bytes is what entries and orders cost: of each party two
-unknowns and two runs. The result is kept in the user's cache and used from then on.
+spent beyond the predicted arithmetic and bytes is what entries and the time that passes cost: of
+each party two unknowns and two runs. The result is kept in the user's cache and used from then on.
 """
 
 from __future__ import annotations
@@ -107,40 +107,48 @@ def fit(runs: Sequence[Run], known: Overheads) -> Overheads:
         runs: two runs of different sizes.
         known: the table with what is known; the rest is fitted.
     """
-    entry, order = _two_unknowns(runs, known, 1, "entry_operator", "order_operator")
-    hosting, steering = _two_unknowns(
-        runs, known, COORDINATOR, "entry_coordinator", "order_coordinator"
-    )
-    serving = sum(run.other_cpu_seconds for run in runs) / sum(
-        _estimate(run, FREE, replace(NOTHING, order_server=1.0)).server_cpu_seconds for run in runs
+    entry, second = _per_entry_and_second(runs, known, 1)
+    hosting, steering = _per_entry_and_second(runs, known, COORDINATOR)
+    orders = [_counted(run, "order_server").server_cpu_seconds for run in runs]
+    order, serving = _explained(
+        [(count, run.wall_seconds) for count, run in zip(orders, runs, strict=True)],
+        [run.other_cpu_seconds for run in runs],
     )
     found = replace(
         known,
         entry_operator=entry,
-        order_operator=order,
+        second_operator=second,
         entry_coordinator=hosting,
-        order_coordinator=steering,
-        order_server=serving,
+        second_coordinator=steering,
+        order_server=order,
+        second_server=serving,
     )
     idle = [run.wall_seconds - _estimate(run, run.costs, found).wall_seconds for run in runs]
     return replace(found, idle_seconds=max(sum(idle) / len(idle), 0.0))
 
 
-def _two_unknowns(
-    runs: Sequence[Run], known: Overheads, party: int, first: str, second: str
-) -> tuple[float, float]:
-    """Return the costs of an entry and of an order that explain a party's CPU time best.
-
-    Neither is negative: where noise says so, the other one explains everything.
-    """
-    rows = []
+def _per_entry_and_second(runs: Sequence[Run], known: Overheads, party: int) -> tuple[float, float]:
+    """Return what an entry and a second cost a party, beyond its arithmetic and bytes."""
+    name = "entry_coordinator" if party == COORDINATOR else "entry_operator"
+    rows, spent = [], []
     for run in runs:
-        counts = [
-            _cpu(run, FREE, replace(NOTHING, **{name: 1.0}), party) for name in (first, second)
-        ]
-        spent = run.coordinator_cpu_seconds if party == COORDINATOR else run.operator_cpu_seconds
-        rows.append((*counts, max(spent - _cpu(run, run.costs, known, party), 0.0)))
-    (a, b, x), (c, d, y) = rows
+        rows.append((_cpu(_counted(run, name), run, party), run.wall_seconds))
+        taken = run.coordinator_cpu_seconds if party == COORDINATOR else run.operator_cpu_seconds
+        spent.append(max(taken - _cpu(_estimate(run, run.costs, known), run, party), 0.0))
+    return _explained(rows, spent)
+
+
+def _explained(rows: Sequence[tuple[float, float]], sums: Sequence[float]) -> tuple[float, float]:
+    """Return the two costs that explain two sums; neither is negative.
+
+    Where noise says so, the other one explains everything.
+
+    Args:
+        rows: for each run, how often each cost was paid.
+        sums: what was paid.
+    """
+    (a, b), (c, d) = rows
+    x, y = sums
     determinant = a * d - b * c
     one, two = (x * d - b * y) / determinant, (a * y - x * c) / determinant
     if one < 0:
@@ -150,13 +158,17 @@ def _two_unknowns(
     return one, two
 
 
-def _cpu(run: Run, costs: Costs, overheads: Overheads, party: int) -> float:
+def _cpu(found: Estimate, run: Run, party: int) -> float:
     """Return the predicted CPU time of a party; of operators the mean."""
-    found = _estimate(run, costs, overheads)
     if party == COORDINATOR:
         return found.spent(party).cpu_seconds
     count = run.plan.count
     return sum(found.spent(index).cpu_seconds for index in range(1, count + 1)) / count
+
+
+def _counted(run: Run, name: str) -> Estimate:
+    """Return the estimate of a run in which one cost is a second and everything else is free."""
+    return _estimate(run, FREE, replace(NOTHING, **{name: 1.0}))
 
 
 def _estimate(run: Run, costs: Costs, overheads: Overheads) -> Estimate:

@@ -89,9 +89,10 @@ class Overheads:
         entry_operator: for each entry of the log at each operator: it is fetched, verified, covered
             by checkpoints and folded into the state.
         entry_coordinator: the same at the coordinator, which hosts the log.
-        order_operator: for each order that an operator follows.
-        order_coordinator: for each order, workflow and look at the log included.
+        second_operator: for each second that the ceremony lasts: polls, heartbeats, gossip.
+        second_coordinator: the same of the coordinator, which has workflows and the log.
         order_server: for each order at the Temporal server.
+        second_server: for each second, at the Temporal server and the supervisor of a sandbox.
         idle_seconds: wall seconds of a run in which nothing computes: the start and end of
             processes, pauses between looks.
     """
@@ -100,9 +101,10 @@ class Overheads:
     start_coordinator: float
     entry_operator: float
     entry_coordinator: float
-    order_operator: float
-    order_coordinator: float
+    second_operator: float
+    second_coordinator: float
     order_server: float
+    second_server: float
     idle_seconds: float
 
 
@@ -111,9 +113,10 @@ OVERHEADS = Overheads(
     start_coordinator=2.2,
     entry_operator=0.003,
     entry_coordinator=0.006,
-    order_operator=0.012,
-    order_coordinator=0.010,
-    order_server=0.045,
+    second_operator=0.02,
+    second_coordinator=0.05,
+    order_server=0.02,
+    second_server=0.10,
     idle_seconds=8.0,
 )
 """Of a machine with two cores at about 4 GHz; `ringforge estimate --calibrate` measures yours."""

@@ -1,8 +1,9 @@
 """Measures what the steps cost on this machine, with the functions that operators call.
 
 Every measurement takes a small batch of the plan, of the middle of its stage, and lets one operator
-work on it: CPU times of one thread, medians of a few repetitions, a first one not counted. It
-takes some seconds. Only `sync_byte` depends on how fast the disk is, and nothing on the network.
+work on it while the other cores do as well: CPU times of one thread, medians of a few repetitions,
+a first one not counted. It takes some seconds. Only `sync_byte` depends on how fast the disk is,
+and nothing on the network.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from activities.shares import keep_shares, stored_shares
 from infra.bench.batches import share_and_keep
 from infra.bench.subject import Subject, cut_to, drain, joined
 from infra.bench.timing import median_times
+from infra.estimate.company import in_company
 from infra.estimate.costs import Costs, ElementCosts
 from infra.estimate.log import points_of
 from infra.estimate.network import carry_costs
@@ -72,7 +74,7 @@ EXPORTED = "test"
 
 
 def measure_costs(plan: Plan, layout: CeremonyLayout, say: Callable[[str], None]) -> Costs:
-    """Measure the costs of a plan's steps on one core of this machine.
+    """Measure the costs of a plan's steps on one core of this machine, while no other is idle.
 
     Args:
         plan: the plan.
@@ -81,6 +83,25 @@ def measure_costs(plan: Plan, layout: CeremonyLayout, say: Callable[[str], None]
     """
     subject, quorum = Subject(plan, layout), Quorum.of(plan)
     positions = max(MOST_POSITIONS // len(sets_of(1, quorum)), LEAST_POSITIONS)
+    with in_company(_a_batch(subject, cut_to(layout.noise[0], positions, subject.parameters))):
+        return _measure_costs(subject, quorum, positions, say)
+
+
+def _a_batch(subject: Subject, batch: BatchLayout) -> Callable[[], object]:
+    """Return what others do meanwhile: a share vector is made, and answered for."""
+    work, drawn = subject.work(batch), challenge(subject.plan.hash, bytes(32), 0, bytes(32))
+
+    def task() -> None:
+        work.answer(drawn, joined(work.share_pieces()))
+
+    task()  # loads the kernels
+    return task
+
+
+def _measure_costs(
+    subject: Subject, quorum: Quorum, positions: int, say: Callable[[str], None]
+) -> Costs:
+    layout, plan = subject.layout, subject.plan
     elements = {}
     for batch in _typical(layout):
         say(f"measuring {batch.purpose} mod 2^{batch.word_bits} ...")

@@ -36,6 +36,7 @@ __all__ = [
     "PREPROCESSING",
     "PUBLICATION",
     "SEAL",
+    "WAITING",
     "Estimate",
     "Phase",
     "Spent",
@@ -45,6 +46,9 @@ __all__ = [
 PREPROCESSING, SEAL, ASSEMBLY = "N, S, M", "seal", "O"
 ACCEPTANCE, PUBLICATION = "acceptance", "publish"
 """Names of phases."""
+
+WAITING = "waiting"
+"""Name of the stage of polls and heartbeats, which lasts as long as the ceremony."""
 
 COVER_TRIPS = 3
 """Round trips until an entry is covered: it is posted, its head signed and certified, and told."""
@@ -202,6 +206,7 @@ class _Model:
             self._acceptance(),
             self._publish(),
         )
+        self._wait(self.overheads.idle_seconds + sum(phase.seconds for phase in phases))
         return Estimate(
             phases=phases,
             parties=self.parties,
@@ -273,6 +278,14 @@ class _Model:
         load.synced = key_set_bytes(self.parameters)
         return self._phase(PUBLICATION, load, trips=0)
 
+    def _wait(self, seconds: float) -> None:
+        """Charge what everybody does all the time."""
+        costs = self.overheads
+        for index in self.quorum.everyone:
+            self.parties[index, WAITING] = Spent(seconds * costs.second_operator)
+        self.parties[COORDINATOR, WAITING] = Spent(seconds * costs.second_coordinator)
+        self.server_seconds += seconds * costs.second_server
+
     # -- what they consist of ---------------------------------------------------------------------
 
     def _open(self, load: _Load, stage: str, batches: Sequence[BatchLayout]) -> None:
@@ -296,13 +309,10 @@ class _Model:
     def _handle(self, load: _Load, stage: str, *, entries: float, orders: float) -> None:
         """Charge entries and orders for each operator to everybody who handles them."""
         costs = self.overheads
-        each = entries * costs.entry_operator + orders * costs.order_operator
         for index in self.quorum.everyone:
-            self._charge(load, index, stage, handling=each)
-        in_all = orders * self.quorum.count
-        hosting = entries * costs.entry_coordinator + in_all * costs.order_coordinator
-        self._charge(load, COORDINATOR, stage, handling=hosting)
-        load.server += in_all * costs.order_server
+            self._charge(load, index, stage, handling=entries * costs.entry_operator)
+        self._charge(load, COORDINATOR, stage, handling=entries * costs.entry_coordinator)
+        load.server += orders * self.quorum.count * costs.order_server
 
     def _carry(self, load: _Load, stage: str) -> None:
         """Charge the bytes of a stage; what is received was charged with the batches."""
@@ -352,7 +362,15 @@ class _Model:
         if machine.sandbox:
             together += load.work[COORDINATOR] + load.server
         alone = max(load.work.values()) / min(machine.cores, self.in_flight)
-        return max(together / machine.cores, alone)
+        return max(together / (machine.cores - self._always_taken()), alone)
+
+    def _always_taken(self) -> float:
+        """Return how many cores of a machine polls and heartbeats take all the time."""
+        costs, machine = self.overheads, self.machine
+        taken = machine.operators * costs.second_operator
+        if machine.sandbox:
+            taken += costs.second_coordinator + costs.second_server
+        return min(taken, machine.cores / 2)
 
     def _link_seconds(self, load: _Load) -> float:
         """Return what the busiest link takes; one thread serves it, another one fetches."""

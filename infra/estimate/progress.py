@@ -150,8 +150,7 @@ def _batch(work: CeremonyWork, batch: BatchLayout) -> BatchWork:
 def _handling(entries: float, orders: float, count: int) -> float:
     """Return what entries and orders for each operator cost all parties together."""
     each = count * OVERHEADS.entry_operator + OVERHEADS.entry_coordinator
-    order = OVERHEADS.order_operator + OVERHEADS.order_coordinator + OVERHEADS.order_server
-    return entries * each + orders * count * order
+    return entries * each + orders * count * OVERHEADS.order_server
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from infra.estimate.log import COORDINATOR
+from infra.estimate.model import WAITING
 from infra.estimate.words import seconds_text, size_text
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_values", "render"]
 
-SHOWN = ("start", "keys", "N", "S", "M", "seal", "O")
+SHOWN = ("start", "keys", "N", "S", "M", "seal", "O", WAITING)
 BOUNDS = ("cores", "interpreter", "link", "disk", "log")
 
 

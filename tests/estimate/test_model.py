@@ -7,7 +7,7 @@ import pytest
 from infra.estimate.calibration import FREE, NOTHING, Run, fit
 from infra.estimate.costs import OVERHEADS, Machine
 from infra.estimate.log import COORDINATOR, log_entries
-from infra.estimate.model import estimate
+from infra.estimate.model import WAITING, estimate
 from infra.estimate.nominal import NOMINAL
 from infra.estimate.storage import storage_of
 from infra.estimate.work import key_set_bytes
@@ -57,7 +57,10 @@ def test_on_one_machine_all_processes_share_the_cores(small):
 
 
 def test_twice_the_cores_halve_what_the_cores_bound(small):
-    two, four = (_estimate(small, replace(HERE, cores=cores)) for cores in (2, 4))
+    nothing_polls = replace(OVERHEADS, second_operator=0, second_coordinator=0, second_server=0)
+    two, four = (
+        _estimate(small, replace(HERE, cores=cores), overheads=nothing_polls) for cores in (2, 4)
+    )
     assert _phase(four, "N, S, M").bounds["cores"] == pytest.approx(
         _phase(two, "N, S, M").bounds["cores"] / 2
     )
@@ -113,6 +116,23 @@ def test_key_files_are_as_long_as_published_ones():
     assert key_set_bytes(lookup("test")) == pytest.approx(published, rel=0.01)
 
 
+def test_what_polls_all_the_time_takes_its_part_of_every_second(small):
+    asked = replace(NOTHING, second_operator=0.1, second_coordinator=0.2, second_server=0.4)
+    quiet, found = (
+        _estimate(small, HERE, overheads=NOTHING),
+        _estimate(small, HERE, overheads=asked),
+    )
+    assert found.spent(1, [WAITING]).cpu_seconds == pytest.approx(0.1 * found.wall_seconds)
+    assert found.spent(COORDINATOR, [WAITING]).cpu_seconds == pytest.approx(
+        0.2 * found.wall_seconds
+    )
+    assert found.server_cpu_seconds == pytest.approx(0.4 * found.wall_seconds)
+    free = HERE.cores - 4 * 0.1 - 0.2 - 0.4
+    assert _phase(found, "N, S, M").bounds["cores"] * free == pytest.approx(
+        _phase(quiet, "N, S, M").bounds["cores"] * HERE.cores
+    )
+
+
 def test_a_calibration_finds_the_overheads_that_made_the_runs():
     truth = replace(OVERHEADS, idle_seconds=7.0)
     runs = []
@@ -151,4 +171,4 @@ def test_a_calibration_never_finds_a_negative_cost():
     ]
     found = fit(odd, NOTHING)
     assert all(getattr(found, each.name) >= 0 for each in fields(found))
-    assert found.order_operator > 0
+    assert found.entry_operator == 0 or found.second_operator == 0
