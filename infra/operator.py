@@ -335,7 +335,7 @@ async def _serve_operator(
     app.router.add_post(OWED_PATH, parts.owed)
     app.router.add_routes(parts.neighbour.routes())
     app.router.add_routes(parts.gossiper.routes())
-    memory = Memory(parts.plan, parts.witness, parts.loop)
+    memory = Memory(parts.plan, parts.witness, parts.loop, parts.identity.report)
     app.router.add_routes(memory.routes())
     app.router.add_routes(Helper(parts.plan, parts.steps, parts.log).routes())
     async with AsyncExitStack() as stack:

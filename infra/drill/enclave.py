@@ -72,7 +72,7 @@ class EnclaveResult:
         kind: what was false.
         liar: whose enclave it was.
         code: by which it was refused.
-        refused_by: who said so on the log; for a store that was taken back, who knew better.
+        refused_by: who said so on the log.
         told_by: who told the liar.
     """
 
@@ -132,7 +132,7 @@ def drill_enclave(kind: str, options: EnclaveOptions, say: Callable[[str], None]
         run = EnclaveRun(site, liar, kind, options.patience_seconds)
         run.run()
     if kind == TAKEN_BACK:
-        result = _taken_back(kind, liar, run)
+        result = _taken_back(kind, liar, run, plan)
     elif kind == CHANGED_PROGRAM:
         result = _kept_from_its_vault(kind, liar, run)
     else:
@@ -149,13 +149,7 @@ def _refused(kind: str, liar: str, folder: CeremonyFolder, plan: Plan) -> Enclav
     """Check that all others refused the liar, in their logs, on the log, and to its face."""
     code = FALSE_ENCLAVES[kind].code
     others = tuple(each.name for each in plan.operators if each.name != liar)
-    state = open_source(folder.root).state
-    index = plan.index_of(liar)
-    by = tuple(
-        plan.name_of(each.by)
-        for each in state.attestations.refusals
-        if (each.operator, each.code) == (index, code)
-    )
+    by = _on_the_log(folder, plan, liar, code)
     homes = (*(folder.operator(name) for name in others), folder.coordinator)
     logged = {home.name for home in homes if _logs_refusal(home, liar, code)}
     told = tuple(sorted(_told(folder.operator(liar))))
@@ -164,18 +158,20 @@ def _refused(kind: str, liar: str, folder: CeremonyFolder, plan: Plan) -> Enclav
         expected = f"{code} by {', '.join(sorted(wanted))}"
         found = f"on the log by {by}, in the logs of {sorted(logged)}, told by {told}"
         raise _unanswered(kind, expected, found, folder)
-    if index in state.setup.kem_keys:
+    if plan.index_of(liar) in open_source(folder.root).state.setup.kem_keys:
         raise _unanswered(kind, f"no KEM key of {liar}", "one that counts", folder)
-    return EnclaveResult(kind, liar, code, tuple(sorted(by)), told)
+    return EnclaveResult(kind, liar, code, by, told)
 
 
-def _taken_back(kind: str, liar: str, run: EnclaveRun) -> EnclaveResult:
-    """Check that the others knew better, and that the operator stopped by itself."""
+def _taken_back(kind: str, liar: str, run: EnclaveRun, plan: Plan) -> EnclaveResult:
+    """Check that the others knew better, said so on the log, and that the operator stopped."""
     failure = run.failures[liar]
     knew = tuple(name for name in run.site.operators if name in failure.found)
-    if failure.code != _STORE or not knew:
-        raise _unanswered(kind, f"{_STORE}, and who knew better", failure.code, run.site.folder)
-    return EnclaveResult(kind, liar, _STORE, knew, knew)
+    by = _on_the_log(run.site.folder, plan, liar, _STORE)
+    if failure.code != _STORE or set(by) != {*run.site.operators} - {liar} or not knew:
+        found = f"{failure.code}, on the log by {by}, told by {knew}"
+        raise _unanswered(kind, f"{_STORE} by all others", found, run.site.folder)
+    return EnclaveResult(kind, liar, _STORE, by, knew)
 
 
 def _kept_from_its_vault(kind: str, liar: str, run: EnclaveRun) -> EnclaveResult:
@@ -184,6 +180,14 @@ def _kept_from_its_vault(kind: str, liar: str, run: EnclaveRun) -> EnclaveResult
     if failure.code != _KEY_SERVICE:
         raise _unanswered(kind, _KEY_SERVICE, failure.code, run.site.folder)
     return EnclaveResult(kind, liar, _KEY_SERVICE, ("the key service",), ("the key service",))
+
+
+def _on_the_log(folder: CeremonyFolder, plan: Plan, liar: str, code: str) -> tuple[str, ...]:
+    """Return who said on the log that it refuses the liar for this reason."""
+    refusals = open_source(folder.root).state.attestations.refusals
+    index = plan.index_of(liar)
+    said = (each.by for each in refusals if (each.operator, each.code) == (index, code))
+    return tuple(sorted(map(plan.name_of, said)))
 
 
 def _logs_refusal(home: Home, liar: str, code: str) -> bool:

@@ -5,7 +5,8 @@ which it had not signed what it has; asked again, it would sign something else, 
 log would hold two heads under its name. So at its start, before it signs anything but where it can
 be reached, it asks all others for the newest head that they saw under its signature, and for the
 move of the log that they follow. What is newer than its own record, and signed by itself, says that
-the record is old. Then it stops, and its people bring it back like one that lost its disk.
+the record is old. Then it stops, and its people bring it back like one that lost its disk. With the
+question it says what its own record ends with: who knows better refuses it by name, on the log too.
 
 Security: a checkpoint that counts has certificates of n-t operators, each of which first noted
     durably every signature under its head. Answers of n-1-t others count as enough. If f of the
@@ -32,7 +33,7 @@ from infra.board.messages import read_message
 
 # The types of fields are looked up when messages are read, so these are needed at run time.
 from infra.board.moves import Opening, verify_opening
-from infra.board.notes import head_text, signature_is_valid
+from infra.board.notes import Head, head_text, signature_is_valid
 from infra.board.vault import Heard  # noqa: TC001
 from infra.objects.refusals import store_error
 from infra.transport.bodies import read_body
@@ -41,10 +42,9 @@ from mpc_core.protocol.entries import Address
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from infra.board.client import WitnessLoop
-    from infra.board.notes import Head
     from infra.board.vault import WitnessState
     from infra.board.witness import Witness
     from infra.party.log import PartyLog
@@ -58,6 +58,7 @@ __all__ = [
     "Freshness",
     "Memory",
     "Places",
+    "Record",
     "Remembered",
     "newer_than",
 ]
@@ -68,6 +69,7 @@ MEMORY_PATH = "/board/memory"
 PLACES_PATH = "/board/places"
 
 _ANSWER_BYTES = 1 << 18
+_RECORD_BYTES = 1024
 _CALL_SECONDS = 10.0
 _PLACES_BYTES = 8192
 _PAUSE_SECONDS = 0.5
@@ -88,6 +90,29 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """What an operator's record of what it signed ends with.
+
+    Attributes:
+        epoch: the newest that it entered or signed a move statement for.
+        is_open: 1 once that epoch has begun for it.
+        base: the head with which it began, if any.
+        signed: the last head that it signed there, if any.
+    """
+
+    epoch: int
+    is_open: int
+    base: Head | None
+    signed: Head | None
+
+    @classmethod
+    def of(cls, state: WitnessState) -> Record:
+        """Return the end of a record."""
+        base = None if state.start is None else state.start.head
+        return cls(state.epoch, int(state.start is not None), base, state.signed)
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
     """Where operators are, by name, as a party says that takes the log over.
 
@@ -105,12 +130,14 @@ class Memory:
         plan: the signed plan.
         witness: knows what others signed.
         loop: knows the opening of the epoch.
+        refused: hears of operators that ask with a record that was taken back.
         places: addresses by operator, as a host told them.
     """
 
     plan: Plan
     witness: Witness
     loop: WitnessLoop
+    refused: Callable[[CeremonyError], None]
     places: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def routes(self) -> list[web.RouteDef]:
@@ -122,8 +149,8 @@ class Memory:
             return web.Response()
 
         async def handle(request: web.Request) -> web.Response:
-            await read_body(request, 0)
-            return web.Response(body=strict.encode(self.of(request[CALLER])))
+            record = read_message(Record, await read_body(request, _RECORD_BYTES))
+            return web.Response(body=strict.encode(self.answer(request[CALLER], record)))
 
         return [web.post(MEMORY_PATH, handle), web.post(PLACES_PATH, hear)]
 
@@ -134,19 +161,27 @@ class Memory:
             known = {name: (host, port) for name, host, port in told.known if name in names}
             self.places.update(known)
 
+    def answer(self, caller: str, record: Record) -> Remembered:
+        """Return what is remembered of a caller, and refuse it if its record lacks some of it."""
+        told, index = self.of(caller), self.plan.index_of(caller)
+        newer = newer_than(self.plan, index, record, told) if index else ""
+        if newer:
+            self.refused(_taken_back(caller, newer, self.plan.name_of(self.witness.index)))
+        return told
+
     def of(self, caller: str) -> Remembered:
         """Return what is remembered of a caller; of who is no operator, nothing."""
         heard = self.witness.heard_of(self.plan.index_of(caller))
         return Remembered(heard, self.loop.opening)
 
 
-def newer_than(plan: Plan, index: int, state: WitnessState, told: Remembered) -> str:
+def newer_than(plan: Plan, index: int, record: Record, told: Remembered) -> str:
     """Return what somebody knows under this operator's signature that its record lacks, or "".
 
     Args:
         plan: the signed plan.
         index: this operator's.
-        state: its record.
+        record: what its record ends with.
         told: what somebody says; nothing in it counts that this operator did not sign.
 
     Raises:
@@ -155,7 +190,7 @@ def newer_than(plan: Plan, index: int, state: WitnessState, told: Remembered) ->
     if told.opening is not None:
         verify_opening(plan, told.opening)
         signers = {each.signer for each in told.opening.statements}
-        if index in signers and told.opening.epoch > state.epoch:
+        if index in signers and told.opening.epoch > record.epoch:
             return f"its statement that it left all epochs before {told.opening.epoch}"
     heard = told.heard
     if heard is None or heard.part.signer != index:
@@ -163,15 +198,17 @@ def newer_than(plan: Plan, index: int, state: WitnessState, told: Remembered) ->
     if not signature_is_valid(plan, head_text(plan.ceremony_id, heard.head), heard.part):
         return ""
     head = heard.head
-    return "" if _knows(state, head) else f"its head over {head.size} entries in epoch {head.epoch}"
+    if _knows(record, head):
+        return ""
+    return f"its head over {head.size} entries in epoch {head.epoch}"
 
 
-def _knows(state: WitnessState, head: Head) -> bool:
+def _knows(record: Record, head: Head) -> bool:
     """Tell whether a record says of a head under its own signature that it was signed."""
-    if head.epoch != state.epoch or state.start is None:
-        return head.epoch < state.epoch
-    start, signed = state.start.head, state.signed
-    if start is not None and head.size <= start.size:
+    if head.epoch != record.epoch or not record.is_open:
+        return head.epoch < record.epoch
+    base, signed = record.base, record.signed
+    if base is not None and head.size <= base.size:
         return True
     return signed is not None and (head.size < signed.size or head == signed)
 
@@ -208,37 +245,30 @@ class Freshness:
             for task in (asyncio.create_task(self._say_where()), *asking):
                 stack.callback(task.cancel)
             for answer in itertools.islice(asyncio.as_completed(asking), needed):
-                await answer
+                if newer := await answer:
+                    # It stops in any case; those who know better may say so first, all of them.
+                    done, _ = await asyncio.wait(asking, timeout=_CALL_SECONDS)
+                    knew = [told for told in await asyncio.gather(*done) if told]
+                    raise _taken_back(
+                        plan.name_of(index), newer[1], ", ".join(sorted(name for name, _ in knew))
+                    )
         self.witness.confirm()
         _log.info("the others know of nothing newer", asked=needed)
 
-    async def _pursue(self, other: int) -> None:
-        """Ask one operator until it answers.
-
-        Raises:
-            CeremonyError: RF-STORE-004.
-        """
-        while True:
+    async def _pursue(self, other: int) -> tuple[str, str] | None:
+        """Ask one operator until it answers; return its name and what it has that is newer."""
+        plan, index, newer = self.log.plan, self.witness.index, None
+        while newer is None:
             answer = await self._ask(other)
-            if answer is not None and self._agrees(other, answer):
-                return
-            await asyncio.sleep(_PAUSE_SECONDS)
-
-    def _agrees(self, other: int, answer: Remembered) -> bool:
-        """Tell whether an answer counts.
-
-        Raises:
-            CeremonyError: RF-STORE-004 if it shows a signature that the record lacks.
-        """
-        plan, index = self.log.plan, self.witness.index
-        try:
-            newer = newer_than(plan, index, self.witness.state, answer)
-        except CeremonyError as error:
-            _log.warning("an operator answers with nonsense", operator=other, reason=str(error))
-            return False
-        if newer:
-            raise _taken_back(plan.name_of(index), newer, plan.name_of(other))
-        return True
+            try:
+                if answer is not None:
+                    record = Record.of(self.witness.state)
+                    newer = newer_than(plan, index, record, answer)
+            except CeremonyError as error:
+                _log.warning("an operator answers with nonsense", operator=other, reason=str(error))
+            if newer is None:
+                await asyncio.sleep(_PAUSE_SECONDS)
+        return (plan.name_of(other), newer) if newer else None
 
     async def _say_where(self) -> None:
         """Put this operator's address on the log, from which the others have it."""
@@ -267,7 +297,8 @@ class Freshness:
         return None
 
     async def _call(self, peer: Peer) -> Remembered:
-        data = await peer.arequest("POST", MEMORY_PATH, b"", limit=_ANSWER_BYTES)
+        record = strict.encode(Record.of(self.witness.state))
+        data = await peer.arequest("POST", MEMORY_PATH, record, limit=_ANSWER_BYTES)
         try:
             return strict.decode(Remembered, data)
         except strict.Malformed as error:

@@ -36,6 +36,10 @@ THEFTS = "*/work/thefts.json"
 CLOCKS = "operators/*/work/clocks.json"
 _TELLTALE = (Blame, Correction, Evidence, Refused, WriteOff)
 
+_UNPROVEN = "its enclave did not prove what the plan asks for"
+_REFUSED = {"RF-STORE-004": "its sealed store was taken back to an earlier moment"}
+_STOPPED = "it stopped before it signed anything"
+
 _CAUSE = {
     VECTOR: "its share vector does not give the answer that it signed",
     DECODER: "its v does not follow from the vectors that it listed",
@@ -157,13 +161,13 @@ def _lies(source: Source, cost: _Cost) -> Iterator[Incident]:
 
 
 def _refused(state: CeremonyState, plan: Plan) -> Iterator[Incident]:
-    """Yield whose enclave did not prove what the plan asks for, as its peers said."""
+    """Yield whose enclave, or whose vault, was not what it has to be, as its peers said."""
     for (operator, code), refusals in refusals_by_code(state).items():
         yield Incident(
-            f"its enclave did not prove what the plan asks for: {code}",
+            f"{_REFUSED.get(code, _UNPROVEN)}: {code}",
             plan.name_of(operator),
             "",
-            "it was kept out of every connection with them",
+            _STOPPED if code in _REFUSED else "it was kept out of every connection with them",
             "refused by " + ", ".join(plan.name_of(each.by) for each in refusals),
             0.0,
         )

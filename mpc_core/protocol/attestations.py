@@ -44,8 +44,8 @@ MOST_KEY_BYTES = 2_048
 MOST_REFUSALS = 8
 """Reasons for which one operator may refuse another on the log."""
 
-CODE = re.compile(r"RF-ATTEST-[0-9]{3}")
-"""Codes under which a peer is refused for what it did not prove."""
+CODE = re.compile(r"RF-ATTEST-[0-9]{3}|RF-STORE-004")
+"""Codes under which a peer is refused: for what it did not prove, or for an older vault."""
 
 
 @dataclass(frozen=True, slots=True)

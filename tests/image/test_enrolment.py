@@ -12,7 +12,7 @@ from infra.governance.answers import Card
 from infra.image.launch import Enrolment, read_launch
 from infra.image.start import relays_of
 from infra.objects.s3 import S3Objects
-from infra.party.freshness import Remembered, newer_than
+from infra.party.freshness import Record, Remembered, newer_than
 from infra.party.vault import open_vault
 from infra.plan.document import parse_plan
 from infra.plan.signing import read_signatures
@@ -100,7 +100,7 @@ def test_a_store_that_hides_the_vault_and_shows_the_enrolment_again_is_noticed(o
         operator.bucket.put(name, data, None)
     taken_back = open_vault(operator.start(draft, signatures), plan)
     told = Remembered(Heard(head, sign_head(plan, head, 2, key)))
-    newer = newer_than(plan, 2, taken_back.witness.load(), told)
+    newer = newer_than(plan, 2, Record.of(taken_back.witness.load()), told)
     assert newer == "its head over 7 entries in epoch 0"
 
 

@@ -30,6 +30,7 @@ from infra.party.freshness import (
     Freshness,
     Memory,
     Places,
+    Record,
     Remembered,
     newer_than,
 )
@@ -59,7 +60,7 @@ class Operator:
     """An operator in an enclave: its vault lies with a keeper whom nobody trusts."""
 
     def __init__(self, index):
-        self.index, self.objects = index, HostileObjects()
+        self.index, self.objects, self.refusals = index, HostileObjects(), []
         vault = SealedVault(self.objects, SEALER)
         vault.begin_again()
         StoredVault(vault).create()
@@ -88,7 +89,7 @@ class Operator:
 
     @property
     def memory(self):
-        return Memory(PLAN, self.witness, self.loop)
+        return Memory(PLAN, self.witness, self.loop, self.refusals.append)
 
 
 def host_over(*numbers):
@@ -161,10 +162,13 @@ def test_who_signed_a_certificate_remembers_whose_head_it_was_also_after_a_resta
 
 def test_a_record_from_before_a_checkpoint_is_found_to_be_old(committee):
     one, told = committee[1], committee[2].memory.of("op-01")
-    assert newer_than(PLAN, 1, one.witness.state, told) == ""
+    assert newer_than(PLAN, 1, Record.of(one.witness.state), told) == ""
     one.objects.take_back(one.before)
     one.start(confirmed=False)
-    assert newer_than(PLAN, 1, one.witness.state, told) == "its head over 2 entries in epoch 0"
+    assert (
+        newer_than(PLAN, 1, Record.of(one.witness.state), told)
+        == "its head over 2 entries in epoch 0"
+    )
 
 
 def heard(size, epoch=0, signer=1, root=b"r" * 32, key=None):
@@ -188,7 +192,7 @@ def state(size, epoch=0, **more):
     ],
 )
 def test_a_signature_that_the_record_lacks_makes_it_old(record, told):
-    assert newer_than(PLAN, 1, record, told)
+    assert newer_than(PLAN, 1, Record.of(record), told)
 
 
 @pytest.mark.parametrize(
@@ -206,16 +210,19 @@ def test_a_signature_that_the_record_lacks_makes_it_old(record, told):
     ],
 )
 def test_what_it_did_not_sign_or_knows_of_does_not_make_a_record_old(record, told):
-    assert newer_than(PLAN, 1, record, told) == ""
+    assert newer_than(PLAN, 1, Record.of(record), told) == ""
 
 
 def test_a_move_statement_that_the_record_lacks_makes_it_old():
     told = Remembered(None, opening_of(PLAN, 1, signers=(1, 2, 3)))
-    assert newer_than(PLAN, 1, WitnessState(), told).endswith("before 1")
-    assert newer_than(PLAN, 4, WitnessState(), told) == ""
-    assert newer_than(PLAN, 1, state(1, epoch=1), told) == ""
+    assert newer_than(PLAN, 1, Record.of(WitnessState()), told).endswith("before 1")
+    assert newer_than(PLAN, 4, Record.of(WitnessState()), told) == ""
+    assert newer_than(PLAN, 1, Record.of(state(1, epoch=1)), told) == ""
     few = replace(told.opening, statements=told.opening.statements[:2])
-    assert refusal(newer_than, PLAN, 1, WitnessState(), Remembered(None, few)) == "RF-LOG-031"
+    assert (
+        refusal(newer_than, PLAN, 1, Record.of(WitnessState()), Remembered(None, few))
+        == "RF-LOG-031"
+    )
 
 
 # -- over the network -----------------------------------------------------------------------------
@@ -273,6 +280,11 @@ async def test_an_old_record_is_refused_whoever_is_silent(tmp_path, committee, s
             await question.confirm()
     assert (refused.value.code, refused.value.operator) == ("RF-STORE-004", "op-01")
     assert not one.witness.may_sign
+    for at in {2, 3} - {silent}:  # operator 4 was away, and knows no better
+        assert PLAN.name_of(at) in refused.value.found
+        said = [(each.code, each.operator) for each in committee[at].refusals]
+        assert said == [("RF-STORE-004", "op-01")]
+    assert committee[4].refusals == []
 
 
 @pytest.mark.parametrize("silent", [2, 3, 4])
@@ -284,6 +296,7 @@ async def test_the_newest_record_is_confirmed_whoever_is_silent(tmp_path, commit
         await question.confirm()
         assert member.submitted
     assert one.witness.may_sign
+    assert [committee[at].refusals for at in (2, 3, 4)] == [[], [], []]
 
 
 async def test_garbage_is_no_answer(tmp_path, committee):

@@ -117,6 +117,7 @@ def test_a_refusal_counts_once_for_each_reason_and_changes_nothing_else(ledger):
         (Refused(1, "RF-ATTEST-005"), "nobody refuses itself"),
         (Refused(2, "RF-ATTEST-5"), "there is no such code"),
         (Refused(2, "RF-LOG-001"), "there is no such code"),
+        (Refused(2, "RF-STORE-003"), "there is no such code"),
         (Refused(2, "RF-ATTEST-005\n"), "there is no such code"),
     ],
 )
