@@ -96,11 +96,16 @@ def may_correct(state: CeremonyState, operator: int) -> bool:
 
 
 def offline_questions(state: CeremonyState) -> list[Question]:
-    """Return the challenges of all opened values of N, S and M, also of those that were refuted."""
+    """Return the challenges of the opened values of N, S and M that nobody needs at the end.
+
+    Whoever comes back below the seal goes without them. Where a value was refuted, or a batch
+    burnt, it cannot: the log does not say of every moment what it was.
+    """
+    disputed = state.disputed
     return [
         Question.of(opening.context, turn)
         for opening in state.ever_opened
-        if opening.rule.stage in OFFLINE
+        if opening.rule.stage in OFFLINE and opening.rule.key not in disputed
         for turn in opening.rounds
         if turn.decoded is not None
     ]

@@ -51,7 +51,6 @@ __all__ = [
     "LOG_FILES",
     "PLAN_FILES",
     "batch_keys",
-    "disputed",
     "evidence_path",
     "fixed_paths",
     "kept_batches",
@@ -128,26 +127,11 @@ def kept_batches(
     layout: CeremonyLayout, state: CeremonyState, keeps: Keeps
 ) -> tuple[BatchKey, ...]:
     """Return the batches whose openings a transcript keeps, in the order of the layout."""
-    quarrels = disputed(state)
     return tuple(
-        key for key in batch_keys(layout) if keeps is Keeps.ALL or key[0] == "O" or key in quarrels
+        key
+        for key in batch_keys(layout)
+        if keeps is Keeps.ALL or key[0] == "O" or key in state.disputed
     )
-
-
-def disputed(state: CeremonyState) -> frozenset[BatchKey]:
-    """Return the batches in which an opened value was ever refuted, or of which keys were posted.
-
-    Their opened values are always kept: whoever reads the log sees by himself then that the rounds
-    which failed had to fail, and recomputes what a blame had recomputed. In all other batches the
-    first value whose answers lie on one polynomial held from there on.
-    """
-    refuted = {
-        opening.rule.key for opening in state.ever_opened if opening.doubted or opening.refuted
-    }
-    burnt = {
-        revealed.opening.rule.key for burn in state.justice.burns for revealed in burn.revealed
-    }
-    return frozenset(refuted | burnt)
 
 
 def opening_path(key: BatchKey) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infra.publish.files import batch_keys, disputed, opening_path, rejected_path, rejected_roots
+from infra.publish.files import batch_keys, opening_path, rejected_path, rejected_roots
 from infra.publish.manifest import Keeps
 from infra.verify.arithmetic import AuditArithmetic
 from infra.verify.verdict import NotRepeated, invalid
@@ -153,7 +153,7 @@ def check_refuted(evidence: Evidence, state: CeremonyState, openings: Openings) 
         if value is None or value.record.path != name:
             raise _no_reason(name, "values of rounds whose answers refuted them")
     if evidence.keeps is Keeps.ASSEMBLY:
-        quarrels = disputed(state)
+        quarrels = state.disputed
         for key in openings.kept:
             if key[0] != "O" and key not in quarrels:
                 raise _no_reason(opening_path(key), "batches in which a value was refuted")

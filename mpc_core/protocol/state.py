@@ -284,6 +284,22 @@ class CeremonyState:
         self._settle()
         return tuple(self._parts.batches.ever)
 
+    @property
+    def disputed(self) -> frozenset[BatchKey]:
+        """The batches in which an opened value was ever refuted, or of which keys were posted.
+
+        Their opened values are always kept: whoever reads the log sees by himself then that the
+        rounds which failed had to fail, and recomputes what a blame had recomputed. In all other
+        batches the first value whose answers lie on one polynomial held from there on.
+        """
+        self._settle()
+        openings = self._parts.batches.ever
+        refuted = {each.rule.key for each in openings if each.doubted or each.refuted}
+        burns = self._parts.justice.burns
+        return frozenset(
+            refuted | {each.opening.rule.key for burn in burns for each in burn.revealed}
+        )
+
     def status(self, key: BatchKey) -> BatchStatus:
         """Return where a batch stands."""
         self._settle()

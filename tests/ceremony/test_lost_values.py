@@ -2,7 +2,9 @@
 
 import pytest
 
+from activities.arithmetic import Question
 from mpc_core.tfhe.parameters import DRILL_SET
+from tests.ceremony.test_liars import LIAR, start_lying
 from tests.support.simulation import Ceremony
 
 
@@ -50,6 +52,28 @@ def test_whoever_needs_a_lost_value_gets_it_and_serves_it_again(expected):
     ceremony.at["M-0"] = rob
     assert ceremony.run() == expected
     assert not ceremony.at
+
+
+def test_values_of_disputed_batches_are_served_when_all_is_over():
+    """Whoever comes back below the seal goes without the others, as their signers found them."""
+    ceremony = Ceremony(parameters=DRILL_SET)
+    ceremony.at["N-1"] = lambda: start_lying(ceremony, LIAR)
+    ceremony.at["conclude"] = lambda: ceremony.stop(3, LIAR)
+    ceremony.run()
+    assert ceremony.log.state.disputed == {("N", 1)}
+    assert all(ceremony.party(index).steps.destruction.is_concluded() for index in (1, 4))
+    party = ceremony.party(3)
+    party.lose_work()
+    ceremony.restart(3)
+    assert party.steps.destruction.is_concluded()
+    state, known = party.log.state, party.steps.operator.known
+    asked = {
+        each.rule.key: known.is_granted(Question.of(each.context, each.rounds[each.held]))
+        for each in state.ever_opened
+        if each.held is not None and not each.dead
+    }
+    assert {key for key, granted in asked.items() if not granted and key[0] in "NSM"} == {("N", 1)}
+    assert party.blobs.has(state.opening(("N", 1)).held_root)
 
 
 def test_a_member_that_asks_for_a_settled_vector_is_served_the_same_bytes_again():

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.coordinator.views import seal_view
-from infra.publish.files import disputed
 from mpc_core.protocol.batch import TAKEN, BatchState, Verdict
 from mpc_core.protocol.entries import (
     Close,
@@ -230,7 +229,7 @@ def test_a_transcript_keeps_the_values_of_a_batch_that_was_doubted_for_a_moment(
     assert ledger.status(N0).state is BatchState.MISFIT
     exclude(ledger, N0, LIAR)
     assert ledger.status(N0).state is BatchState.COMPLETE
-    assert disputed(ledger.state) == {N0}
+    assert ledger.state.disputed == {N0}
 
 
 # -- what the word of n-t operators is worth ------------------------------------------------------
