@@ -47,6 +47,21 @@ def test_the_first_valid_root_of_an_operator_counts(ledger):
     assert ledger.state.opening(N0).roots[1] == ledger.share_root(N0, 1).root
 
 
+def test_the_first_valid_value_vouchers_and_answers_of_a_round_count(ledger):
+    ledger.share(N0)
+    ledger.decode(N0)
+    first = ledger.state.opening(N0).rounds[0].decoded
+    other = dataclasses.replace(first, root=digest("other"))
+    assert ledger.post(1, other) == "the round has a decoder's entry"
+    assert ledger.state.opening(N0).rounds[0].decoded == first
+    ledger.vouch(N0, (1, 2))
+    assert ledger.post(2, ledger.have(N0)) == "the author has vouched for this root"
+    assert ledger.status(N0).haves == 2
+    ledger.reply(N0, (1, 2))
+    assert ledger.post(2, ledger.answer(N0, 2, lie=1)) == "the author has answered this round"
+    assert ledger.state.opening(N0).rounds[0].answers[2] == ledger.answer(N0, 2).values
+
+
 def test_only_the_decoder_of_the_round_decodes(ledger):
     ledger.share(N1)
     assert ledger.status(N1).decoder == 2
