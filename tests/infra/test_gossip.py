@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 
-from infra.board import equivocation, strict
+from infra.board import equivocation, strict, wire
 from infra.board.copy import MemoryCopy
 from infra.board.messages import MoveReply
 from infra.board.notes import Checkpoint, Head, sign_head
 from infra.board.replica import Replica
+from infra.homes import Home
 from infra.party import gossip
+from infra.party.gossip_wiring import gossiper_of
 from infra.party.neighbour import MOVE_PATH
 from infra.transport.outbox import make_app, serve
 from infra.transport.tls import Identity
+from mpc_core.protocol.context import BatchName
+from mpc_core.protocol.entries import Answer, Close
 from mpc_core.protocol.errors import CeremonyError
-from tests.support.board import DEPUTY, key_of, move_request, opening_of, signed
+from tests.support.board import DEPUTY, closing, key_of, move_request, opening_of, signed
 from tests.support.neighbours import MEMBERS, PLAN, Member, checkpoint_over, house
 
 LOG = [signed(number, PLAN, 1 + number % 4) for number in range(30)]
@@ -78,6 +83,47 @@ async def test_an_entry_that_the_host_suppresses_is_posted_by_others(tmp_path):
         other.clock.now += 60
         await asyncio.to_thread(other.log.offer_again)
         assert other.submitted == [LOG[0]]
+
+
+ANSWERED = Answer(BatchName("N", 0), bytes(32), 0, bytes(32), b"answer")
+ANSWERS, ROOTS = f"answers/{bytes(32).hex()}/0", f"roots/{bytes(32).hex()}"
+
+
+async def test_what_reached_an_operator_is_offered_before_it_signs_the_end_of_its_time(tmp_path):
+    early = wire.sign_entry(ANSWERED, PLAN, 2, key_of(2))
+    async with house(tmp_path, 1) as home:
+        member = home.members[1]
+        member.pool.receive(2, [early])
+        for slot, lacking in ((ROOTS, 0), (ANSWERS, 1)):
+            assert await asyncio.to_thread(member.log.hand_over, Close(slot)) == lacking
+        assert member.submitted == [early]
+        member.replica.receive(0, [early])
+        assert await asyncio.to_thread(member.log.hand_over, Close(ANSWERS)) == 0
+
+
+@pytest.mark.parametrize("left_behind", [True, False])
+async def test_no_head_is_signed_over_the_end_of_a_time_that_leaves_an_entry_behind(
+    tmp_path, left_behind
+):
+    early, end = wire.sign_entry(ANSWERED, PLAN, 2, key_of(2)), closing(ANSWERS, PLAN)
+    log = [end] if left_behind else [early, end]
+    async with house(tmp_path, 1) as home:
+        member = home.members[1]
+        gossiper_of(
+            Home(tmp_path / "home"),
+            member.client,
+            member.log,
+            loop=member.loop,
+            witness=member.witness,
+            pool=member.pool,
+        )
+        member.pool.receive(2, [early])
+        member.log.endorse(wire.body_of(Close(ANSWERS)))
+        member.replica.receive(0, log)
+        head = Head(0, len(log), member.replica.root(len(log)))
+        with nullcontext() if early in log else pytest.raises(CeremonyError, match="RF-LOG-034"):
+            member.witness.sign_head(head)
+        assert (member.witness.state.signed == head) == (early in log)
 
 
 async def test_a_host_that_is_away_does_not_stop_the_offers(tmp_path):
