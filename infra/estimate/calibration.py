@@ -1,8 +1,9 @@
 """Measures the table of overheads by whole ceremonies: `ringforge estimate --calibrate`.
 
 Two sandboxes of the set `test`, of different sizes, are run on this machine. What their processes
-spent beyond the predicted arithmetic and bytes is what entries and the time that passes cost: of
-each party two unknowns and two runs. The result is kept in the user's cache and used from then on.
+spent beyond the predicted arithmetic and bytes is what entries and the time that passes cost; the
+table of the program says in which proportion, the runs how much on this machine. The result is kept
+in the user's cache and used from then on.
 """
 
 from __future__ import annotations
@@ -41,6 +42,13 @@ COMMITTEES = ((4, 1), (7, 2))
 NAME = "overheads.json"
 NOTHING = Overheads(**dict.fromkeys((each.name for each in fields(Overheads)), 0.0))
 FREE = Costs({}, {}, *[0.0] * 9)
+SERVER, OPERATORS = -1, 1
+_OF_PARTIES = {
+    OPERATORS: ("entry_operator", "second_operator"),
+    COORDINATOR: ("entry_coordinator", "second_coordinator"),
+    SERVER: ("order_server", "second_server"),
+}
+"""What the parties do beside arithmetic and carrying bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,11 @@ class Run:
     operator_cpu_seconds: float
     coordinator_cpu_seconds: float
     other_cpu_seconds: float
+
+    def spent(self, party: int) -> float:
+        """Return the CPU seconds of a party; of operators the mean."""
+        others = {COORDINATOR: self.coordinator_cpu_seconds, SERVER: self.other_cpu_seconds}
+        return others.get(party, self.operator_cpu_seconds)
 
     @property
     def machine(self) -> Machine:
@@ -107,68 +120,41 @@ def fit(runs: Sequence[Run], known: Overheads) -> Overheads:
         runs: two runs of different sizes.
         known: the table with what is known; the rest is fitted.
     """
-    entry, second = _per_entry_and_second(runs, known, 1)
-    hosting, steering = _per_entry_and_second(runs, known, COORDINATOR)
-    orders = [_counted(run, "order_server").server_cpu_seconds for run in runs]
-    order, serving = _explained(
-        [(count, run.wall_seconds) for count, run in zip(orders, runs, strict=True)],
-        [run.other_cpu_seconds for run in runs],
-    )
-    found = replace(
-        known,
-        entry_operator=entry,
-        second_operator=second,
-        entry_coordinator=hosting,
-        second_coordinator=steering,
-        order_server=order,
-        second_server=serving,
-    )
+    found = known
+    for party, names in _OF_PARTIES.items():
+        factor = _factor(runs, known, party, names)
+        found = replace(found, **{name: factor * getattr(OVERHEADS, name) for name in names})
     idle = [run.wall_seconds - _estimate(run, run.costs, found).wall_seconds for run in runs]
     return replace(found, idle_seconds=max(sum(idle) / len(idle), 0.0))
 
 
-def _per_entry_and_second(runs: Sequence[Run], known: Overheads, party: int) -> tuple[float, float]:
-    """Return what an entry and a second cost a party, beyond its arithmetic and bytes."""
-    name = "entry_coordinator" if party == COORDINATOR else "entry_operator"
-    rows, spent = [], []
-    for run in runs:
-        rows.append((_cpu(_counted(run, name), run, party), run.wall_seconds))
-        taken = run.coordinator_cpu_seconds if party == COORDINATOR else run.operator_cpu_seconds
-        spent.append(max(taken - _cpu(_estimate(run, run.costs, known), run, party), 0.0))
-    return _explained(rows, spent)
+def _factor(runs: Sequence[Run], known: Overheads, party: int, names: Sequence[str]) -> float:
+    """Return how much slower than the table's this machine is at what a party does besides."""
+    table = replace(NOTHING, **{name: getattr(OVERHEADS, name) for name in names})
+    spent = sum(
+        run.spent(party) - _cpu(_estimate(run, run.costs, known), run, party) for run in runs
+    )
+    return max(spent, 0.0) / sum(_beside(run, table, party) for run in runs)
 
 
-def _explained(rows: Sequence[tuple[float, float]], sums: Sequence[float]) -> tuple[float, float]:
-    """Return the two costs that explain two sums; neither is negative.
-
-    Where noise says so, the other one explains everything.
-
-    Args:
-        rows: for each run, how often each cost was paid.
-        sums: what was paid.
-    """
-    (a, b), (c, d) = rows
-    x, y = sums
-    determinant = a * d - b * c
-    one, two = (x * d - b * y) / determinant, (a * y - x * c) / determinant
-    if one < 0:
-        return 0.0, (b * x + d * y) / (b * b + d * d)
-    if two < 0:
-        return (a * x + c * y) / (a * a + c * c), 0.0
-    return one, two
+def _beside(run: Run, table: Overheads, party: int) -> float:
+    """Return what a party spends by a table on entries, orders and the seconds that it took."""
+    found = _estimate(run, FREE, table)
+    each_second = {
+        COORDINATOR: table.second_coordinator,
+        SERVER: table.second_server,
+    }.get(party, table.second_operator)
+    return _cpu(found, run, party) + each_second * (run.wall_seconds - found.wall_seconds)
 
 
 def _cpu(found: Estimate, run: Run, party: int) -> float:
     """Return the predicted CPU time of a party; of operators the mean."""
+    if party == SERVER:
+        return found.server_cpu_seconds
     if party == COORDINATOR:
         return found.spent(party).cpu_seconds
     count = run.plan.count
     return sum(found.spent(index).cpu_seconds for index in range(1, count + 1)) / count
-
-
-def _counted(run: Run, name: str) -> Estimate:
-    """Return the estimate of a run in which one cost is a second and everything else is free."""
-    return _estimate(run, FREE, replace(NOTHING, **{name: 1.0}))
 
 
 def _estimate(run: Run, costs: Costs, overheads: Overheads) -> Estimate:

@@ -109,17 +109,18 @@ class Overheads:
 
 
 OVERHEADS = Overheads(
-    start_operator=1.6,
-    start_coordinator=2.2,
-    entry_operator=0.003,
-    entry_coordinator=0.006,
-    second_operator=0.02,
-    second_coordinator=0.05,
-    order_server=0.02,
-    second_server=0.10,
-    idle_seconds=8.0,
+    start_operator=1.5,
+    start_coordinator=2.0,
+    entry_operator=0.0048,
+    second_operator=0.041,
+    entry_coordinator=0.0138,
+    second_coordinator=0.044,
+    order_server=0.028,
+    second_server=0.128,
+    idle_seconds=10.0,
 )
-"""Of a machine with two cores at about 4 GHz; `ringforge estimate --calibrate` measures yours."""
+"""Of a machine with two cores at about 4 GHz: what explains best the set `test` with four and with
+seven operators and `mainnet`; `ringforge estimate --calibrate` measures yours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,16 @@ def test_what_polls_all_the_time_takes_its_part_of_every_second(small):
 
 
 def test_a_calibration_finds_the_overheads_that_made_the_runs():
-    truth = replace(OVERHEADS, idle_seconds=7.0)
+    truth = replace(
+        OVERHEADS,
+        entry_operator=2 * OVERHEADS.entry_operator,
+        second_operator=2 * OVERHEADS.second_operator,
+        entry_coordinator=OVERHEADS.entry_coordinator / 2,
+        second_coordinator=OVERHEADS.second_coordinator / 2,
+        order_server=1.1 * OVERHEADS.order_server,
+        second_server=1.1 * OVERHEADS.second_server,
+        idle_seconds=7.0,
+    )
     runs = []
     for n, t in ((4, 1), (7, 2)):
         plan, layout = made("test", n, t)
@@ -169,6 +178,7 @@ def test_a_calibration_never_finds_a_negative_cost():
         Run(plan, FREE, 2, 10.0, 10.0, 10.0, 5.0),
         Run(other, FREE, 2, 10.0, 1.0, 1.0, 5.0),
     ]
-    found = fit(odd, NOTHING)
+    found = fit(odd, replace(NOTHING, start_operator=100.0))
     assert all(getattr(found, each.name) >= 0 for each in fields(found))
-    assert found.entry_operator == 0 or found.second_operator == 0
+    assert found.entry_operator == found.second_operator == 0
+    assert found.entry_coordinator > 0
