@@ -40,7 +40,7 @@ from infra.party.clocks import Clocks
 from infra.party.freshness import TAKEN_BACK, Freshness, Memory
 from infra.party.gossip_pool import EntryPool
 from infra.party.gossip_wiring import gossiper_of
-from infra.party.host import HostLine
+from infra.party.host import HostLine, address_of
 from infra.party.kernels import load_kernels
 from infra.party.log import PartyLog
 from infra.party.neighbour import Neighbour
@@ -127,7 +127,7 @@ def run_operator(
     place.check()
     configure_logging(place.name)
     with place.locked():
-        told = None if board is None else _address(board)
+        told = None if board is None else address_of(board)
         try:
             asyncio.run(_serve_operator(place, temporal, told, reach, rejoin=rejoin))
         except CeremonyError as error:
@@ -137,21 +137,6 @@ def run_operator(
             _begin_again(place)
             asyncio.run(_serve_operator(place, temporal, told, reach, rejoin=rejoin))
     return 0
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal():
-        raise CeremonyError(
-            "RF-RUN-010",
-            "the address of the log cannot be read",
-            expected="HOST:PORT",
-            found=repr(text[:80]),
-            effect="nothing was started",
-            next_step="pass the coordinator's address with --board",
-            runbook="an-operator-is-down",
-        )
-    return host, int(port)
 
 
 def _begin_again(home: Home) -> None:

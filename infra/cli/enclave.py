@@ -88,6 +88,9 @@ def operator_leave(
     administrator: Annotated[
         str | None, typer.Option(help="AWS profile that may destroy the key, if it is another.")
     ] = None,
+    board: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the log, while the ceremony runs.")
+    ] = None,
     insecure_local_kms: Annotated[
         str | None, typer.Option(hidden=True, help="INSECURE: URL of a sandbox's key service.")
     ] = None,
@@ -101,6 +104,7 @@ def operator_leave(
             home,
             name,
             administrator=administrator,
+            board=board,
             insecure_endpoint=insecure_local_kms,
             as_json=as_json,
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from infra.board.moves import MoveRequest
     from infra.transport.client import Peer, PeerClient
 
-__all__ = ["HostLine"]
+__all__ = ["HostLine", "address_of"]
 
 _T = TypeVar("_T")
 
@@ -110,3 +110,23 @@ class HostLine:
             if error.code.startswith("RF-PEER-") and turn == self._turn:
                 self._turn += 1
             raise
+
+
+def address_of(text: str) -> tuple[str, int]:
+    """Return host and port of the log, as people give them.
+
+    Raises:
+        CeremonyError: RF-RUN-010 if they are none.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise CeremonyError(
+            "RF-RUN-010",
+            "the address of the log cannot be read",
+            expected="HOST:PORT",
+            found=repr(text[:80]),
+            effect="nothing was started",
+            next_step="pass the coordinator's address with --board",
+            runbook="an-operator-is-down",
+        )
+    return host, int(port)

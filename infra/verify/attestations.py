@@ -58,6 +58,8 @@ def check_attestations(rules: Rules, state: CeremonyState) -> tuple[bool, str]:
     for (operator, code), refusals in refusals_by_code(state).items():
         by = ", ".join(plan.name_of(each.by) for each in refusals)
         said.append(f"{plan.name_of(operator)} refused by {by}: {code}")
+    for operator, position in state.attestations.destroyed.items():
+        said.append(f"{plan.name_of(operator)} destroyed what it had sealed: entry {position}")
     return True, "; ".join(said)
 
 

@@ -23,7 +23,7 @@ from mpc_core.protocol.entries import Attestation, KemKey
 from mpc_core.protocol.rules import require
 
 if TYPE_CHECKING:
-    from mpc_core.protocol.entries import LogEntry, Refused
+    from mpc_core.protocol.entries import Destruction, LogEntry, Refused
     from mpc_core.protocol.plan import Plan
 
 __all__ = [
@@ -41,6 +41,7 @@ Examine = Callable[[int, Attestation], str]
 
 MOST_DOCUMENT_BYTES = 16_496
 MOST_KEY_BYTES = 2_048
+DIGEST_BYTES, MOST_WRAPPED_KEYS, MOST_NAME_LETTERS = 32, 16, 2_048
 MOST_REFUSALS = 8
 """Reasons for which one operator may refuse another on the log."""
 
@@ -69,19 +70,21 @@ class Refusal:
 
 @dataclass(slots=True)
 class Attestations:
-    """Bookkeeping of documents and refusals along the log.
+    """Bookkeeping of documents, refusals, and what was destroyed along the log.
 
     Attributes:
         plan: the signed plan.
         examine: judges documents.
         shown: every document that counts, in log order.
         refusals: every refusal, in log order.
+        destroyed: where operators said that they leave, by operator.
     """
 
     plan: Plan
     examine: Examine | None
     shown: list[Shown] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    destroyed: dict[int, int] = field(default_factory=dict)
     _latest: dict[int, Shown] = field(default_factory=dict)
 
     def latest(self, operator: int) -> Shown | None:
@@ -115,6 +118,15 @@ class Attestations:
         last = self._latest.get(author)
         bound = last is not None and last.entry.kem_key == entry.public_key
         require(bound, "no document of the author binds this KEM key")
+
+    def destroy(self, log: LogEntry, entry: Destruction) -> None:
+        """Note that an operator leaves and gives the key above what it sealed to deletion."""
+        require(log.author not in self.destroyed, "the author has said so already")
+        require(0 < len(entry.kms_key) <= MOST_NAME_LETTERS, "there is no such key")
+        require(0 < len(entry.wrapped_keys) <= MOST_WRAPPED_KEYS, "so many keys nobody has")
+        sizes = {len(each) for each in entry.wrapped_keys}
+        require(sizes == {DIGEST_BYTES}, "what names a wrapped key is no digest")
+        self.destroyed[log.author] = log.position
 
     def refuse(self, log: LogEntry, entry: Refused) -> None:
         """Note that an operator refuses another one; t liars can fill their own share only."""

@@ -28,6 +28,7 @@ __all__ = [
     "Decision",
     "Decoded",
     "DecryptionRequest",
+    "Destruction",
     "Entry",
     "Evidence",
     "Examined",
@@ -375,6 +376,26 @@ class Seal:
 
 
 @dataclass(frozen=True, slots=True)
+class Destruction:
+    """The author leaves: the key above all that it sealed is given to deletion.
+
+    Nothing follows by rule.
+
+    Attributes:
+        kms_key: name of that key at the key service.
+        wrapped_keys: SHA-256 of each wrapped key that is removed.
+        waiting_days: after how many days the service deletes the key; it opens nothing meanwhile.
+        ordered_at: when the author gave the order, in seconds since 1970 by its clock.
+    """
+
+    kind: ClassVar[str] = "destruction"
+    kms_key: str
+    wrapped_keys: tuple[bytes, ...]
+    waiting_days: int
+    ordered_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeySet:
     """Statement: the key set with this digest was rebuilt from seed and bodies, byte for byte."""
 
@@ -420,6 +441,7 @@ Entry = (
     | Decision
     | Decoded
     | DecryptionRequest
+    | Destruction
     | Evidence
     | Examined
     | Have

@@ -121,6 +121,7 @@ class Parts:
             entries.Decision: self._decide,
             entries.Decoded: self._decoded,
             entries.DecryptionRequest: self._request,
+            entries.Destruction: self.attestations.destroy,
             entries.Evidence: self._evidence,
             entries.Examined: lambda log, entry: setup.post_examined(log.author, entry),
             entries.Have: self._have,

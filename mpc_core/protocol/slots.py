@@ -20,6 +20,7 @@ from mpc_core.protocol.entries import (
     Correction,
     Decision,
     Decoded,
+    Destruction,
     Entry,
     Examined,
     Have,
@@ -40,6 +41,7 @@ _NO_MATTER_TO_A_SEAL = (
     Address,
     Attestation,
     Decision,
+    Destruction,
     Have,
     Refused,
     Return,
@@ -68,8 +70,8 @@ def comes_too_late_after(statement: Entry, entry: Entry) -> bool:
     """Tell whether a message changes something before this statement, and nothing after it.
 
     Security: for a seal this is whatever may touch a batch of the preprocessing. What only says
-        where somebody is, what it runs, whom it refuses, what it wants decided, or that it holds or
-        serves something, is not: with it any operator could put a seal off for ever.
+        where somebody is, what it runs, whom it refuses, what it wants decided, that it leaves, or
+        that it holds or serves something, is not: with it any operator could put a seal off.
     """
     if isinstance(statement, Seal):
         return not isinstance(entry, _NO_MATTER_TO_A_SEAL)

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from infra.board import strict
+from infra.board import wire
 from infra.cli.main import app
 from infra.enclave.kms.leaving import Leaver, check_destruction, leave
 from infra.enclave.kms.vault import SealedVault
@@ -16,6 +16,7 @@ from infra.objects.folder import FolderObjects
 from infra.plan.keys import write_identity
 from infra.plan.signing import write_signed_plan
 from infra.stores import FileStore
+from mpc_core.protocol.entries import Address
 from mpc_core.protocol.errors import CeremonyError
 from tests.enclave.chains import APPROVED, NOW
 from tests.enclave.site import ADMINISTRATOR, ROLE
@@ -79,28 +80,51 @@ def test_nothing_stays_in_the_vault_that_is_not_sealed(site, signed_plan, home):
 
 
 def test_the_record_is_signed_and_names_what_was_destroyed(site, signed_plan, home):
-    signed = leave(home, _leaver(site, signed_plan), NOW)
+    record = leave(home, _leaver(site, signed_plan), NOW)
     plan = signed_plan[0].plan
-    assert check_destruction((home.path / "destruction").read_bytes(), plan) == signed
-    record = signed.destruction
-    assert (record.operator, record.waiting_days) == (NAME, 7)
-    assert len(record.wrapped_keys) == 1
-    assert record.kms_key.startswith("arn:aws:kms:local:")
+    assert check_destruction((home.path / "destruction").read_bytes(), plan) == record
+    assert (record.operator, record.entry.waiting_days) == (NAME, 7)
+    assert len(record.entry.wrapped_keys) == 1
+    assert record.entry.kms_key.startswith("arn:aws:kms:local:")
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"operator": "op-03"}, {"operator": "nobody"}, {"plan_hash": bytes(32)}, {"waiting_days": 30}],
-    ids=str,
-)
-def test_a_changed_record_is_refused(site, signed_plan, home, changes):
-    signed = leave(home, _leaver(site, signed_plan), NOW)
-    other = dataclasses.replace(
-        signed, destruction=dataclasses.replace(signed.destruction, **changes)
-    )
-    plan = signed_plan[0].plan
-    assert _refused(check_destruction, strict.encode(other), plan).code == "RF-KMS-008"
-    assert _refused(check_destruction, b"record", plan).code == "RF-KMS-008"
+def test_the_record_is_posted_before_anything_is_destroyed(site, signed_plan, home):
+    posted = []
+
+    def post(envelope):
+        assert _opened(site, home.vault)
+        posted.append(envelope)
+
+    leaver = dataclasses.replace(_leaver(site, signed_plan), post=post)
+    record = leave(home, leaver, NOW)
+    assert leave(home, leaver, NOW) == record
+    assert posted == [record.envelope]
+
+
+def test_what_nobody_takes_destroys_nothing(site, signed_plan, home):
+    def post(_):
+        raise DiedError
+
+    with pytest.raises(DiedError):
+        leave(home, dataclasses.replace(_leaver(site, signed_plan), post=post), NOW)
+    assert _opened(site, home.vault)
+    assert not (home.path / "destruction").exists()
+
+
+def test_a_changed_record_is_refused(site, signed_plan, home):
+    record = leave(home, _leaver(site, signed_plan), NOW)
+    signed, identities = signed_plan
+    plan, key = signed.plan, identities[NAME]
+    more = dataclasses.replace(record.entry, waiting_days=30)
+    other_plan = dataclasses.replace(plan, hash=bytes(32))
+    for envelope in (
+        b"record",
+        record.envelope.replace(wire.body_of(record.entry), wire.body_of(more)),
+        wire.sign_entry(record.entry, plan, 3, key),
+        wire.sign_entry(record.entry, other_plan, 2, key),
+        wire.sign_entry(Address(0, "127.0.0.1", 4000), plan, 2, key),
+    ):
+        assert _refused(check_destruction, envelope, plan).code == "RF-KMS-008"
 
 
 class DiedError(Exception):

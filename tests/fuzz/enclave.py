@@ -10,19 +10,22 @@ from pathlib import Path
 import cbor2
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from infra.board import strict
+from infra.board import strict, wire
 from infra.enclave.document import read_document
 from infra.enclave.files import decode_file
 from infra.enclave.kms.cms import open_reply
 from infra.enclave.kms.data_keys import Context, WrappedKey
-from infra.enclave.kms.leaving import Destruction, SignedDestruction
+from infra.enclave.kms.leaving import check_destruction
 from infra.enclave.kms.sealing import HEAD, Sealer
 from infra.enclave.kms.vault import read_wrapped_key
 from infra.enclave.measurement import read_measurement
 from infra.enclave.nitro import NitroModule
 from infra.objects.port import Found
+from mpc_core.protocol.entries import Destruction
 from tests.enclave.chains import APPROVED, LINKS, chain, document, fields, signed, without_length
 from tests.fuzz.registry import target
+from tests.fuzz.values import PLAN
+from tests.support.board import key_of
 
 VECTORS = Path(__file__).parents[1] / "enclave" / "vectors"
 CONTEXT = Context(bytes(32), "op-02")
@@ -106,10 +109,10 @@ def wrapped_key(data):
 
 
 def _destructions():
-    record = Destruction(bytes(32), "op-02", "arn", (bytes(32),), 7, 0)
-    yield strict.encode(SignedDestruction(record, bytes(64)))
+    entry = Destruction("arn", (bytes(32),), 7, 0)
+    yield wire.sign_entry(entry, PLAN, 2, key_of(2))
 
 
 @target(seeds=_destructions)
 def destruction(data):
-    assert strict.encode(strict.decode(SignedDestruction, data)) == data
+    assert check_destruction(data, PLAN).envelope == data

@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 
 from mpc_core.protocol.attestations import MOST_DOCUMENT_BYTES, MOST_REFUSALS
-from mpc_core.protocol.entries import Attestation, Close, KemKey, Refused, Seal
+from mpc_core.protocol.entries import (
+    Attestation,
+    Close,
+    Destruction,
+    KemKey,
+    Refused,
+    Seal,
+)
 from mpc_core.protocol.plan import AttestationRules
 from mpc_core.protocol.slots import comes_too_late_after
 from mpc_core.protocol.state import CeremonyState
@@ -123,6 +130,34 @@ def test_a_refusal_counts_once_for_each_reason_and_changes_nothing_else(ledger):
 )
 def test_a_refusal_names_another_operator_and_a_code(ledger, entry, reason):
     assert ledger.post(1, entry) == reason
+
+
+LEAVES = Destruction("arn:aws:kms:eu-west-3:1:key/1", (bytes(32),), 7, 1_800_000_000)
+
+
+def test_an_operator_says_once_that_it_leaves_and_nothing_follows(ledger):
+    before = ledger.state.members.health
+    assert ledger.post(2, LEAVES) is None
+    assert ledger.post(2, LEAVES) == "the author has said so already"
+    assert ledger.post(3, LEAVES) is None
+    assert set(ledger.state.attestations.destroyed) == {2, 3}
+    assert ledger.state.members.health == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kms_key": ""},
+        {"kms_key": "k" * 2049},
+        {"wrapped_keys": ()},
+        {"wrapped_keys": 17 * (bytes(32),)},
+        {"wrapped_keys": (bytes(32), bytes(31))},
+    ],
+    ids=str,
+)
+def test_a_destruction_of_nothing_is_void(ledger, change):
+    assert ledger.post(2, replace(LEAVES, **change))
+    assert ledger.state.attestations.destroyed == {}
 
 
 def test_nobody_fills_the_log_with_refusals(ledger):

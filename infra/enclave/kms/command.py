@@ -23,6 +23,7 @@ from infra.plan import load_signed_plan
 from infra.sandbox.sealed import key_service_at_hand
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -83,6 +84,7 @@ def leave_command(
     name: str,
     *,
     administrator: str | None,
+    board: str | None,
     insecure_endpoint: str | None,
     as_json: bool,
 ) -> int:
@@ -93,6 +95,7 @@ def leave_command(
         name: the operator's, so that nobody destroys another's home by a wrong path.
         administrator: name of the AWS credentials that may destroy the key, if they are others
             than those with which the vault opens.
+        board: address of the log, host:port, on which the record is posted first.
         insecure_endpoint: URL of a sandbox's local key service.
         as_json: one JSON object instead of lines for people.
 
@@ -115,14 +118,14 @@ def leave_command(
             insecure_access_key=access_key(name, administrator=True),
         )
         identity = partial(_signing_key, place, plan)
-        leaver = Leaver(plan, name, objects_of(home), identity, service_of)
-        signed = leave(home, leaver, dt.datetime.now(dt.UTC))
-    record = signed.destruction
+        post = partial(_post, home, plan, identity, board)
+        leaver = Leaver(plan, name, objects_of(home), identity, service_of, post)
+        record = leave(home, leaver, dt.datetime.now(dt.UTC))
     shown = {
         "operator": record.operator,
-        "kms_key": record.kms_key,
-        "wrapped_keys": [digest.hex() for digest in record.wrapped_keys],
-        "waiting_days": record.waiting_days,
+        "kms_key": record.entry.kms_key,
+        "wrapped_keys": [digest.hex() for digest in record.entry.wrapped_keys],
+        "waiting_days": record.entry.waiting_days,
         "record": str(folder / "destruction"),
     }
     if as_json:
@@ -130,6 +133,21 @@ def leave_command(
     else:
         sys.stdout.write("".join(f"{key:<14}{value}\n" for key, value in shown.items()))
     return 0
+
+
+def _post(
+    home: Home,
+    plan: Plan,
+    identity: Callable[[], Ed25519PrivateKey],
+    board: str | None,
+    envelope: bytes,
+) -> None:
+    """Put a record on the log, if its people say where that is."""
+    if board is None:
+        return
+    from infra.party.posting import post_once  # noqa: PLC0415 - loads the transport
+
+    post_once(home, plan, identity(), board, envelope)
 
 
 def _signing_key(home: Home, plan: Plan) -> Ed25519PrivateKey:

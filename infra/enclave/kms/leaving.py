@@ -1,28 +1,28 @@
 """How an operator leaves: what it sealed opens nowhere any more, and it says so under its name.
 
-The order survives a crash at any point, and the same command goes on: first the record is signed
-and kept, since its key may be sealed too; then the service's key is given to deletion, from which
-moment it opens nothing; then the wrapped keys go, so that not even the service could help; and
-only then the record has its final name.
+The order survives a crash at any point, and the same command goes on: first the record is signed,
+posted where somebody hosts the log, and kept, since its key may be sealed too; then the service's
+key is given to deletion, from which moment it opens nothing; then the wrapped keys go, so that not
+even the service could help; and only then the record has its final name.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from infra.board import strict
+from infra.board import wire
 from infra.enclave.kms.data_keys import asked
 from infra.enclave.kms.sealing import is_sealed
 from infra.enclave.kms.vault import WRAPPED_KEY, read_wrapped_key
 from infra.enclave.refusals import attestation_error
 from infra.files import PUBLIC_FILE, replace_durably, write_atomic
 from infra.stores import FileStore
+from mpc_core.protocol.entries import Destruction
+from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -34,12 +34,10 @@ if TYPE_CHECKING:
     from infra.enclave.kms.data_keys import KeyService
     from infra.homes import Home
     from infra.objects.port import ObjectStore
-    from mpc_core.protocol.errors import CeremonyError
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["Destruction", "Leaver", "SignedDestruction", "check_destruction", "leave"]
+__all__ = ["Leaver", "Record", "check_destruction", "leave"]
 
-DOMAIN = b"ringforge/destruction/v1\0"
 RECORD, PENDING = "destruction", "destruction.pending"
 WAITING_DAYS = 7
 """The shortest time that KMS waits before it deletes a key; nothing can use the key meanwhile."""
@@ -49,38 +47,18 @@ KEPT = frozenset({"identity.key", "witness"})
 
 
 @dataclass(frozen=True, slots=True)
-class Destruction:
-    """What an operator says it has destroyed: the body of an entry of the log.
+class Record:
+    """What an operator says it has destroyed: an entry of the log, which anybody may post.
 
     Attributes:
-        plan_hash: SHA-256 of the plan.
-        operator: the operator's name in it.
-        kms_key: ARN of the key that was given to deletion.
-        wrapped_keys: SHA-256 of each wrapped key that was removed.
-        waiting_days: after how many days the service deletes the key.
-        ordered_at: when the operator gave the order, in seconds since 1970 by its clock.
+        operator: the operator's name in the plan.
+        entry: what it destroyed.
+        envelope: the entry with the operator's signature.
     """
 
-    kind: ClassVar[str] = "destruction"
-    plan_hash: bytes
     operator: str
-    kms_key: str
-    wrapped_keys: tuple[bytes, ...]
-    waiting_days: int
-    ordered_at: int
-
-    @property
-    def signed_bytes(self) -> bytes:
-        """What the operator's identity key signs."""
-        return DOMAIN + strict.encode(self)
-
-
-@dataclass(frozen=True, slots=True)
-class SignedDestruction:
-    """A destruction and the Ed25519 signature of the operator's identity key."""
-
-    destruction: Destruction
-    signature: bytes
+    entry: Destruction
+    envelope: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +71,8 @@ class Leaver:
         objects: where its sealed objects lie.
         identity: opens its identity key, which is sealed too: only before anything is destroyed.
         service_of: returns the key service of a key, by its ARN.
+        post: puts the record on the log; before anything is destroyed, since whoever posts has to
+            prove who it is.
     """
 
     plan: Plan
@@ -100,9 +80,10 @@ class Leaver:
     objects: ObjectStore
     identity: Callable[[], Ed25519PrivateKey]
     service_of: Callable[[str], KeyService]
+    post: Callable[[bytes], None] = lambda _: None
 
 
-def leave(home: Home, leaver: Leaver, now: dt.datetime) -> SignedDestruction:
+def leave(home: Home, leaver: Leaver, now: dt.datetime) -> Record:
     """Destroy what an operator sealed.
 
     Args:
@@ -114,8 +95,8 @@ def leave(home: Home, leaver: Leaver, now: dt.datetime) -> SignedDestruction:
         The signed record, which also lies in the home under the name `destruction`.
 
     Raises:
-        CeremonyError: RF-KMS-007 if nothing there is sealed, RF-KMS-003 or RF-KMS-004 if the
-            service refuses; the same command goes on.
+        CeremonyError: RF-KMS-007 if nothing there is sealed; what `post` raises; RF-KMS-003 or
+            RF-KMS-004 if the service refuses; the same command goes on.
 
     Security: copies of sealed files and of the wrapped key open nothing once the service's key is
         pending deletion; its policy lets nobody take that back. Files of the vault that were not
@@ -128,39 +109,34 @@ def leave(home: Home, leaver: Leaver, now: dt.datetime) -> SignedDestruction:
     if not pending.exists():
         if leaver.objects.get(WRAPPED_KEY) is None and (home.path / RECORD).exists():
             return _read(home.path / RECORD, leaver.plan)
-        signed = _signed(leaver, now)
-        write_atomic(pending, strict.encode(signed), PUBLIC_FILE)
+        envelope = _signed(leaver, now)
+        leaver.post(envelope)
+        write_atomic(pending, envelope, PUBLIC_FILE)
     record = _read(pending, leaver.plan)
-    _give_to_deletion(leaver.service_of(record.destruction.kms_key), record.destruction)
+    _give_to_deletion(leaver.service_of(record.entry.kms_key), record.entry)
     _remove_open_files(home.vault, store)
     leaver.objects.delete(WRAPPED_KEY)
     replace_durably(pending, home.path / RECORD)
     return record
 
 
-def check_destruction(data: bytes, plan: Plan) -> SignedDestruction:
+def check_destruction(data: bytes, plan: Plan) -> Record:
     """Return the record that these bytes are, if an operator of the plan signed it.
 
     Raises:
         CeremonyError: RF-KMS-008 if it is none.
     """
     try:
-        signed = strict.decode(SignedDestruction, data)
-    except strict.Malformed as error:
-        raise _no_record(str(error)) from error
-    record = signed.destruction
-    keys = {each.name: each.identity_key for each in plan.operators}
-    if record.plan_hash != plan.hash or record.operator not in keys:
-        raise _no_record("a record of another plan or another operator")
-    try:
-        key = Ed25519PublicKey.from_public_bytes(keys[record.operator])
-        key.verify(signed.signature, record.signed_bytes)
-    except InvalidSignature as error:
-        raise _no_record("a signature that does not match") from error
-    return signed
+        signed = wire.decode(data, plan)
+    except CeremonyError as error:
+        raise _no_record(f"{error.code}: {error.found}") from error
+    if not isinstance(signed.entry, Destruction):
+        raise _no_record(f"another entry, {signed.entry.kind}")
+    (signer,) = signed.signers
+    return Record(plan.name_of(signer), signed.entry, data)
 
 
-def _signed(leaver: Leaver, now: dt.datetime) -> SignedDestruction:
+def _signed(leaver: Leaver, now: dt.datetime) -> bytes:
     wrapped = read_wrapped_key(leaver.objects)
     if wrapped is None:
         raise attestation_error(
@@ -171,18 +147,17 @@ def _signed(leaver: Leaver, now: dt.datetime) -> SignedDestruction:
             effect="nothing was destroyed",
             next_step="see whether this is the right --home; an unsealed vault ends with its disk",
         )
-    record = Destruction(
-        plan_hash=leaver.plan.hash,
-        operator=leaver.name,
+    entry = Destruction(
         kms_key=wrapped.kms_key,
         wrapped_keys=(hashlib.sha256(wrapped.ciphertext).digest(),),
         waiting_days=WAITING_DAYS,
         ordered_at=int(now.timestamp()),
     )
-    return SignedDestruction(record, leaver.identity().sign(record.signed_bytes))
+    plan = leaver.plan
+    return wire.sign_entry(entry, plan, plan.index_of(leaver.name), leaver.identity())
 
 
-def _read(path: Path, plan: Plan) -> SignedDestruction:
+def _read(path: Path, plan: Plan) -> Record:
     return check_destruction(path.read_bytes(), plan)
 
 
