@@ -120,8 +120,8 @@ def _looks(agenda, *, seed, factors, in_flight=3):
     "factors",
     [
         {},
-        {"O": 1.15, "rebuild": 1.2, "publish": 1.2},
-        {"O": 0.87, "M": 0.5},
+        {"O": 1.2, "rebuild": 1.2, "publish": 1.2},
+        {"O": 0.9, "M": 0.5},
     ],
 )
 def test_the_time_left_is_right_within_a_quarter_after_the_first_tenth(seed, factors):
