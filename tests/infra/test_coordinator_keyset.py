@@ -24,7 +24,7 @@ from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox
 from infra.verify import Outcome, verify
 from mpc_core.protocol.errors import CeremonyError
-from tests.infra.test_sandbox_units import Recorder
+from tests.infra.test_sandbox_supervisor import Recorder
 from tests.support.ports import Clock, MemoryBoard, MemoryLog
 from tests.support.published import undisturbed
 

@@ -15,7 +15,7 @@ from infra.sandbox.options import SandboxOptions, open_ceremony
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.tfhe.ciphertexts import LIST_LIMIT, CompactList, serialize_compact_list
 from mpc_core.tfhe.parameters import lookup
-from tests.infra.test_sandbox_units import Recorder
+from tests.infra.test_sandbox_supervisor import Recorder
 
 SEED = "00112233445566778899aabbccddeeff"
 WORDS = np.arange(512 + 5, dtype=np.uint64)
