@@ -10,8 +10,10 @@ from typer.testing import CliRunner
 
 from infra.board import strict
 from infra.cli.main import app
+from infra.evidence import cases
 from infra.evidence.bundle import Bundle, decode_bundle
 from infra.evidence.check import check_bundle
+from infra.evidence.source import open_source
 from infra.publish import Keeps
 from mpc_core.protocol.entries import Evidence
 from mpc_core.protocol.errors import CeremonyError
@@ -80,6 +82,39 @@ def test_nobody_else_is_convicted_by_it(case):
     assert refused(replace(bundle, round=bundle.round + 1)) == "RF-VERIFY-060"
     assert refused(replace(bundle, round=1 << 60)) == "RF-VERIFY-060"
     assert refused(replace(bundle, context=bytes(32))) == "RF-VERIFY-060"
+
+
+def test_an_honest_operator_is_not_convicted_by_the_best_file_against_it(case):
+    """Everything that is on the log about it, below the same head, and the same data."""
+    ground, folder, file = case
+    bundle, source = decode_bundle(file.read_bytes()), open_source(folder)
+    (opening,) = (each for each in source.state.ever_opened if each.context == bundle.context)
+    honest = sorted(opening.rounds[bundle.round].answers.keys() - {bundle.accused})
+    assert honest
+    shown = next(each for each in cases._found(source) if each.accusation.ground == ground)
+    for index in honest:
+        accusation = replace(shown.accusation, accused=index)
+        made = cases._bundle(source, replace(shown, accusation=accusation))
+        assert (made.accused, made.data, made.checkpoint) == (
+            index,
+            bundle.data,
+            bundle.checkpoint,
+        )
+        assert len(made.entries) >= len(bundle.entries)
+        assert refused(made) == "RF-VERIFY-060"
+
+
+def test_data_with_any_wrong_byte_proves_nothing(case):
+    _, _, file = case
+    bundle = decode_bundle(file.read_bytes())
+    for number, data in enumerate(bundle.data):
+        for at in (0, len(data) // 2, len(data) - 1):
+            changed = data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
+            others = (*bundle.data[:number], changed, *bundle.data[number + 1 :])
+            assert refused(replace(bundle, data=others)) == "RF-VERIFY-060"
+    if len(bundle.data) > 1:
+        assert refused(replace(bundle, data=bundle.data[::-1])) == "RF-VERIFY-060"
+    assert refused(replace(bundle, data=(*bundle.data, b"more"))) == "RF-VERIFY-060"
 
 
 def test_without_any_of_its_parts_it_proves_nothing(case):
