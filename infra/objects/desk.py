@@ -1,8 +1,8 @@
 """What an operator and its people leave for each other in a bucket, in the clear.
 
 In an enclave nobody can write a file for the operator's process. Its people leave there what they
-approve, and it leaves there what they have to look at. Whoever can write into the bucket speaks for
-them: its host can say a false word in their name, as an operator that lies can.
+approve and decide, and it leaves there what they have to look at. Whoever can write into the bucket
+can take that away; what is said in somebody's name is signed (`infra.governance.speaking`).
 """
 
 from __future__ import annotations
