@@ -1,7 +1,8 @@
 """What this operator's people want decided: signed by them, posted by its process.
 
-`ringforge decide` leaves the signed entry in the operator's work folder, or in its bucket, where the
-process, running or started later, finds it. Whoever holds a signed entry may post it, so nothing is secret here.
+`ringforge decide` leaves the signed entry in the operator's work folder, or in its bucket, where
+the process, running or started later, finds it. Whoever holds a signed entry may post it, so
+nothing is secret here.
 """
 
 from __future__ import annotations
