@@ -9,9 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.board import strict
+from infra.board.copy import MemoryCopy
+from infra.board.equivocation import HeadWatch
+from infra.board.notes import Head, sign_head
+from infra.board.replica import Replica
 from infra.cli.main import app
 from infra.evidence import cases
-from infra.evidence.bundle import Bundle, decode_bundle
+from infra.evidence.bundle import EQUIVOCATION, Bundle, decode_bundle
 from infra.evidence.check import check_bundle
 from infra.evidence.source import open_source
 from infra.publish import Keeps
@@ -101,7 +105,31 @@ def test_an_honest_operator_is_not_convicted_by_the_best_file_against_it(case):
             bundle.checkpoint,
         )
         assert len(made.entries) >= len(bundle.entries)
-        assert refused(made) == "RF-VERIFY-060"
+        both = {each.position: each for each in (*bundle.entries, *made.entries)}
+        everything = tuple(both[position] for position in sorted(both))
+        for entries in (made.entries, everything, everything[::-1]):
+            assert refused(replace(made, entries=entries)) == "RF-VERIFY-060"
+
+
+def test_two_heads_of_one_epoch_convict_their_signer_and_nobody_else():
+    finished = undisturbed()
+    replica, kept = Replica(finished.plan, MemoryCopy()), []
+    replica.receive(0, finished.envelopes)
+    watch = HeadWatch(replica, lambda signer, found: kept.append(found))
+    size = len(finished.envelopes)
+    for root in (replica.root(size), bytes(32)):
+        head = Head(0, size, root)
+        watch.saw(head, sign_head(finished.plan, head, 2, finished.key("op-02")))
+    (evidence,) = map(strict.encode, kept)
+    signed = finished.parties.signed
+    plan = (signed.toml, signed.signatures)
+    bundle = Bundle(1, *plan, "", "", 2, EQUIVOCATION, b"", 0, (), (), (evidence,))
+    proven = check_bundle(bundle, finished.plan.hash.hex())
+    assert (proven.operator, proven.ground) == ("op-02", EQUIVOCATION)
+    for index in (1, 3, 4):
+        assert refused(replace(bundle, accused=index)) == "RF-VERIFY-060"
+    for data in ((), (evidence, evidence), (evidence[:-1],)):
+        assert refused(replace(bundle, data=data)) == "RF-LOG-036"
 
 
 def test_data_with_any_wrong_byte_proves_nothing(case):
