@@ -152,6 +152,18 @@ def test_only_the_keys_of_a_burnt_context_are_taken(ledger):
     assert ledger.post(1, again) == "the author has posted these keys"
 
 
+def test_no_keys_are_taken_after_the_seal(ledger):
+    """Not even of a batch that is long dead: nobody posts one, and nobody can be asked to."""
+    name, context = burn(ledger, N0)
+    convict(ledger, name, context)
+    for key in (N0, ("N", 1), S0, M0):
+        ledger.open(key, (1, 3, 4))
+    late = Reveal(name, context, keys(ledger, context, 4))
+    assert ledger.seal() is None
+    assert ledger.post(4, late) == "it is sealed"
+    assert not ledger.state.justice.revealed(context).posted
+
+
 def test_a_key_is_right_once_more_than_t_members_support_it(ledger):
     name, context = burn(ledger, N0)
     revealed = ledger.state.justice.revealed(context)
