@@ -126,6 +126,25 @@ async def test_no_head_is_signed_over_the_end_of_a_time_that_leaves_an_entry_beh
         assert (member.witness.state.signed == head) == (early in log)
 
 
+async def test_messages_that_a_move_dropped_are_offered_to_the_new_host_and_statements_are_not(
+    tmp_path,
+):
+    early, end = wire.sign_entry(ANSWERED, PLAN, 2, key_of(2)), closing(ANSWERS, PLAN)
+    async with house(tmp_path, 1) as home:
+        member = home.members[1]
+        gossiper_of(
+            Home(tmp_path / "home"),
+            member.client,
+            member.log,
+            loop=member.loop,
+            witness=member.witness,
+            pool=member.pool,
+        )
+        member.loop.entered(opening_of(PLAN, 1, host=DEPUTY), (early, end))
+        member.clock.now += 60
+        assert member.pool.due() == (early,)
+
+
 async def test_a_host_that_is_away_does_not_stop_the_offers(tmp_path):
     async with house(tmp_path, 1) as home:
         member = home.members[1]
