@@ -112,6 +112,8 @@ def read_standing(data: bytes, plan: Plan, operator: int) -> Standing:
     Raises:
         CeremonyError: RF-GOVERN-009 if that operator did not sign it under this plan.
     """
+    if not data:
+        raise _refused("nothing", plan, operator)
     if len(data) > MOST_BYTES:
         raise _refused(f"{len(data)} bytes", plan, operator)
     try:

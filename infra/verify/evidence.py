@@ -188,8 +188,9 @@ def read_plan(evidence: Evidence, plan_hash: str | None) -> tuple[Rules, str]:
     kind = ", ".join(("sandbox", *plan.insecure)) if plan.sandbox else "no sandbox"
     if rules.parameters.scaled:
         kind += f"; {plan.parameters}, a scaled set that protects nothing"
-    hosts = "".join(f" and {name}" for name in list(plan.hosts)[1:])
-    signers = f"signed by {plan.count} operators and the coordinator{hosts}"
+    people = (each.name for each in plan.representatives)
+    others = "".join(f" and {name}" for name in (*list(plan.hosts)[1:], *people))
+    signers = f"signed by {plan.count} operators and the coordinator{others}"
     return rules, f"hash {plan.hash.hex()}, {pinned}; {signers}; {kind}"
 
 
