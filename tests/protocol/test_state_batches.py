@@ -285,6 +285,22 @@ def test_a_batch_does_not_wait_again_for_who_missed_the_close_of_its_answers(led
     assert ledger.status(N0).state is BatchState.COMPLETE
 
 
+def test_returns_count_with_doubling_delays(ledger):
+    for key, number in ((N0, 0), (N1, 1)):
+        ledger.share(key, (1, 2, 3))
+        assert ledger.close(ledger.slot("roots", key)) is None
+        closed = len(ledger.entries) - 1
+        assert ledger.state.members.absent == {4}
+        if number == 0:
+            assert ledger.post(4, Return(0)) is None
+    pause = 8 * ledger.quorum.count
+    while len(ledger.entries) < closed + pause:
+        assert ledger.post(4, Return(1)) == "the operator came back too soon"
+    assert ledger.state.members.absent == {4}
+    assert ledger.post(4, Return(1)) is None
+    assert ledger.state.members.absent == set()
+
+
 def test_what_an_absent_operator_posts_counts(ledger):
     ledger.share(N0, (1, 2, 3))
     ledger.close(ledger.slot("roots", N0))
