@@ -16,6 +16,7 @@ Whatever is done here rests on the log under a co-signed checkpoint; doing it ag
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -213,7 +214,7 @@ class Prosecutor:
         claim, batch = _claim(opening, turn.number), self.operator.batch(opening.rule.key)
         try:
             vectors = {index: self._vector(index, root, batch) for index, root in claim.points}
-            v = self.operator.blobs.read(claim.root)
+            v = self._value(opening, claim.root, batch)
         except CeremonyError:
             if self._is_spent(done):
                 self._retraced.add(done)
@@ -232,6 +233,15 @@ class Prosecutor:
     def _vector(self, index: int, root: bytes, batch: BatchLayout) -> Buffer:
         if not self.operator.blobs.has(root):
             self.operator.peers.fetch(index, root, batch.opened_bytes, batch.stage)
+        return self.operator.blobs.read(root)
+
+    def _value(self, opening: Opening, root: bytes, batch: BatchLayout) -> Buffer:
+        """Return a v that was refuted; who lost it asks those that vouched for having it."""
+        for index in sorted(opening.haves.get(root, set()) - {self.operator.index}):
+            if self.operator.blobs.has(root):
+                break
+            with suppress(CeremonyError):
+                self._vector(index, root, batch)
         return self.operator.blobs.read(root)
 
     def _serve(self, evidence: bytes, label: str) -> bytes:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.merkle import chunk_root
 
 if TYPE_CHECKING:
@@ -162,7 +163,13 @@ class MemoryBlobs:
         return root in self.kept
 
     def read(self, root: bytes) -> memoryview:
-        """Return the bytes."""
+        """Return the bytes.
+
+        Raises:
+            CeremonyError: RF-DISK-011, as a store of files.
+        """
+        if root not in self.kept:
+            raise CeremonyError("RF-DISK-011", "a stored blob is damaged or gone", found="none")
         return memoryview(self.kept[root])
 
     def read_if_here(self, root: bytes) -> memoryview | None:
