@@ -55,6 +55,23 @@ def test_a_false_answer_burns_the_batch_and_excludes_the_liar(batch):
     assert same_key(key_of(ceremony, (1, 3)), key_of(ceremony, (3, 4)))
 
 
+def test_who_has_not_posted_its_keys_of_a_burnt_batch_keeps_them_after_the_seal():
+    ceremony, found = without_evidence(Ceremony()), []
+    ceremony.at["N-5"] = lambda: start_lying(ceremony, LIAR)
+
+    def look():
+        party = ceremony.party(4)
+        (burn,) = party.log.state.justice.burns
+        keys = burn.revealed[0].posted.pop(4)
+        found.append(len(party.steps.judge._to_reveal(party.log.state)))
+        burn.revealed[0].posted[4] = keys
+
+    ceremony.at["seal"] = look
+    ceremony.at["secure"] = look
+    ceremony.run()
+    assert found == [1, 0]
+
+
 @pytest.mark.parametrize("batch", [("N", 5), ("S", 0), ("M", 1)])
 def test_who_corrects_its_false_answer_is_not_excluded(batch):
     ceremony = Ceremony()
