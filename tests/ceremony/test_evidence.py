@@ -84,6 +84,16 @@ def test_a_v_that_does_not_follow_from_its_list_excludes_the_decoder(ceremony):
     assert not state.justice.burns
 
 
+def test_a_decoder_that_lost_the_refuted_value_asks_for_it_and_accuses(ceremony):
+    opens_another_value(ceremony.party(DECODER))
+    ceremony.batch(KEY)
+    refuted = ceremony.log.state.opening(KEY).rounds[0].decoded.root
+    assert not posted(ceremony, Evidence)
+    ceremony.party(NEXT).blobs.remove(refuted)
+    settle(ceremony)
+    assert ceremony.log.state.members.excluded == {DECODER}
+
+
 class Spoiling(Batches):
     """Serves a share vector with one wrong element, and posts the root of just that."""
 
