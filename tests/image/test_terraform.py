@@ -112,10 +112,29 @@ def test_no_rule_lets_everybody_in_or_out(found):
 
 
 def test_the_role_may_use_its_objects_and_nothing_else(found):
-    policy = _one(found, "aws_iam_role_policy")["policy"]
-    actions = set(re.findall(r'"([a-z0-9]+:[A-Za-z*]+)"', policy))
-    assert actions == {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"}
-    assert "managed_policy_arns" not in _one(found, "aws_iam_role")
+    policy = _resources(found, "aws_iam_role_policy")["aws_iam_role_policy.parent"]["policy"]
+    assert _actions(policy) == {
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+    }
+    roles = _resources(found, "aws_iam_role").values()
+    assert all("managed_policy_arns" not in role for role in roles)
+
+
+def _actions(policy):
+    return set(re.findall(r'"(s3:(?!prefix)[A-Za-z*]+|[a-rt-z][a-z0-9]*:[A-Za-z*]+)"', policy))
+
+
+def test_people_may_use_their_desk_and_nothing_else(found):
+    policy = _resources(found, "aws_iam_role_policy")["aws_iam_role_policy.people"]["policy"]
+    assert _actions(policy) == {"s3:GetObject", "s3:ListBucket", "s3:PutObject"}
+    places = re.findall(r'"\$\{aws_s3_bucket[^"]*"[^"]*"[^"]*"', policy)
+    assert len(places) == 2
+    assert all("/people/*" in place for place in places)
+    role = _resources(found, "aws_iam_role")["aws_iam_role.people"]
+    assert "aws:MultiFactorAuthPresent" in role["assume_role_policy"]
 
 
 def test_services_of_aws_are_reached_through_private_endpoints(found):

@@ -19,3 +19,8 @@ output "role" {
   description = "For `ringforge operator policy --role`."
   value       = aws_iam_role.parent.arn
 }
+
+output "people_role" {
+  description = "What the operator's people assume to approve and to decide."
+  value       = aws_iam_role.people.arn
+}

@@ -35,6 +35,16 @@ variable "key_policy" {
   type        = string
 }
 
+variable "people" {
+  description = "ARNs of those who speak for the operator; they take the role `people`, with a second factor."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.people) > 0 && !contains(var.people, "*")
+    error_message = "At least one, each by its own ARN."
+  }
+}
+
 variable "ami" {
   description = "Amazon Linux 2023 for the machine, by its id: an image, not a name that moves."
   type        = string
