@@ -1,4 +1,4 @@
-"""No test judges by time; and which tests stay together when several run at once (`-n 2`)."""
+"""No test judges by time; and which tests stay together when several run at once (`-n 3`)."""
 
 from __future__ import annotations
 

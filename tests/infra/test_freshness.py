@@ -270,7 +270,8 @@ async def _serving(answering, addresses, at=0):
 
 
 @pytest.mark.parametrize("silent", [2, 3, 4])
-async def test_an_old_record_is_refused_whoever_is_silent(tmp_path, committee, silent):
+async def test_an_old_record_is_refused_whoever_is_silent(tmp_path, committee, silent, monkeypatch):
+    monkeypatch.setattr(freshness, "_CALL_SECONDS", 2.0)
     one = committee[1]
     one.objects.take_back(one.before)
     one.start(confirmed=False)
