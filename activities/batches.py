@@ -16,6 +16,7 @@ from activities import looks
 from activities.arithmetic import Question
 from activities.decoding import open_vectors
 from activities.shares import keep_shares, stored_shares
+from activities.values import get_value
 from activities.vectors import Vectors
 from activities.work import work_of
 from mpc_core.protocol.context import OFFLINE
@@ -25,7 +26,6 @@ from mpc_core.sharing.challenge import challenge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from collections.abc import Set as AbstractSet
 
     from activities.operator import Operator
     from activities.ports import StagedBlob
@@ -141,8 +141,8 @@ class Batches:
     def opening_of(self, opening: Opening) -> memoryview:
         """Return the value that held in an opening, which may be dead by now."""
         root = opening.held_root
-        self._get(opening.rule.key, root, opening.haves.get(root, set()))
-        return self.operator.blobs.read(root)
+        holders = opening.haves.get(root, set())
+        return get_value(self.operator, opening.rule.key, root, holders)
 
     def hold(self, key: BatchKey) -> None:
         """Have the opened values here that the verdicts of a batch wait for.
@@ -170,7 +170,7 @@ class Batches:
             return
         question = Question.of(opening.context, turn)
         holders = opening.haves.get(question.v_root, set())
-        self._get(key, question.v_root, holders, first=turn.decoder)
+        get_value(self.operator, key, question.v_root, holders, first=turn.decoder)
 
     def is_answered(self, key: BatchKey) -> bool:
         """Tell whether a batch has a value that holds and this operator has answered for it.
@@ -325,20 +325,13 @@ class Batches:
             else:
                 yield index, vector
 
-    def _fetch(
-        self, index: int, root: bytes, size: int, label: str, *, shared: bool = False
-    ) -> None:
-        if self.operator.blobs.has(root):
-            return
-        self.operator.peers.fetch(index, root, size, label, shared=shared)
-
     def _hold(self, key: BatchKey, turn: Round) -> None:
         """Have the v of a round here, from its decoder or from whoever vouched for it."""
         assert turn.decoded is not None
         root = turn.decoded.root
         holders = self.operator.log.read(lambda state: looks.holders(state, key, root))
         try:
-            self._get(key, root, holders, first=turn.decoder)
+            get_value(self.operator, key, root, holders, first=turn.decoder)
         except CeremonyError:
             if not self._open_anew(key, turn):
                 raise
@@ -360,7 +353,8 @@ class Batches:
                     if index == own:
                         vectors[index] = self._own_vector(key, context)
                         continue
-                    self._fetch(index, root, size, key[0])
+                    if not self.operator.blobs.has(root):
+                        self.operator.peers.fetch(index, root, size, key[0])
                     vectors[index] = self.operator.blobs.read(root)
                 except CeremonyError as refusal:
                     _log.info("a vector is not served", operator=index, reason=str(refusal))
@@ -375,24 +369,6 @@ class Batches:
                 return False
             opening.keep(key[0], shared=True)
             return True
-
-    def _get(
-        self, key: BatchKey, root: bytes, holders: AbstractSet[int], first: int | None = None
-    ) -> None:
-        """Fetch an opened value from whoever has it."""
-        if self.operator.blobs.has(root):
-            return
-        size = self.operator.batch(key).opened_bytes
-        sources = [] if first is None else [first]
-        sources += sorted(holders - {first, self.operator.index})
-        for position, index in enumerate(sources):
-            try:
-                self._fetch(index, root, size, key[0], shared=True)
-            except CeremonyError:
-                if position == len(sources) - 1:
-                    raise
-            else:
-                return
 
     def _answer_round(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
         assert turn.decoded is not None

@@ -16,11 +16,11 @@ Whatever is done here rests on the log under a co-signed checkpoint; doing it ag
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from activities.values import get_value
 from mpc_core.protocol.batch import Verdict
 from mpc_core.protocol.entries import Confirmation, Evidence
 from mpc_core.protocol.errors import CeremonyError
@@ -214,7 +214,8 @@ class Prosecutor:
         claim, batch = _claim(opening, turn.number), self.operator.batch(opening.rule.key)
         try:
             vectors = {index: self._vector(index, root, batch) for index, root in claim.points}
-            v = self._value(opening, claim.root, batch)
+            holders = opening.haves.get(claim.root, set())
+            v = get_value(self.operator, opening.rule.key, claim.root, holders)
         except CeremonyError:
             if self._is_spent(done):
                 self._retraced.add(done)
@@ -233,15 +234,6 @@ class Prosecutor:
     def _vector(self, index: int, root: bytes, batch: BatchLayout) -> Buffer:
         if not self.operator.blobs.has(root):
             self.operator.peers.fetch(index, root, batch.opened_bytes, batch.stage)
-        return self.operator.blobs.read(root)
-
-    def _value(self, opening: Opening, root: bytes, batch: BatchLayout) -> Buffer:
-        """Return a v that was refuted; who lost it asks those that vouched for having it."""
-        for index in sorted(opening.haves.get(root, set()) - {self.operator.index}):
-            if self.operator.blobs.has(root):
-                break
-            with suppress(CeremonyError):
-                self._vector(index, root, batch)
         return self.operator.blobs.read(root)
 
     def _serve(self, evidence: bytes, label: str) -> bytes:

@@ -10,7 +10,6 @@ sees, and who works where").
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,7 @@ from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverse
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
-from infra.files import write_atomic
+from infra.findings import read_findings, write_findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -167,7 +166,7 @@ class Thieves:
             for theft in found:
                 _log.error("an order was taken by somebody else", **asdict(theft))
             self.found = found
-            write_atomic(self._kept, json.dumps([asdict(each) for each in found]).encode())
+            write_findings(self._kept, found)
 
 
 async def _events_after(client: Client, run: WorkflowExecution, last: int) -> list[HistoryEvent]:
@@ -214,10 +213,7 @@ def stolen_in(
 
 def read_thefts(path: Path) -> tuple[Theft, ...]:
     """Return what the coordinator of a home found; nothing where it found nothing."""
-    try:
-        return tuple(Theft(**each) for each in json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return ()
+    return read_findings(path, Theft)
 
 
 def _printable(name: str) -> str:

@@ -48,7 +48,7 @@ _OF_PARTIES = {
     COORDINATOR: ("entry_coordinator", "second_coordinator"),
     SERVER: ("order_server", "second_server"),
 }
-"""What the parties do beside arithmetic and carrying bytes."""
+"""What the parties do beside arithmetic and bytes: for each thing counted, and in each second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,23 +128,19 @@ def fit(runs: Sequence[Run], known: Overheads) -> Overheads:
     return replace(found, idle_seconds=max(sum(idle) / len(idle), 0.0))
 
 
-def _factor(runs: Sequence[Run], known: Overheads, party: int, names: Sequence[str]) -> float:
+def _factor(runs: Sequence[Run], known: Overheads, party: int, names: tuple[str, str]) -> float:
     """Return how much slower than the table's this machine is at what a party does besides."""
-    table = replace(NOTHING, **{name: getattr(OVERHEADS, name) for name in names})
     spent = sum(
         run.spent(party) - _cpu(_estimate(run, run.costs, known), run, party) for run in runs
     )
-    return max(spent, 0.0) / sum(_beside(run, table, party) for run in runs)
+    return max(spent, 0.0) / sum(_beside(run, party, names) for run in runs)
 
 
-def _beside(run: Run, table: Overheads, party: int) -> float:
-    """Return what a party spends by a table on entries, orders and the seconds that it took."""
-    found = _estimate(run, FREE, table)
-    each_second = {
-        COORDINATOR: table.second_coordinator,
-        SERVER: table.second_server,
-    }.get(party, table.second_operator)
-    return _cpu(found, run, party) + each_second * (run.wall_seconds - found.wall_seconds)
+def _beside(run: Run, party: int, names: tuple[str, str]) -> float:
+    """Return what a party spends by the table on entries or orders, and on the seconds of a run."""
+    counted, each_second = (float(getattr(OVERHEADS, name)) for name in names)
+    found = _estimate(run, FREE, replace(NOTHING, **{names[0]: counted}))
+    return _cpu(found, run, party) + each_second * run.wall_seconds
 
 
 def _cpu(found: Estimate, run: Run, party: int) -> float:

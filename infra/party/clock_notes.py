@@ -5,14 +5,13 @@ Nothing follows from it by rule, so it is no matter of the log (runbooks/adr/003
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
-from infra.files import write_atomic
+from infra.findings import read_findings, write_findings
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -74,16 +73,12 @@ class ClockNotes:
         )
         if times & (times - 1):  # whose clock goes back and forth does not keep our disk busy
             return
-        found = [asdict(each) for each in self._notes.values()]
         try:
-            write_atomic(self._kept, json.dumps(found).encode())
+            write_findings(self._kept, self._notes.values())
         except CeremonyError as refusal:
             _log.warning("clocks are not in the report", code=refusal.code)
 
 
 def read_clock_notes(path: Path) -> tuple[ClockNote, ...]:
     """Return what the operator of a home found; nothing where it found nothing."""
-    try:
-        return tuple(ClockNote(**each) for each in json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return ()
+    return read_findings(path, ClockNote)

@@ -127,10 +127,9 @@ def kept_batches(
     layout: CeremonyLayout, state: CeremonyState, keeps: Keeps
 ) -> tuple[BatchKey, ...]:
     """Return the batches whose openings a transcript keeps, in the order of the layout."""
+    disputed = state.disputed
     return tuple(
-        key
-        for key in batch_keys(layout)
-        if keeps is Keeps.ALL or key[0] == "O" or key in state.disputed
+        key for key in batch_keys(layout) if keeps is Keeps.ALL or key[0] == "O" or key in disputed
     )
 
 

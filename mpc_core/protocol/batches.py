@@ -143,6 +143,12 @@ class Batches:
         require(opening.name == name, "context and batch do not match")
         return opening
 
+    def current_one(self, name: BatchName, context: bytes) -> Opening:
+        """Return the opening that an entry would kill: only one whose context is current."""
+        opening = self.named(name, context)
+        require(self.current.get(opening.rule.key) is opening, "the context is not current")
+        return opening
+
     def named_by_hex(self, context: str) -> Opening:
         """Return the opening whose context a slot names in lower-case hex."""
         require(set(context) <= set("0123456789abcdef"), "there is no such slot")
@@ -150,11 +156,21 @@ class Batches:
         return self._find(bytes.fromhex(context))
 
     def _find(self, context: bytes) -> Opening:
+        """Return an opening whose context is current, or was and may be again.
+
+        An entry stands on the log once; it was right when it was posted, so it counts although a
+        value that its batch builds on is in doubt meanwhile.
+        """
         opening = self._openings.get(context)
-        if opening is None or self.current.get(opening.rule.key) is not opening:
+        if opening is None or opening.name != self._name(opening.rule):
             raise VoidEntryError("the context is not current")
         require(opening.rule.stage in self._stages, "the stage is sealed")
         return opening
+
+    def _name(self, rule: BatchRule) -> BatchName:
+        """Return a batch with its try that is current."""
+        generation = self._generation if rule.stage in REDRAWN else 0
+        return BatchName(rule.stage, rule.index, generation, self._attempts[rule.key])
 
     def context(self, key: BatchKey) -> BatchContext | None:
         """Return the current context of a batch, None before it is known."""
@@ -162,9 +178,7 @@ class Batches:
         if rule.stage not in self._begun or not self._opened.keys() >= set(rule.dependencies):
             return None
         dependencies = tuple(self._opened[dependency] for dependency in rule.dependencies)
-        generation = self._generation if rule.stage in REDRAWN else 0
-        name = BatchName(rule.stage, rule.index, generation, self._attempts[key])
-        return BatchContext(name, dependencies)
+        return BatchContext(self._name(rule), dependencies)
 
     def complete(self, stages: Collection[str]) -> bool:
         """Tell whether every batch of these stages is complete."""
@@ -222,15 +236,17 @@ class Batches:
             self.current.pop(key, None)
         else:
             identifier = context.identifier(self._plan_hash)
-            self.current[key] = self._openings.setdefault(
-                identifier,
-                Opening(
+            opening = self._openings.get(identifier)
+            if opening is None:
+                opening = self._openings[identifier] = Opening(
                     self.rules[key],
                     context.name,
                     identifier,
                     self._quorum,
                     self._arithmetic,
                     self._refuted[identifier],
-                ),
-            )
+                )
+            elif self.current.get(key) is not opening:
+                opening.returned = True
+            self.current[key] = opening
         self.touch(key)

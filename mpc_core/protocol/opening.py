@@ -71,6 +71,8 @@ class Opening:
     """Rounds whose time to recompute is over."""
     dead: bool = False
     """Killed by a blame or a correction; what was posted stays evidence."""
+    returned: bool = False
+    """Not current for a while, and current again: an order that came meanwhile did nothing."""
     blind: set[int] = field(default_factory=set)
     """Rounds that were judged without their v. What the log made of them then rests on that v, so
     it is awaited also when later answers, or the death of the batch, decide without it."""

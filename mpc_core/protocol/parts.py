@@ -213,7 +213,7 @@ class Parts:
             "it names entries that do not precede it",
         )
         require(self.justice.unsettled is None, "an earlier blame is unsettled")
-        opening = self.batches.named(entry.batch, entry.context)
+        opening = self.batches.current_one(entry.batch, entry.context)
         named = [self._log[position] for position in entry.answers]
         opening.check_contradiction(entry.round, named, self.members)
         require(entry.round in opening.recomputed, "the time to recompute is not over")
@@ -223,7 +223,7 @@ class Parts:
 
     def _correct(self, log: LogEntry, entry: entries.Correction) -> None:
         require(self.release.sealed is None, "it is sealed")
-        opening = self.batches.named(entry.batch, entry.context)
+        opening = self.batches.current_one(entry.batch, entry.context)
         allowed = self.plan.limits.corrections_per_operator
         self.justice.correct(log.author, opening, allowed)
         self.batches.kill(opening)

@@ -4,7 +4,7 @@ from activities.catch_up import owed_unordered
 from mpc_core.protocol.batch import next_step
 from tests.support.ledger import RULES, Ledger
 
-N0, _, S0, *_ = (rule.key for rule in RULES)
+N0, _, S0, M0, *_ = (rule.key for rule in RULES)
 
 
 def unordered(ledger, operator):
@@ -46,3 +46,17 @@ def test_a_refuted_batch_is_opened_again_unasked():
     assert ledger.close_refuted(S0) is None
     decoder = ledger.status(S0).decoder
     assert unordered(ledger, decoder) == {("decoded", "S", 1)}
+
+
+def test_what_nobody_could_do_while_a_batch_waited_for_another_one_is_done_unasked():
+    ledger = Ledger().set_up()
+    ledger.share(S0)
+    ledger.decode(S0)
+    ledger.vouch(S0)
+    ledger.reply(S0, (2, 3, 4))
+    ledger.share(M0, (1, 2, 3))
+    assert unordered(ledger, 4) == set()
+    ledger.reply(S0, (1,), lie=1)
+    assert ledger.state.opening(M0) is None
+    ledger.exclude(S0, 1)
+    assert unordered(ledger, 4) == {("root", "M", 0)}

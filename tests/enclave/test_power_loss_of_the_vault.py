@@ -7,7 +7,7 @@ from infra.enclave.kms.sealing import Sealer
 from infra.enclave.kms.vault import SealedVault
 from infra.objects.folder import FolderObjects
 from infra.stores import FileStore
-from tests.support.power import STYLES, Disk, PowerCut
+from tests.support.power import STYLES, cut_and_resumed
 
 SEALER = Sealer(b"k" * 32, Context(bytes(32), "op-02"))
 CHANGES = (
@@ -67,18 +67,7 @@ class Owner:
 def test_nothing_that_was_stored_is_lost_and_nothing_removed_comes_back(
     tmp_path, monkeypatch, style
 ):
-    undisturbed = Owner(Disk(tmp_path / "calm", monkeypatch))
-    made = undisturbed.disk.operations
-    undisturbed.work()
-    total = undisturbed.disk.operations
-    assert total - made > 5 * len(CHANGES)
-    for cut in range(made, total):
-        owner = Owner(Disk(tmp_path / f"cut-{cut}", monkeypatch, seed=cut))
-        owner.disk.cut_at = cut
-        with pytest.raises(PowerCut):
-            owner.work()
-        owner.disk.lose_power(style)
-        owner.work()
+    for owner in cut_and_resumed(tmp_path, monkeypatch, style, Owner, 5 * len(CHANGES)):
         assert owner.done == len(CHANGES)
         left = FolderObjects(owner.disk.root / "vault").keys()
         assert len(left) == 1 + len(owner.contents(owner.done))

@@ -7,17 +7,21 @@ import pytest
 from infra.estimate.company import in_company
 
 
+def wait_until_nobody_writes(ours, theirs):
+    os.close(theirs)
+    while os.read(ours, 1 << 16):
+        pass
+    os.close(ours)
+
+
 def test_every_companion_repeats_the_task_until_the_block_ends():
     ours, theirs = os.pipe()
     with in_company(lambda: os.write(theirs, os.getpid().to_bytes(4, "big")), companions=2):
         seen = []
         while len(set(seen)) < 2 or len(seen) < 5:
             seen.append(int.from_bytes(os.read(ours, 4), "big"))
-    os.close(theirs)
     assert os.getpid() not in seen
-    while os.read(ours, 1 << 16):  # ends when nobody can write any more
-        pass
-    os.close(ours)
+    wait_until_nobody_writes(ours, theirs)
 
 
 def test_companions_end_although_what_is_measured_fails():
@@ -30,10 +34,7 @@ def test_companions_end_although_what_is_measured_fails():
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    os.close(theirs)
-    while os.read(ours, 1 << 16):
-        pass
-    os.close(ours)
+    wait_until_nobody_writes(ours, theirs)
 
 
 def test_companions_end_with_a_parent_that_is_killed():
@@ -44,7 +45,4 @@ def test_companions_end_with_a_parent_that_is_killed():
             os.read(ours, 1)
             os.kill(os.getpid(), 9)
     os.waitpid(parent, 0)
-    os.close(theirs)
-    while os.read(ours, 1 << 16):
-        pass
-    os.close(ours)
+    wait_until_nobody_writes(ours, theirs)

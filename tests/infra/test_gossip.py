@@ -101,6 +101,18 @@ async def test_what_reached_an_operator_is_offered_before_it_signs_the_end_of_it
         assert await asyncio.to_thread(member.log.hand_over, Close(ANSWERS)) == 0
 
 
+def wire_up(member, home):
+    """Connect what a member has as an operator does."""
+    gossiper_of(
+        home,
+        member.client,
+        member.log,
+        loop=member.loop,
+        witness=member.witness,
+        pool=member.pool,
+    )
+
+
 @pytest.mark.parametrize("left_behind", [True, False])
 async def test_no_head_is_signed_over_the_end_of_a_time_that_leaves_an_entry_behind(
     tmp_path, left_behind
@@ -109,14 +121,7 @@ async def test_no_head_is_signed_over_the_end_of_a_time_that_leaves_an_entry_beh
     log = [end] if left_behind else [early, end]
     async with house(tmp_path, 1) as home:
         member = home.members[1]
-        gossiper_of(
-            Home(tmp_path / "home"),
-            member.client,
-            member.log,
-            loop=member.loop,
-            witness=member.witness,
-            pool=member.pool,
-        )
+        wire_up(member, Home(tmp_path / "home"))
         member.pool.receive(2, [early])
         member.log.endorse(wire.body_of(Close(ANSWERS)))
         member.replica.receive(0, log)
@@ -132,14 +137,7 @@ async def test_messages_that_a_move_dropped_are_offered_to_the_new_host_and_stat
     early, end = wire.sign_entry(ANSWERED, PLAN, 2, key_of(2)), closing(ANSWERS, PLAN)
     async with house(tmp_path, 1) as home:
         member = home.members[1]
-        gossiper_of(
-            Home(tmp_path / "home"),
-            member.client,
-            member.log,
-            loop=member.loop,
-            witness=member.witness,
-            pool=member.pool,
-        )
+        wire_up(member, Home(tmp_path / "home"))
         member.loop.entered(opening_of(PLAN, 1, host=DEPUTY), (early, end))
         member.clock.now += 60
         assert member.pool.due() == (early,)

@@ -12,7 +12,7 @@ from infra.board.witness import Witness
 from infra.files import make_directory
 from mpc_core.protocol.merkle import leaf_hash, root
 from tests.support.board import board_plan, key_of, signed
-from tests.support.power import STYLES, Disk, PowerCut
+from tests.support.power import STYLES, cut_and_resumed
 
 PLAN = board_plan()
 LOG = [signed(number, PLAN) for number in range(9)]
@@ -85,18 +85,9 @@ class Operator:
 def test_no_signature_leaves_that_a_power_loss_makes_an_operator_forget(
     tmp_path, monkeypatch, style
 ):
-    undisturbed = Operator(Disk(tmp_path / "calm", monkeypatch))
-    made = undisturbed.disk.operations
-    undisturbed.work()
-    total = undisturbed.disk.operations
-    assert total - made > 20
-    for cut in range(made, total):
-        operator = Operator(Disk(tmp_path / f"cut-{cut}", monkeypatch, seed=cut))
-        operator.disk.cut_at = cut
-        with pytest.raises(PowerCut):
-            operator.work()
-        operator.disk.lose_power(style)
-        operator.work()
+    for operator in cut_and_resumed(tmp_path, monkeypatch, style, Operator, 20):
+        assert operator.heads
+        assert operator.certificates
 
 
 @pytest.mark.parametrize("at", range(0, 200, 7))

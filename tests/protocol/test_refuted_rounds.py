@@ -15,9 +15,7 @@ from infra.coordinator.views import seal_view
 from mpc_core.protocol.batch import TAKEN, BatchState, Verdict
 from mpc_core.protocol.entries import (
     Close,
-    Confirmation,
     Correction,
-    Evidence,
     Return,
     Root,
 )
@@ -227,7 +225,7 @@ def test_a_transcript_keeps_the_values_of_a_batch_that_was_doubted_for_a_moment(
     assert ledger.status(N0).failed
     ledger.reply(N0, (3,))
     assert ledger.status(N0).state is BatchState.MISFIT
-    exclude(ledger, N0, LIAR)
+    ledger.exclude(N0, LIAR)
     assert ledger.status(N0).state is BatchState.COMPLETE
     assert ledger.state.disputed == {N0}
 
@@ -266,7 +264,7 @@ def test_a_word_about_answers_that_have_changed_counts_and_moves_nothing(ledger)
     opening = ledger.state.opening(N0)
     assert (len(opening.rounds), opening.sidelined) == (1, set())
     assert_same(read(ledger), ledger)
-    exclude(ledger, N0, LIAR)
+    ledger.exclude(N0, LIAR)
     again = ledger.state.opening(N0).unsaid.slot
     assert again == slot
     due = due_statement(ledger.state, "close", slot)
@@ -283,16 +281,6 @@ def test_a_word_about_another_value_moves_nothing(ledger):
     assert len(ledger.state.opening(N0).rounds) == 1
     assert ledger.close_refuted(N0) is None
     assert len(ledger.state.opening(N0).rounds) == 2
-
-
-def exclude(ledger, key, liar):
-    name, context = ledger.context(key)
-    root = ledger.state.opening(key).roots[liar]
-    others = [each for each in ledger.quorum.everyone if each != liar]
-    assert ledger.post(others[0], Evidence(liar, "vector", name, context, 0, root, 1)) is None
-    for each in others[:2]:
-        assert ledger.post(each, Confirmation(liar, "vector", name, context, 0)) is None
-    assert ledger.state.members.excluded == {liar}
 
 
 def test_a_round_without_a_decoders_entry_is_not_refuted(ledger):

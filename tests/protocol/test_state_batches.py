@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mpc_core.protocol.batch import BatchState, next_step
 from mpc_core.protocol.context import BatchName
-from mpc_core.protocol.entries import Blame, Close, LogEntry, Return
+from mpc_core.protocol.entries import Blame, Close, Correction, LogEntry, Return
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.state import CeremonyState
 from tests.support.ledger import RULES, Ledger, ToyArithmetic, digest, double
@@ -354,6 +354,40 @@ def test_products_wait_for_the_opened_values_they_consume(ledger):
     assert next_step(ledger.status(M0)) == "share"
     context = ledger.state.context(M0)
     assert context.dependencies == (digest("v", ledger.context(S0)[1]),)
+
+
+def doubt(ledger, key):
+    """Open a batch with answers that contradict one another in the end."""
+    ledger.share(key)
+    ledger.decode(key)
+    ledger.vouch(key)
+    ledger.reply(key, (2, 3, 4))
+    ledger.share(M0, (1, 2, 3))
+    late = ledger.share_root(M0, 4), Close(ledger.slot("roots", M0)), ledger.context(M0)
+    ledger.reply(key, (1,), lie=1)
+    assert ledger.status(M0).state is BatchState.WAITING
+    return late
+
+
+def test_what_was_under_way_counts_although_what_it_builds_on_is_in_doubt_meanwhile(ledger):
+    """Found by seed 1000552: the same root cannot stand on the log twice."""
+    root, _, (_, context) = doubt(ledger, S0)
+    assert ledger.post(4, root) is None
+    ledger.exclude(S0, 1)
+    assert ledger.context(M0)[1] == context
+    assert ledger.state.opening(M0).roots.keys() == {1, 2, 3, 4}
+    assert next_step(ledger.status(M0)) == "decode"
+
+
+def test_a_deadline_that_was_closed_meanwhile_is_over(ledger):
+    _, close, _ = doubt(ledger, S0)
+    assert ledger.state_by(close, without=(4,)) is None
+    assert ledger.state.members.absent == {4}
+
+
+def test_nobody_kills_a_batch_whose_context_is_not_current(ledger):
+    *_, named = doubt(ledger, S0)
+    assert ledger.post(3, Correction(*named)) == "the context is not current"
 
 
 def test_a_log_read_out_of_order_is_refused(ledger):

@@ -10,8 +10,10 @@ from mpc_core.protocol.entries import (
     Acknowledgement,
     Answer,
     Close,
+    Confirmation,
     Contribution,
     Decoded,
+    Evidence,
     Examined,
     Have,
     KemKey,
@@ -265,6 +267,17 @@ class Ledger:
         self.decode(key)
         self.vouch(key, operators)
         self.reply(key, operators)
+
+    def exclude(self, key, liar):
+        """Exclude an operator for a vector of a batch that contradicts its answer."""
+        name, context = self.context(key)
+        root = self.state.opening(key).roots[liar]
+        others = [each for each in self.quorum.everyone if each != liar]
+        evidence = Evidence(liar, "vector", name, context, 0, root, 1)
+        assert self.post(others[0], evidence) is None
+        for each in others[: self.quorum.threshold + 1]:
+            assert self.post(each, Confirmation(liar, "vector", name, context, 0)) is None
+        assert liar in self.state.members.excluded
 
     def close(self, slot):
         return self.state_by(Close(slot))

@@ -22,6 +22,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from infra.drill.party import Party
 from infra.stores import BlobStore, FileStore
 from infra.transport.ledger import SentLedger
@@ -33,6 +35,31 @@ if TYPE_CHECKING:
 
 STYLES = ("lost", "late", "mixed")
 _HOOKED = ("fsync", "replace", "rename", "unlink", "link", "writev", "mkdir", "ftruncate")
+
+
+def cut_and_resumed(tmp_path, monkeypatch, style, make, least):
+    """Yield a worker for every operation that the power goes at, when it has gone on to the end.
+
+    Args:
+        tmp_path: where their disks lie.
+        monkeypatch: of pytest.
+        style: of the power loss.
+        make: returns a worker on a disk, with `work()` and `disk`.
+        least: so many operations and more are expected of an undisturbed one.
+    """
+    undisturbed = make(Disk(tmp_path / "calm", monkeypatch))
+    made = undisturbed.disk.operations
+    undisturbed.work()
+    total = undisturbed.disk.operations
+    assert total - made > least
+    for cut in range(made, total):
+        worker = make(Disk(tmp_path / f"cut-{cut}", monkeypatch, seed=cut))
+        worker.disk.cut_at = cut
+        with pytest.raises(PowerCut):
+            worker.work()
+        worker.disk.lose_power(style)
+        worker.work()
+        yield worker
 
 
 class PowerCut(BaseException):
