@@ -125,8 +125,13 @@ class Judge:
     def _blame(self, opening: Opening) -> None:
         number = opening.misfit
         assert number is not None
-        answers = self.operator.log.read(lambda state: _answers_of(state, opening, number))
-        self.operator.log.post(Blame(opening.name, opening.context, number, answers))
+        answers, serial = self.operator.log.read(
+            lambda state: (
+                _answers_of(state, opening, number),
+                state.next_try(Blame.kind, self.operator.index),
+            )
+        )
+        self.operator.log.post(Blame(opening.name, opening.context, number, answers, serial))
 
     # -- keys of dead batches -----------------------------------------------------------------
 

@@ -162,7 +162,8 @@ def draw_schedule(seed: int, n: int | None = None, lies: Sequence[str] = ()) -> 
         lies: names of the adversaries to draw from.
     """
     draw = random.Random(f"schedule {seed}")  # noqa: S311 - no secret
-    n = n or draw.choice(SIZES)
+    drawn = draw.choice(SIZES)  # in any case: a seed with the size that it draws is that schedule
+    n = n or drawn
     t = largest_t(n)
     failing = draw.sample(range(1, n + 1), t)
     lying = draw.randint(0, t) if lies else 0

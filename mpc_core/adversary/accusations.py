@@ -49,7 +49,8 @@ class BlamesWithoutCause(Twin):
             for log in state.log
             if isinstance(log.entry, Answer) and log.entry.context == opening.context
         )
-        return (Blame(opening.name, opening.context, 0, positions),)
+        serial = state.next_try(Blame.kind, self.index)
+        return (Blame(opening.name, opening.context, 0, positions, serial),)
 
 
 class ConfirmsWhatIsNot(Twin):

@@ -93,6 +93,7 @@ class Batches:
         are drawn anew: nothing about the final key has been published (PROTOCOL.md, "Blame").
         """
         key = opening.rule.key
+        opening.dead = True
         if opening.rule.stage in REDRAWN:
             self._generation += 1
             redone = [each for each in self.rules if each[0] in REDRAWN]
@@ -144,7 +145,7 @@ class Batches:
         return opening
 
     def current_one(self, name: BatchName, context: bytes) -> Opening:
-        """Return the opening that an entry would kill: only one whose context is current."""
+        """Return the opening that a blame is about: only one whose context is current."""
         opening = self.named(name, context)
         require(self.current.get(opening.rule.key) is opening, "the context is not current")
         return opening

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.entries import Close, LogEntry
     from mpc_core.protocol.key_setup import KeySetup
     from mpc_core.protocol.members import Members
+    from mpc_core.protocol.tries import Tries
 
 __all__ = ["Closes"]
 
@@ -28,20 +29,21 @@ class Closes:
         setup: of which deadlines end.
         batches: of which deadlines end.
         members: who may be absent afterwards.
+        tries: how often each was closed, validly or not.
         positions: log positions of the valid closes, by slot.
     """
 
     setup: KeySetup
     batches: Batches
     members: Members
+    tries: Tries
     positions: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def take(self, log: LogEntry, entry: Close) -> None:
         """End the deadline that an entry names; who owed something is absent from now on."""
-        before = self.positions.get(entry.slot, ())
-        require(entry.serial == len(before), "another close of this slot is the next one")
+        self.tries.take(entry, entry.slot)
         self._close_slot(log, entry.slot)
-        self.positions[entry.slot] = (*before, log.position)
+        self.positions[entry.slot] = (*self.positions.get(entry.slot, ()), log.position)
 
     def _close_slot(self, log: LogEntry, slot: str) -> None:
         step, *rest = slot.split("/")

@@ -219,13 +219,17 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """Answers, by log position, that lie on no polynomial of degree 2t: the batch is burnt."""
+    """Answers, by log position, that lie on no polynomial of degree 2t: the batch is burnt.
+
+    `serial` counts the author's blames before, void ones too.
+    """
 
     kind: ClassVar[str] = "blame"
     batch: BatchName
     context: bytes
     round: int
     answers: tuple[int, ...]
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,8 +313,8 @@ class Close:
     "round/<context hex>/<q>", "refuted/<context hex>/<q>/<digest hex>",
     "answers/<context hex>/<q>", "recomputation/<context hex>/<q>".
 
-    `serial` counts the valid closes of this very slot before: answers may have to be closed again,
-    and the same bytes stand in the log only once.
+    `serial` counts the closes of this very slot before, void ones too: answers may have to be
+    closed again, and the same bytes stand in the log only once.
     """
 
     kind: ClassVar[str] = "close"
@@ -330,8 +334,8 @@ class SetupSeal:
 class Summons:
     """Statement: this operator owes these entries and will be written off if it stays silent.
 
-    Serials of one operator's summonses ascend. `missing` names slots, as `Owed.slot` does:
-    "acknowledgement" or "answer/<context hex>/<q>".
+    `serial` counts the summonses of this operator before, void ones too. `missing` names slots, as
+    `Owed.slot` does: "acknowledgement" or "answer/<context hex>/<q>".
     """
 
     kind: ClassVar[str] = "summons"
@@ -344,12 +348,14 @@ class Summons:
 class WriteOff:
     """Statement: the ceremony no longer waits for this operator's entries.
 
-    `summons` is the log position of the summons it follows.
+    `summons` is the log position of the summons it follows, `serial` counts the write-offs of this
+    operator before, void ones too.
     """
 
     kind: ClassVar[str] = "write-off"
     operator: int
     summons: int
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True)

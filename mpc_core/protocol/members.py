@@ -95,9 +95,9 @@ class Members:
         """Take note of a return."""
         require(operator in self.absent, "the operator is not absent")
         require(entry.serial > self.returns.get(operator, -1), "an older return has this serial")
+        self.returns[operator] = entry.serial
         require(self.may_return(operator, position), "the operator came back too soon")
         self.returned[operator] += 1
-        self.returns[operator] = entry.serial
         self.returned_at[operator] = position
         self.absent.discard(operator)
 
@@ -123,15 +123,6 @@ class Members:
     def summon(self, position: int, entry: Summons, owed: frozenset[str]) -> None:
         """Take note of a summons; `owed` are the slots for which that operator may be summoned."""
         require(entry.operator in self.accountable, "the operator is excluded or written off")
-        last = max(
-            (
-                summons.serial
-                for summons in self.summonses.values()
-                if summons.operator == entry.operator
-            ),
-            default=-1,
-        )
-        require(entry.serial > last, "an earlier summons has this serial")
         require(bool(entry.missing), "the summons lists nothing")
         require(owed.issuperset(entry.missing), "the operator does not owe what the summons lists")
         self.summonses[position] = entry

@@ -21,6 +21,7 @@ from mpc_core.protocol.members import Members
 from mpc_core.protocol.owed import owed_by
 from mpc_core.protocol.release import Release
 from mpc_core.protocol.rules import require
+from mpc_core.protocol.tries import Tries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -81,14 +82,16 @@ class Parts:
         self.justice = Justice(quorum)
         self.decisions = Decisions(plan)
         self.attestations = Attestations(plan, examine)
-        self.closes = Closes(self.setup, self.batches, self.members)
+        self.tries = Tries()
+        self.closes = Closes(self.setup, self.batches, self.members, self.tries)
         self._rules = self._table_of_rules()
 
     def take(self, log: LogEntry) -> None:
         """Let an entry have its effect.
 
         Raises:
-            VoidEntryError: if it is invalid where it stands; then nothing changed.
+            VoidEntryError: if it is invalid where it stands; then nothing changed but the number
+                of its next try.
         """
         self._check_signers(log)
         self._rules[type(log.entry)](log, log.entry)
@@ -135,9 +138,7 @@ class Parts:
             entries.Seal: self._seal,
             entries.Served: lambda log, entry: self._service(log, entry, serves=True),
             entries.SetupSeal: self._seal_setup,
-            entries.Summons: lambda log, entry: members.summon(
-                log.position, entry, self.due(entry.operator)
-            ),
+            entries.Summons: self._summon,
             entries.Unserved: lambda log, entry: self._service(log, entry, serves=False),
             entries.WriteOff: self._write_off,
         }
@@ -162,10 +163,15 @@ class Parts:
         require(self.release.announcement is None, "the key set is announced")
         self.decisions.hear(log, entry, self.members.excluded)
 
+    def _summon(self, log: LogEntry, entry: entries.Summons) -> None:
+        self.tries.take(entry, entry.operator)
+        self.members.summon(log.position, entry, self.due(entry.operator))
+
     def _write_off(self, log: LogEntry, entry: entries.WriteOff) -> None:
         signers = set(log.signers) - self.members.excluded
         needed = self.plan.decision_rules.write_off
         require(len(signers) >= needed, "fewer operators signed it than the plan demands")
+        self.tries.take(entry, entry.operator)
         self.members.write_off(entry, self.due(entry.operator))
         self.batches.touch_all()
 
@@ -207,6 +213,7 @@ class Parts:
     # -- rules about who lied ---------------------------------------------------------------------
 
     def _blame(self, log: LogEntry, entry: entries.Blame) -> None:
+        self.tries.take(entry, log.author)
         require(self.release.sealed is None, "it is sealed")
         require(
             all(0 <= position < log.position for position in entry.answers),
@@ -223,7 +230,7 @@ class Parts:
 
     def _correct(self, log: LogEntry, entry: entries.Correction) -> None:
         require(self.release.sealed is None, "it is sealed")
-        opening = self.batches.current_one(entry.batch, entry.context)
+        opening = self.batches.named(entry.batch, entry.context)
         allowed = self.plan.limits.corrections_per_operator
         self.justice.correct(log.author, opening, allowed)
         self.batches.kill(opening)

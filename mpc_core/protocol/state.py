@@ -227,6 +227,11 @@ class CeremonyState:
         self._settle()
         return self._parts.closes.positions.get(slot, ())
 
+    def next_try(self, kind: str, about: str | int) -> int:
+        """Return the serial of the next entry of a kind: what was void may be due again."""
+        self._settle()
+        return self._parts.tries.next(kind, about)
+
     @property
     def addresses(self) -> Mapping[int, entries.Address]:
         """The latest address of every operator that posted one."""

@@ -147,7 +147,7 @@ def _close(state: CeremonyState, slot: str) -> Verdicts:
     opening = next((found for found in state.openings if found.context.hex() == rest[0]), None)
     if opening is None or overdue_slot(opening, state.members) != slot:
         return Done()
-    serial = len(state.closes(slot))
+    serial = state.next_try(Close.kind, slot)
     if step == "roots":
         return Due(Close(slot, serial), since=_last_root(state, opening))
     if step == "refuted":
@@ -175,7 +175,8 @@ def _close_kem_keys(state: CeremonyState) -> Verdicts:
     posted = sorted(_first_by_author(state, KemKey).values())
     if len(posted) < state.quorum.n_minus_t:
         return NotYet("fewer than n-t KEM keys are here")
-    return Due(Close("kem-keys"), since=posted[-1], is_long=True)
+    serial = state.next_try(Close.kind, "kem-keys")
+    return Due(Close("kem-keys", serial), since=posted[-1], is_long=True)
 
 
 def _close_contributions(state: CeremonyState, number: int) -> Verdicts:
@@ -186,7 +187,8 @@ def _close_contributions(state: CeremonyState, number: int) -> Verdicts:
         return NotYet("KEM keys are missing")
     waiting = any(setup.owes_contribution(operator) for operator in state.members.awaited)
     begun = _contributions_begun(state, number)
-    return Due(Close(f"contributions/{number}"), since=begun if waiting else -1)
+    slot = f"contributions/{number}"
+    return Due(Close(slot, state.next_try(Close.kind, slot)), since=begun if waiting else -1)
 
 
 def _close_complaints(state: CeremonyState) -> Verdicts:
@@ -201,7 +203,8 @@ def _close_complaints(state: CeremonyState) -> Verdicts:
         return NotYet("fewer than n-t operators have examined the contributions")
     waiting = not state.members.awaited <= setup.examined
     begun = max(state.closes(f"contributions/{setup.closed - 1}"), default=0)
-    return Due(Close("complaints"), since=begun if waiting else -1)
+    serial = state.next_try(Close.kind, "complaints")
+    return Due(Close("complaints", serial), since=begun if waiting else -1)
 
 
 def _contributions_begun(state: CeremonyState, number: int) -> int:
@@ -300,9 +303,8 @@ def _summons(state: CeremonyState, subject: str) -> Verdicts:
         if not _is_overdue_with_its_keys(state, operator):
             return Done("returned")
         since = state.setup.complaint_close or 0
-    serials = [known.serial for known in members.summonses.values() if known.operator == operator]
-    entry = Summons(operator, 1 + max(serials, default=-1), tuple(sorted(owed)))
-    return Due(entry, since=since)
+    serial = state.next_try(Summons.kind, operator)
+    return Due(Summons(operator, serial, tuple(sorted(owed))), since=since)
 
 
 def _is_overdue_with_its_keys(state: CeremonyState, operator: int) -> bool:
@@ -336,7 +338,7 @@ def _write_off(state: CeremonyState, subject: str) -> Verdicts:
         return Done("answered")
     if members.losses >= state.quorum.threshold:
         return NotYet("t operators are written off already; the ceremony waits for this one")
-    return Due(WriteOff(operator, summons), since=summons)
+    return Due(WriteOff(operator, summons, state.next_try(WriteOff.kind, operator)), since=summons)
 
 
 def _rejoin(state: CeremonyState, subject: str) -> Verdicts:

@@ -292,6 +292,8 @@ def test_who_loses_its_vault_is_let_in_again_and_takes_part_where_that_can_be(at
 def test_a_seed_gives_the_same_schedule_and_the_same_ceremony_again():
     schedule = draw_schedule(11, 4, LIES)
     assert schedule == draw_schedule(11, 4, LIES)
+    drawn = draw_schedule(11, lies=LIES)
+    assert drawn == draw_schedule(11, drawn.n, LIES)
     assert Engine(schedule).run() == Engine(schedule).run()
 
 

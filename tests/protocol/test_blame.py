@@ -1,5 +1,7 @@
 """Contradicting answers: the batch is burnt, its keys are posted, and the liar is excluded."""
 
+import dataclasses
+
 import pytest
 
 from mpc_core.protocol.batch import BatchState
@@ -122,9 +124,11 @@ def test_one_blame_at_a_time_and_none_after_the_seal(ledger):
     second = lie(ledger, ("N", 1), liar=LIAR)
     assert ledger.close(ledger.slot("recomputation", ("N", 1), 0)) is None
     entry = Blame(*ledger.context(("N", 1)), 0, second)
-    assert ledger.post(1, entry) == "an earlier blame is unsettled"
+    assert ledger.post(3, entry) == "an earlier blame is unsettled"
     convict(ledger, name, context)
-    assert ledger.post(1, entry) == "it names an answer of who is excluded"
+    assert ledger.post(3, entry) == "another blame is the next one"
+    again = dataclasses.replace(entry, serial=ledger.state.next_try(Blame.kind, 3))
+    assert ledger.post(3, again) == "it names an answer of who is excluded"
     assert ledger.status(("N", 1)).state is BatchState.COMPLETE
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mpc_core.protocol.batch import BatchState, next_step
 from mpc_core.protocol.context import BatchName
-from mpc_core.protocol.entries import Blame, Close, Correction, LogEntry, Return
+from mpc_core.protocol.entries import Blame, Close, Correction, LogEntry, Return, Root
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.state import CeremonyState
 from tests.support.ledger import RULES, Ledger, ToyArithmetic, digest, double
@@ -294,10 +294,12 @@ def test_returns_count_with_doubling_delays(ledger):
         if number == 0:
             assert ledger.post(4, Return(0)) is None
     pause = 8 * ledger.quorum.count
+    serial = 1
     while len(ledger.entries) < closed + pause:
-        assert ledger.post(4, Return(1)) == "the operator came back too soon"
+        assert ledger.post(4, Return(serial)) == "the operator came back too soon"
+        serial = ledger.state.members.returns[4] + 1
     assert ledger.state.members.absent == {4}
-    assert ledger.post(4, Return(1)) is None
+    assert ledger.post(4, Return(serial)) is None
     assert ledger.state.members.absent == set()
 
 
@@ -385,9 +387,16 @@ def test_a_deadline_that_was_closed_meanwhile_is_over(ledger):
     assert ledger.state.members.absent == {4}
 
 
-def test_nobody_kills_a_batch_whose_context_is_not_current(ledger):
+def test_a_correction_counts_although_what_the_batch_builds_on_is_in_doubt(ledger):
     *_, named = doubt(ledger, S0)
-    assert ledger.post(3, Correction(*named)) == "the context is not current"
+    assert ledger.post(3, Correction(*named)) is None
+    assert ledger.status(S0).name.generation == 1
+    assert ledger.post(4, Root(*named, digest("late"))) == "the context is not current"
+
+
+def test_nobody_blames_a_batch_whose_context_is_not_current(ledger):
+    *_, named = doubt(ledger, S0)
+    assert ledger.post(3, Blame(*named, 0, ())) == "the context is not current"
 
 
 def test_a_log_read_out_of_order_is_refused(ledger):

@@ -20,6 +20,7 @@ from mpc_core.protocol.entries import (
     WriteOff,
 )
 from mpc_core.protocol.state import CeremonyState
+from mpc_core.protocol.statements import due_statement
 from tests.support.ledger import RULES, Ledger, digest, make_plan
 
 N0, N1, S0, M0, O0, O1 = (rule.key for rule in RULES)
@@ -138,7 +139,7 @@ def test_nothing_is_sealed_while_more_than_t_are_lost():
 def test_nobody_is_written_off_without_a_summons(ledger):
     lose(ledger)
     assert ledger.state_by(WriteOff(4, 3)) is not None
-    assert ledger.state_by(WriteOff(4, 99_999)) is not None
+    assert ledger.state_by(WriteOff(4, 99_999, 1)) is not None
     ledger.state_by(summons(ledger))
     assert ledger.state_by(WriteOff(3, len(ledger.entries) - 1)) is not None
     assert ledger.state.members.written_off == set()
@@ -148,11 +149,27 @@ def test_a_summons_lists_only_answers_and_acknowledgements_that_are_owed(ledger)
     lose(ledger)
     good = summons(ledger)
     assert ledger.state_by(dataclasses.replace(good, missing=())) == "the summons lists nothing"
-    for slot in ("kem-key", f"root/{ledger.status(N0).context}", "answer/00/0"):
-        assert ledger.state_by(Summons(4, 0, (*good.missing, slot))) is not None
-    assert ledger.state_by(Summons(3, 0, good.missing)) is not None
-    assert ledger.state_by(good) is None
-    assert ledger.state_by(good) == "an earlier summons has this serial"
+    reason = "the operator does not owe what the summons lists"
+    for number, slot in enumerate(
+        ("kem-key", f"root/{ledger.status(N0).context}", "answer/00/0"), start=1
+    ):
+        assert ledger.state_by(Summons(4, number, (*good.missing, slot))) == reason
+    assert ledger.state_by(Summons(3, 0, good.missing)) == reason
+    assert ledger.state_by(good) == "another summons is the next one"
+    assert ledger.state_by(dataclasses.replace(good, serial=4)) is None
+
+
+def test_who_was_summoned_or_written_off_in_vain_can_be_so_again(ledger):
+    lose(ledger)
+    good = summons(ledger)
+    assert ledger.state_by(dataclasses.replace(good, missing=())) is not None
+    again = due_statement(ledger.state, "summons", "4")
+    assert (again.entry.operator, again.entry.serial) == (4, 1)
+    assert ledger.state_by(again.entry) is None
+    assert ledger.state_by(WriteOff(4, 3)) is not None
+    due = due_statement(ledger.state, "write-off", "4")
+    assert due.entry.serial == 1
+    assert ledger.state_by(due.entry) is None
 
 
 def test_who_posts_one_summoned_entry_is_not_written_off(ledger):

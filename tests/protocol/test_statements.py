@@ -40,7 +40,7 @@ def test_who_returns_and_falls_silent_again_can_be_closed_again(ledger):
 
 def test_a_close_with_another_serial_is_void(ledger):
     slot = _provisional(ledger)
-    assert ledger.state_by(Close(slot, 1)) == "another close of this slot is the next one"
+    assert ledger.state_by(Close(slot, 1)) == "another close is the next one"
 
 
 def test_a_round_that_only_waits_for_answers_is_not_due_to_be_closed(ledger):

@@ -280,7 +280,7 @@ class Ledger:
         assert liar in self.state.members.excluded
 
     def close(self, slot):
-        return self.state_by(Close(slot))
+        return self.state_by(Close(slot, self.state.next_try(Close.kind, slot)))
 
     def close_refuted(self, key):
         """Say of a batch's value that it does not fit the answers, as n-t operators do."""
