@@ -76,6 +76,10 @@ class Task:
             self.waits, self.done = "", True
         return self.done
 
+    def give_again(self) -> None:
+        """Give the order to a new process: the one that waited is gone, and its log with it."""
+        self._news = -1
+
 
 class DrillOperator(Party):
     """One operator among disturbances.
@@ -108,6 +112,12 @@ class DrillOperator(Party):
             port.touched = self.touched
         self.vault.touched = self._touched_in_vault
         self.blobs.served = self._served
+
+    def start(self) -> None:
+        """Start the operator's process; the orders that it has not followed are given again."""
+        super().start()
+        for task in self.tasks:
+            task.give_again()
 
     def touched(self, what: str) -> None:
         """Note a write or a message before it happens; it may be the last thing before the kill."""

@@ -164,6 +164,8 @@ class CeremonyState:
         A batch with one round is judged on the spot. If anything else was decided meanwhile that
         might have gone the other way, the log is folded again.
         """
+        if not self._parts.batches.unknown:
+            return  # as nearly always, and this is asked at every look
         learned = self._parts.batches.learned
         if (self._guessed and learned) or self._parts.batches.ambiguous(learned):
             self._fold_again()

@@ -167,10 +167,8 @@ class CombinationSum:
         self._settle()
         exact, degree = self._ring.exact, self._ring.degree
         words = self._totals if self._ring.word_shape else self._totals[..., 0]
-        totals = self._ring.to_exact(words)
         powers = [exact.xi_power(c) for c in range(degree)]
-        rows = [totals[at : at + degree] for at in range(0, len(totals), degree)]
-        return self._ring.from_exact([exact.combine(powers, row) for row in rows])
+        return self._ring.combine(powers, [words[c::degree] for c in range(degree)])
 
     def _add(self, data: NDArray[np.uint8], span: Span, weight: int) -> bool:
         """Add a span of encoded elements; return whether it is canonical."""

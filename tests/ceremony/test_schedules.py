@@ -20,6 +20,7 @@ from activities.work import BatchWork
 from infra.drill.board import WouldWaitError
 from infra.drill.engine import Engine
 from infra.drill.forgery import ForgedOrder, obey
+from infra.drill.operator import Task
 from infra.drill.schedule import (
     ABSENCES,
     LONGEST_ABSENCE,
@@ -457,6 +458,23 @@ def test_an_honest_operator_that_confirms_against_another_or_corrects_itself_is_
     ):
         with pytest.raises(BrokenError, match=says):
             engine.watch.posts(engine.operators[1], entry)
+
+
+def test_an_order_that_waited_in_a_process_that_is_gone_is_given_to_the_next_one():
+    """Found by seed 1000695: what the old process had heard counted for the new one."""
+    operator = Engine(Schedule(1, 4)).operators[1]
+    operator.start()
+
+    def wait(_):
+        raise WouldWaitError
+
+    task = Task("share", wait)
+    operator.tasks.append(task)
+    assert not task.run(operator.steps, 100, 0.0)
+    assert not task.ready(100, 0.0)
+    operator.end()
+    operator.start()
+    assert task.ready(0, 0.0)
 
 
 def test_a_schedule_that_fails_is_made_simpler(monkeypatch):
