@@ -25,7 +25,7 @@ from mpc_core.protocol.errors import CeremonyError
 from mpc_core.sharing.challenge import challenge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from activities.operator import Operator
     from activities.ports import StagedBlob
@@ -48,6 +48,8 @@ class Batches:
     operator: Operator
     _tidied: set[bytes] = field(default_factory=set)
     """Contexts whose share vectors were dropped."""
+    stored: set[tuple[bytes, bytes]] = field(default_factory=set)
+    """Contexts and roots of opened values whose shares this process has made or read."""
 
     _others: Vectors = field(init=False)
 
@@ -129,6 +131,7 @@ class Batches:
                     next_step="check the disk, then run the same command with --resume",
                     runbook="disk-full",
                 )
+            self._note_stored(context, turn)
             return kept
 
     def opening(self, key: BatchKey) -> memoryview:
@@ -339,36 +342,43 @@ class Batches:
     def _open_anew(self, key: BatchKey, turn: Round) -> bool:
         """Open a value that nobody serves any more, from the vectors that its decoder used.
 
-        Whoever has dropped its own makes it again once it was asked for; so all are asked, and the
-        next attempt finds them. Returns whether the value is here.
+        From others instead of those that cannot be had. Whoever has dropped its own makes it again
+        once it was asked for; so all are asked, and the next attempt finds them. Returns whether
+        the value is here.
         """
         assert turn.decoded is not None
         with self.operator.lock(f"{key}"):
             context = self._context(key)
             work = self._work(key, context)
-            size, own = work.batch.opened_bytes, self.operator.index
-            vectors: dict[int, Buffer] = {}
-            for index, root in turn.decoded.points:
-                try:
-                    if index == own:
-                        vectors[index] = self._own_vector(key, context)
-                        continue
+            used = dict(turn.decoded.points)
+            posted = self.operator.log.read(lambda state: looks.roots(state, key))
+            vectors = self._vectors_again(key, context, used | posted)
+            expected = turn.decoded.root
+            opened = open_vectors(self.operator, work, vectors, len(used), expected)
+            for index, root in posted.items():
+                if index != self.operator.index:
+                    self.operator.blobs.remove(root)
+            if opened is not None:
+                opened[1].keep(key[0], shared=True)
+            return opened is not None
+
+    def _vectors_again(
+        self, key: BatchKey, context: BatchContext, roots: Mapping[int, bytes]
+    ) -> Iterator[tuple[int, Buffer]]:
+        """Get the vectors of a settled batch, as far as they can be had."""
+        size, own = self.operator.batch(key).opened_bytes, self.operator.index
+        for index, root in roots.items():
+            try:
+                if index == own:
+                    vector: Buffer = self._own_vector(key, context)
+                else:
                     if not self.operator.blobs.has(root):
                         self.operator.peers.fetch(index, root, size, key[0])
-                    vectors[index] = self.operator.blobs.read(root)
-                except CeremonyError as refusal:
-                    _log.info("a vector is not served", operator=index, reason=str(refusal))
-            if len(vectors) < len(turn.decoded.points):
-                return False
-            opening = self.operator.blobs.stage(work.open_pieces(vectors))
-            for index, root in turn.decoded.points:
-                if index != own:
-                    self.operator.blobs.remove(root)
-            if opening.root != turn.decoded.root:
-                opening.discard()
-                return False
-            opening.keep(key[0], shared=True)
-            return True
+                    vector = self.operator.blobs.read(root)
+            except CeremonyError as refusal:
+                _log.info("a vector is not served", operator=index, reason=str(refusal))
+            else:
+                yield index, vector
 
     def _answer_round(self, key: BatchKey, context: BatchContext, turn: Round) -> None:
         assert turn.decoded is not None
@@ -428,6 +438,11 @@ class Batches:
         if shares is not None:
             keep_shares(self.operator, context.name, turn.decoded.root, shares)
             self.operator.cache.drop(work.context_id)
+            self._note_stored(context, turn)
+
+    def _note_stored(self, context: BatchContext, turn: Round) -> None:
+        assert turn.decoded is not None
+        self.stored.add((context.identifier(self.operator.plan.hash), turn.decoded.root))
 
     def _correct(self, key: BatchKey, context: BatchContext) -> None:
         """Say that the own root is wrong, if the plan allows another correction.

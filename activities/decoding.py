@@ -32,7 +32,11 @@ Opened = tuple[tuple[int, ...], "StagedBlob"]
 
 
 def open_vectors(
-    operator: Operator, work: BatchWork, vectors: Iterable[tuple[int, Buffer]], needed: int
+    operator: Operator,
+    work: BatchWork,
+    vectors: Iterable[tuple[int, Buffer]],
+    needed: int,
+    expected: bytes | None = None,
 ) -> Opened | None:
     """Open a batch from the first vectors that give an opening which can be right.
 
@@ -41,6 +45,7 @@ def open_vectors(
         work: the batch.
         vectors: operators and their vectors, fetched as they are asked for.
         needed: how many an opening is made of.
+        expected: the root of the opening, where it is known; else any that can be right will do.
 
     Returns:
         The opening, not served yet, or None when no vectors give one.
@@ -52,8 +57,11 @@ def open_vectors(
             continue
         for chosen in _choices(work, held, needed):
             opening = _opened(operator, work, {index: held[index] for index in chosen})
-            if opening is not None:
+            if opening is None:
+                continue
+            if expected in (None, opening.root):
                 return chosen, opening
+            opening.discard()
     return None
 
 

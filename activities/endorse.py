@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from activities.acceptance import Acceptance
     from activities.operator import Operator
     from activities.rejoin import Seat
+    from activities.stock import Stock
     from mpc_core.protocol.state import CeremonyState
 
 __all__ = ["Endorser"]
@@ -46,6 +47,7 @@ class Endorser:
     operator: Operator
     acceptance: Acceptance
     seat: Seat
+    stock: Stock
 
     def objection(self, entry: Entry) -> str:
         """Return why this operator does not sign now, "" if it does."""
@@ -81,6 +83,8 @@ class Endorser:
     def _content_objection(self, entry: Entry) -> str:
         if isinstance(entry, KeySet) and self.acceptance.digest() != entry.digest:
             return "this operator has not rebuilt the key set with this digest"
+        if isinstance(entry, Seal):
+            return self.stock.objection()
         if isinstance(entry, Rejoin):
             return self.seat.objection(entry)
         if isinstance(entry, Announcement):

@@ -10,6 +10,8 @@ from mpc_core.protocol.context import OFFLINE
 from mpc_core.protocol.entries import Evidence, Seal
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from mpc_core.protocol.batch import BatchKey
     from mpc_core.protocol.opening import Opening, Round
     from mpc_core.protocol.state import CeremonyState
@@ -31,6 +33,7 @@ __all__ = [
     "takes_entries",
     "turn_of",
     "unsettled",
+    "unstored",
     "usable_roots",
     "value_root",
     "vectors_and_evidence",
@@ -53,6 +56,25 @@ def is_settled(opening: Opening, operator: int) -> bool:
     """Do `is_answered` for the opening itself."""
     return opening.held is not None and all(
         operator in turn.answers for turn in opening.rounds if turn.decoded is not None
+    )
+
+
+def unstored(
+    state: CeremonyState, operator: int, stored: AbstractSet[tuple[bytes, bytes]]
+) -> tuple[BatchKey, ...]:
+    """Return the batches before the seal that an operator has answered and has no shares of.
+
+    Args:
+        state: the ceremony.
+        operator: whose shares.
+        stored: contexts and roots of opened values of which it has them.
+    """
+    return tuple(
+        opening.rule.key
+        for opening in state.openings
+        if opening.rule.stage in OFFLINE
+        and is_settled(opening, operator)
+        and (opening.context, value_root(opening)) not in stored
     )
 
 

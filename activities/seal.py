@@ -154,10 +154,9 @@ class Destruction:
         return shares is not None
 
     def _secure(self, batch: BatchLayout) -> None:
-        if self._shares(batch) is None:
+        if self._is_in_vault(batch) or self._shares(batch) is None:
             return
-        ring = self.operator.ring(batch.word_bits)
-        if not move_to_vault(self.operator, *self._opened(batch), ring):
+        if not self._is_in_vault(batch):
             raise CeremonyError(
                 "RF-SEAL-001",
                 "the shares of a batch cannot be secured",
@@ -169,6 +168,12 @@ class Destruction:
                 next_step="check the disk of this operator",
                 runbook="disk-full",
             )
+
+    def _is_in_vault(self, batch: BatchLayout) -> bool:
+        """Move shares into the vault; return whether they are there now."""
+        return move_to_vault(
+            self.operator, *self._opened(batch), self.operator.ring(batch.word_bits)
+        )
 
 
 def _is_sealed(state: CeremonyState) -> bool | None:

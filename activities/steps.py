@@ -19,6 +19,7 @@ from activities.justice import Judge
 from activities.rejoin import Seat, out_of_seat
 from activities.seal import Destruction
 from activities.setup import KeySteps
+from activities.stock import Stock
 from activities.voices import Voices
 from activities.wanted import Wanted
 from mpc_core.protocol.errors import CeremonyError
@@ -50,6 +51,7 @@ class Steps:
     keys: KeySteps
     giving: Giving
     batches: Batches
+    stock: Stock
     acceptance: Acceptance
     endorser: Endorser
     destruction: Destruction
@@ -62,6 +64,7 @@ class Steps:
     def of(cls, operator: Operator, meter: Meter) -> Steps:
         """Return the steps of an operator."""
         batches = Batches(operator)
+        stock = Stock(operator, batches)
         acceptance = Acceptance(operator, batches)
         keys, seat = KeySteps.of(operator), Seat(operator)
         prosecutor = Prosecutor(operator)
@@ -72,8 +75,9 @@ class Steps:
             keys=keys,
             giving=Giving(operator, keys.strings),
             batches=batches,
+            stock=stock,
             acceptance=acceptance,
-            endorser=Endorser(operator, acceptance, seat),
+            endorser=Endorser(operator, acceptance, seat, stock),
             destruction=Destruction(operator, batches),
             judge=Judge(operator, batches, prosecutor),
             prosecutor=prosecutor,

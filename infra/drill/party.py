@@ -162,7 +162,7 @@ class Party:
     def _situation(self) -> tuple[object, ...]:
         state = self.log.state
         given_up = self.index in state.members.absent | state.members.written_off
-        return (state.size, state.awaiting_v, given_up)
+        return (state.size, state.awaiting_v, given_up, self.steps.stock.lacks())
 
     def owed_entries(self, slots: tuple[str, ...]) -> tuple[bytes, ...]:
         """Answer a direct call with the signed entries of these slots."""

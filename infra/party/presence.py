@@ -124,6 +124,7 @@ class Presence:
             (lambda: bool(steps.batches.unserved()), self._serve_again),
             (steps.wanted.is_there, steps.wanted.bring_back),
             (steps.owes_redone, steps.redo),
+            (lambda: bool(steps.stock.lacks()), steps.stock.replenish),
             (lambda: bool(steps.duties()), self._do_duties),
         )
 

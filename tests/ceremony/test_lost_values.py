@@ -54,6 +54,50 @@ def test_whoever_needs_a_lost_value_gets_it_and_serves_it_again(expected):
     assert not ceremony.at
 
 
+def test_a_value_is_opened_anew_from_other_vectors_while_one_of_its_decoder_is_away(expected):
+    ceremony = Ceremony(parameters=DRILL_SET)
+    found = []
+
+    def rob():
+        lose(ceremony, ("N", 0))
+        opening = ceremony.log.state.opening(("N", 0))
+        points = [index for index, _ in opening.rounds[opening.held].decoded.points]
+        (unused,) = opening.roots.keys() - set(points)
+        ceremony.stop(points[0])
+        ceremony.lose(unused)
+        ceremony.restart(unused)
+        for _ in range(2):
+            ceremony._let_presence_work()
+        found.append(ceremony.party(unused).steps.stock.lacks())
+        ceremony.restart(points[0])
+
+    ceremony.at["M-0"] = rob
+    assert ceremony.run() == expected
+    assert found == [()]
+
+
+def test_nobody_seals_before_it_has_its_shares_and_who_lost_them_makes_them_again(expected):
+    """Found by a drill of processes: they were made when needed, and by then nobody had v."""
+    ceremony = Ceremony(parameters=DRILL_SET)
+    found = []
+
+    def rob():
+        ceremony.lose(2)
+        party = ceremony.party(2)
+        party.start()
+        for act in (party.steps.hold_openings, party.come_back):
+            act()
+            stock = party.steps.stock
+            found.append((bool(stock.lacks()), stock.objection()))
+
+    ceremony.at["seal"] = rob
+    assert ceremony.run() == expected
+    (lacked, objection), after = found
+    assert lacked
+    assert "are not in its stores" in objection
+    assert after == (False, "")
+
+
 def test_values_of_disputed_batches_are_served_when_all_is_over():
     """Whoever comes back below the seal goes without the others, as their signers found them."""
     ceremony = Ceremony(parameters=DRILL_SET)
