@@ -157,9 +157,10 @@ class CatchUp:
 def owed_unordered(state: CeremonyState, operator: int) -> tuple[Owed, ...]:
     """Return what an operator owes that nobody orders, or not any more.
 
-    Those are batches that were killed and are drawn anew; batches whose opened value was refuted,
-    which may have been settled by then; batches that were begun from such a value and have another
-    context now, or the same one again; and answers in another round than the one that holds.
+    Those are batches that were killed and are drawn anew; batches that were settled once, and are
+    no more as an operator was excluded that had answered; batches whose opened value was refuted;
+    batches that were begun from such a value and have another context now, or the same one again;
+    and answers in another round than the one that holds.
     """
     begun = Counter(opening.name for opening in state.ever_opened)
     openings = {opening.context.hex(): opening for opening in state.openings}
@@ -171,6 +172,7 @@ def owed_unordered(state: CeremonyState, operator: int) -> tuple[Owed, ...]:
             item.batch.generation
             or item.batch.attempt
             or begun[item.batch] > 1
+            or openings[item.context].was_settled
             or openings[item.context].returned
             or _was_refuted(openings[item.context])
             or _is_in_another_round(item, openings[item.context])

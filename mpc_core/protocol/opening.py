@@ -73,6 +73,8 @@ class Opening:
     """Killed by a blame or a correction; what was posted stays evidence."""
     returned: bool = False
     """Not current for a while, and current again: an order that came meanwhile did nothing."""
+    was_settled: bool = False
+    """Nobody was waited for at some time: from then on nobody orders anything."""
     blind: set[int] = field(default_factory=set)
     """Rounds that were judged without their v. What the log made of them then rests on that v, so
     it is awaited also when later answers, or the death of the batch, decide without it."""
@@ -235,6 +237,9 @@ class Opening:
             self.held = None
         if self.held is None:
             self.held = next((turn.number for turn in self.rounds if turn.verdict in _FITS), None)
+        if self.held is not None:
+            turn = self.rounds[self.held]
+            self.was_settled |= members.awaited <= turn.answers.keys() | turn.missed
 
     def _judge(self, turn: Round, members: Members) -> None:
         if turn.decoded is None:

@@ -2,6 +2,7 @@
 
 from activities.catch_up import owed_unordered
 from mpc_core.protocol.batch import next_step
+from mpc_core.protocol.entries import Return
 from tests.support.ledger import RULES, Ledger
 
 N0, _, S0, M0, *_ = (rule.key for rule in RULES)
@@ -60,3 +61,19 @@ def test_what_nobody_could_do_while_a_batch_waited_for_another_one_is_done_unask
     assert ledger.state.opening(M0) is None
     ledger.exclude(S0, 1)
     assert unordered(ledger, 4) == {("root", "M", 0)}
+
+
+def test_a_batch_that_lacks_answers_after_an_exclusion_is_answered_unasked():
+    """Found by seed 1001766: it was settled without who was away, and is no more."""
+    ledger = Ledger().set_up()
+    ledger.share(N0)
+    ledger.decode(N0)
+    ledger.vouch(N0)
+    ledger.reply(N0, (1, 2, 3))
+    assert ledger.close(ledger.slot("answers", N0, 0)) is None
+    assert next_step(ledger.status(N0)) == "settled"
+    ledger.open(S0, (1, 2, 3))
+    ledger.exclude(S0, 1)
+    assert ledger.post(4, Return(0)) is None
+    assert ledger.state.opening(N0).held is None
+    assert ("answer", "N", 0) in unordered(ledger, 4)
