@@ -6,7 +6,7 @@ copy of the log, so a repeated, late or senseless order changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from activities.acceptance import Acceptance
@@ -84,6 +84,12 @@ class Steps:
             wanted=Wanted(operator, batches),
             voices=Voices(operator),
         )
+
+    def with_batches(self, batches: Batches) -> Steps:
+        """Return these steps with another way to work on batches: watched, or a liar's."""
+        stock = Stock(self.operator, batches)
+        endorser = replace(self.endorser, stock=stock)
+        return replace(self, batches=batches, stock=stock, endorser=endorser)
 
     def step(self, name: str) -> None:
         """Run a step outside the batches.

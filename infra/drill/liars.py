@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -72,7 +71,7 @@ class LyingOperator(DrillOperator):
         return log
 
     def _with_lying_batches(self, steps: Steps) -> Steps:
-        return replace(steps, batches=LyingBatches(steps.operator, liar=self.liar))
+        return steps.with_batches(LyingBatches(steps.operator, liar=self.liar))
 
     def run(self, luck: random.Random) -> bool:
         """Do what an operator does, and say more than that."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, cast
 
 from infra.drill.board import WouldWaitError
@@ -154,7 +154,7 @@ class DrillOperator(Party):
 
     def _watched(self, steps: Steps) -> Steps:
         operator = cast("WatchedOperator", steps.operator)
-        return replace(steps, batches=WatchedBatches(operator, blobs=self.blobs))
+        return steps.with_batches(WatchedBatches(operator, blobs=self.blobs))
 
     def _peers(self) -> DrillPeers:
         site = self.site
@@ -183,6 +183,8 @@ class DrillOperator(Party):
 
     def _unasked_is_due(self) -> bool:
         size, at = self._looked_at
+        if self.steps.stock.lacks():
+            return True
         if self.log.news == size and self.site.clock.now < at + _PRESENCE_SECONDS:
             return False
         self._looked_at = (self.log.news, self.site.clock.now)

@@ -269,7 +269,7 @@ def test_an_odd_v_is_vouched_for_by_nobody():
             points, opening = super()._open(key, work)
             return points, opening.altered(1)
 
-    ceremony.party(1).alter = lambda steps: replace(steps, batches=OddDecoder(steps.operator))
+    ceremony.party(1).alter = lambda steps: steps.with_batches(OddDecoder(steps.operator))
     for party in ceremony.parties.values():
         party.start()
     ceremony.keys()

@@ -1,7 +1,5 @@
 """Orders name a decoder round: an operator whose copy of the log is behind waits for that round."""
 
-from dataclasses import replace
-
 from activities.batches import Batches
 from mpc_core.protocol.entries import Close, Root
 from tests.support.simulation import Ceremony
@@ -69,7 +67,7 @@ class WrongDecoder(Batches):
 def test_an_operator_that_has_seen_only_an_earlier_round_waits_and_answers_the_later_one():
     ceremony = Ceremony()
     wrong = ceremony.party(1)
-    wrong.alter = lambda steps: replace(steps, batches=WrongDecoder(steps.operator))
+    wrong.alter = lambda steps: steps.with_batches(WrongDecoder(steps.operator))
     set_up(ceremony)
     waits = falls_behind(ceremony.party(3), lambda entry: isinstance(entry, Close))
     ceremony.batch(KEY)
