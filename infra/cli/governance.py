@@ -79,6 +79,12 @@ def plan_new(
     auditors: Annotated[
         list[Path] | None, typer.Option("--auditor", help="Card of an auditor.")
     ] = None,
+    without_enclaves: Annotated[
+        bool,
+        typer.Option(
+            "--without-enclaves", help="Nothing proves what operators run; the plan says so."
+        ),
+    ] = False,
     revises: Annotated[
         Path | None, typer.Option(help="plan.toml that the new one takes the place of.")
     ] = None,
@@ -94,6 +100,8 @@ def plan_new(
             said["coordinator"] = read_card(coordinator)
         roles = {"operators": operators, "deputies": deputies, "auditors": auditors}
         said |= {role: tuple(map(read_card, cards)) for role, cards in roles.items() if cards}
+        if without_enclaves:
+            said["without_enclaves"] = True
         if representatives:
             said["representatives"] = tuple(map(represented, representatives))
         given = {name: value for name, value in said.items() if value is not None}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -101,6 +101,7 @@ class _File(Section):
     parameters: str | None = None
     threshold: Count | None = None
     sandbox: bool = False
+    without_enclaves: Literal[True] | None = None
     deadlines: DeadlineAnswers = DeadlineAnswers()
     measurement: MeasurementSection | None = None
     decisions: DecisionSection | None = None
@@ -118,6 +119,7 @@ class Answers(Section):
     parameters: str
     threshold: Count
     sandbox: bool = False
+    without_enclaves: Literal[True] | None = None
     deadlines: DeadlineAnswers = DeadlineAnswers()
     measurement: MeasurementSection | None = None
     decisions: DecisionSection | None = None

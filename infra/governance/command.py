@@ -14,7 +14,7 @@ from infra.governance.changes import changes, succeeds
 from infra.governance.drafting import draft
 from infra.governance.gathering import check_typed, open_draft, sign
 from infra.governance.refusals import governance_error
-from infra.governance.table import fingerprint_lines, table_lines
+from infra.governance.table import WITHOUT_ENCLAVES, fingerprint_lines, table_lines
 from infra.homes import Home
 from infra.plan.document import parse_plan, render_plan
 from infra.plan.keys import create_hybrid_identity, write_identity
@@ -160,6 +160,8 @@ def check_command(path: Path, previous: Path | None, *, as_json: bool) -> int:
         f"ok  version {document.number}",
         f"ok  {len(found.signatures)} signatures are valid",
     ]
+    if document.without_enclaves:
+        facts.append(f"!!  NO ENCLAVES, as the plan says: {WITHOUT_ENCLAVES}")
     if not as_json:
         _say(facts)
     return _end(found, "", as_json=as_json)
@@ -192,6 +194,7 @@ def _end(found: Draft, done: str, *, as_json: bool) -> int:
 def _state(found: Draft) -> dict[str, object]:
     return {
         "hash": found.plan.hash.hex(),
+        "enclaves": found.plan.attestation is not None,
         "words": list(words_of(found.plan.hash)),
         "signed": list(found.signatures),
         "missing": list(found.missing),

@@ -59,6 +59,7 @@ def draft(answers: Answers, previous: PlanDocument | None = None) -> PlanDocumen
         parameters=answers.parameters,
         sandbox=answers.sandbox,
         insecure=(),
+        without_enclaves=answers.without_enclaves,
         threshold=threshold,
         revision=_revision(previous),
         coordinator=CoordinatorSection(identity_key=answers.coordinator.identity_key),

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from infra.plan.document import PlanDocument
     from infra.plan.sections import OperatorSection
 
-__all__ = ["fingerprint_lines", "second_key_text", "table_lines"]
+__all__ = ["WITHOUT_ENCLAVES", "fingerprint_lines", "second_key_text", "table_lines"]
+
+WITHOUT_ENCLAVES = (
+    "nothing proves what software an operator runs, no connection is attested, and vaults are "
+    "files that whoever administers the machine can read"
+)
+"""What everybody accepts who signs a plan without enclaves."""
 
 _WIDTH = 16
 _WORDS_A_LINE = 8
@@ -61,6 +67,8 @@ def _what(document: PlanDocument) -> Iterator[tuple[str, str]]:
         yield "sandbox", f"yes: not for production; {shortcuts}"
     else:
         yield "sandbox", "no"
+    if document.without_enclaves:
+        yield "NO ENCLAVES", WITHOUT_ENCLAVES
 
 
 def _rules(document: PlanDocument) -> Iterator[tuple[str, str]]:

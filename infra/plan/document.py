@@ -73,6 +73,7 @@ class PlanDocument(Section):
     parameters: Annotated[str, Field(min_length=1, max_length=64)]
     sandbox: bool
     insecure: Annotated[tuple[Shortcut, ...], BeforeValidator(as_tuple)]
+    without_enclaves: Literal[True] | None = None
     threshold: Annotated[int, Field(ge=1)]
     revision: RevisionSection | None = None
     coordinator: CoordinatorSection
@@ -180,9 +181,9 @@ def parse_plan(data: bytes) -> PlanDocument:
     """Return what the bytes of a plan.toml say.
 
     Raises:
-        CeremonyError: RF-PLAN-001 to RF-PLAN-005, RF-PLAN-013 to RF-PLAN-019 or RF-PLAN-021 if
-            a rule is broken, RF-PLAN-006 if the bytes are no plan, RF-PLAN-007 if they are not the
-            canonical rendering of what they say.
+        CeremonyError: RF-PLAN-001 to RF-PLAN-005, RF-PLAN-013 to RF-PLAN-019, RF-PLAN-021 or
+            RF-PLAN-022 if a rule is broken, RF-PLAN-006 if the bytes are no plan, RF-PLAN-007 if
+            they are not the canonical rendering of what they say.
     """
     if len(data) > MOST_BYTES:
         raise malformed(f"at most {MOST_BYTES} bytes", f"{len(data)} bytes")
@@ -203,7 +204,8 @@ def check(document: PlanDocument) -> None:
     """Check what the fields of a plan owe each other.
 
     Raises:
-        CeremonyError: RF-PLAN-001 to RF-PLAN-006, RF-PLAN-013 to RF-PLAN-019, RF-PLAN-021.
+        CeremonyError: RF-PLAN-001 to RF-PLAN-006, RF-PLAN-013 to RF-PLAN-019, RF-PLAN-021,
+            RF-PLAN-022.
     """
     check_rules(document.to_plan())
     check_document(document)

@@ -41,6 +41,7 @@ def _head(document: PlanDocument) -> list[str]:
         "# Insecure shortcuts are possible in a sandbox only and are named here.",
         *_fields(document, ("sandbox", "insecure")),
         "",
+        *_without_enclaves(document),
         "# Operators that may crash or lie; there are at least three times as many and one.",
         *_fields(document, ("threshold",)),
         "",
@@ -51,6 +52,16 @@ def _head(document: PlanDocument) -> list[str]:
             *_table("revision", document.revision),
         ]
     return lines
+
+
+def _without_enclaves(document: PlanDocument) -> list[str]:
+    if not document.without_enclaves:
+        return []
+    return [
+        "# NO ENCLAVES: nothing proves what software an operator runs, and no vault is sealed.",
+        *_fields(document, ("without_enclaves",)),
+        "",
+    ]
 
 
 def _how(document: PlanDocument) -> list[str]:

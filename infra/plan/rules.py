@@ -22,6 +22,12 @@ RESERVED = frozenset({"coordinator"})
 PARTICULARS = ("organisation", "site", "jurisdiction", "time_zone", "contact")
 """What a plan says of every operator, outside a sandbox."""
 
+ALWAYS_SAID = ("decisions", "retention")
+"""Sections that a plan has outside a sandbox, with enclaves and without."""
+
+SAID_OF_ENCLAVES = ("kms_key", "storage")
+"""What a plan says of every operator in an enclave: the key of its vault, and where that lies."""
+
 DRILL_PARAMETERS = "drill-parameters"
 """The insecure shortcut without which a plan cannot have the parameter set of drills."""
 
@@ -186,14 +192,56 @@ def check_document(document: PlanDocument) -> None:
     Raises:
         CeremonyError: RF-PLAN-004 if two of them cannot be told apart, RF-PLAN-015 if second
             identity keys are missing, RF-PLAN-016 if an operator's particulars are, RF-PLAN-021 if
-            it is not clear who speaks for whom.
+            it is not clear who speaks for whom, RF-PLAN-022 if something that protects is left out
+            without a word.
     """
+    _check_left_out(document)
     _check_parties(document)
     _check_representatives(document)
     _check_second_keys(document)
     if not document.sandbox:
         for operator in document.operators:
             _check_particulars(operator)
+
+
+def _check_left_out(document: PlanDocument) -> None:
+    """Refuse a plan that turns a check off by what it does not say (runbooks/adr/0037).
+
+    Security: without a measurement nobody proves anything, no line is attested and no vault sealed.
+        Whoever wants that says so in a line of its own, which everybody signs.
+    """
+    if document.without_enclaves and document.measurement:
+        raise _left_out("without_enclaves or [measurement]", "both of them")
+    if document.sandbox:
+        return
+    missing = [f"[{name}]" for name in ALWAYS_SAID if getattr(document, name) is None]
+    if not document.without_enclaves:
+        if document.measurement is None:
+            missing.append("[measurement]")
+        missing += [
+            f"{name} of {operator.name}"
+            for operator in document.operators
+            for name in SAID_OF_ENCLAVES
+            if getattr(operator, name) is None
+        ]
+    if missing:
+        raise _left_out(
+            "[decisions], [retention], [measurement], and kms_key and storage of every operator; "
+            "the last three may be left out where without_enclaves = true says so",
+            f"no {', '.join(missing)}",
+        )
+
+
+def _left_out(expected: str, found: str) -> CeremonyError:
+    return CeremonyError(
+        "RF-PLAN-022",
+        "the plan leaves out what protects a ceremony, and does not say that it does",
+        expected=expected,
+        found=found,
+        effect="the plan is refused: what is left out would be a check that nobody makes",
+        next_step="complete the answers file, or say ringforge plan new --without-enclaves",
+        runbook="governance",
+    )
 
 
 def _check_parties(document: PlanDocument) -> None:

@@ -186,6 +186,8 @@ def read_plan(evidence: Evidence, plan_hash: str | None) -> tuple[Rules, str]:
         )
     pinned = "not pinned by --plan-hash" if plan_hash is None else "as pinned"
     kind = ", ".join(("sandbox", *plan.insecure)) if plan.sandbox else "no sandbox"
+    if plan.attestation is None and not plan.sandbox:
+        kind += ", NO ENCLAVES"
     if rules.parameters.scaled:
         kind += f"; {plan.parameters}, a scaled set that protects nothing"
     people = (each.name for each in plan.representatives)

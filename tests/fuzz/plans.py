@@ -17,7 +17,10 @@ from tests.support.plans import complete_document
 def _plans():
     yield signed_plan().toml
     complete = complete_document()
-    yield render_plan(complete.model_copy(update={"sandbox": True, "ml_dsa_keys": None}))
+    least = {"sandbox": True, "ml_dsa_keys": None}
+    yield render_plan(complete.model_copy(update=least))
+    without = {"measurement": None, "without_enclaves": True}
+    yield render_plan(complete.model_copy(update=least | without))
 
 
 @target(seeds=_plans)

@@ -50,7 +50,8 @@ def site(tmp_path_factory):
 
 def options(site, names=OPERATORS, threshold=1):
     cards = [word for name in names for word in ("--operator", site / f"{name}.card")]
-    return ("--threshold", threshold, "--coordinator", site / "coordinator.card", *cards)
+    said = ("--threshold", threshold, "--coordinator", site / "coordinator.card")
+    return (*said, "--without-enclaves", *cards)
 
 
 @pytest.fixture
@@ -206,6 +207,7 @@ def test_a_plan_is_never_written_over(site, plan):
 ANSWERS = """
 parameters = "test"
 threshold = 1
+without_enclaves = true
 [coordinator]
 card = "coordinator.card"
 [deadlines]
@@ -280,6 +282,42 @@ def test_answers_that_are_none_are_refused(tmp_path, text):
     file = tmp_path / "answers.toml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     refused("RF-GOVERN-001", "plan", "new", "--answers", file, "--output", tmp_path / "plan.toml")
+
+
+def test_a_plan_without_enclaves_says_so_wherever_people_look(site, plan):
+    assert b"\nwithout_enclaves = true\n" in plan.read_bytes()
+    checked = json.loads(run("plan", "check", plan, "--json").stdout)
+    assert checked["enclaves"] is False
+    asked = run("approve", plan, "--home", site / "lyon", typed="no\n").stderr
+    for shown in (run("plan", "show", plan).stdout, run("plan", "check", plan).stdout, asked):
+        assert "NO ENCLAVES" in shown
+        assert "nothing proves what software an operator runs" in shown
+
+
+def test_a_plan_without_enclaves_is_not_written_unless_somebody_says_so(site, tmp_path):
+    file = tmp_path / "plan.toml"
+    words = [word for word in options(site) if word != "--without-enclaves"]
+    told = refused("RF-PLAN-022", "plan", "new", "--parameters", "test", *words, "--output", file)
+    assert "[measurement], kms_key of graz, storage of graz" in told.stderr
+    assert "--without-enclaves" in told.stderr
+    assert not file.exists()
+
+
+def test_a_plan_with_enclaves_follows_from_a_measurement_and_complete_cards(site, tmp_path):
+    measured = COMPLETE.measurement.model_dump(exclude_none=True)
+    lines = [*ANSWERS.replace("without_enclaves = true\n", "").splitlines(), "[measurement]"]
+    lines += [f'{name} = "{value}"' for name, value in measured.items()]
+    for name in OPERATORS:
+        lines += ["[[operators]]", f'card = "{name}.card"', 'kms_key = "arn:aws:kms:x"']
+        lines += [f'storage = "s3://{name}/vault"', "[[representatives]]"]
+        card = tmp_path / f"of-{name}.card"
+        card.write_text(run("plan", "identity", "--home", tmp_path / f"of-{name}").stdout)
+        lines += [f'card = "{card}"', f'speaks_for = "{name}"']
+    answers, file = site / "enclosed.toml", tmp_path / "plan.toml"
+    answers.write_text("\n".join(lines))
+    assert run("plan", "new", "--answers", answers, "--output", file).exit_code == 0
+    assert "NO ENCLAVES" not in run("plan", "show", file).stdout
+    assert json.loads(run("plan", "check", file, "--json").stdout)["enclaves"] is True
 
 
 def test_what_is_shown_holds_everything_that_people_compare(tmp_path):

@@ -245,10 +245,38 @@ def test_outside_a_sandbox_the_plan_says_who_every_operator_is(field):
     assert field in error.found
 
 
+@pytest.mark.parametrize("section", ["measurement", "decisions", "retention"])
+def test_outside_a_sandbox_no_section_that_protects_is_left_out(section):
+    assert refusal(changed(**{section: None}), "RF-PLAN-022").found == f"no [{section}]"
+
+
+@pytest.mark.parametrize("field", ["kms_key", "storage"])
+def test_outside_a_sandbox_every_operator_has_a_sealed_vault(field):
+    first, *others = COMPLETE.operators
+    document = changed(operators=(first.model_copy(update={field: None}), *others))
+    assert refusal(document, "RF-PLAN-022").found == f"no {field} of op-01"
+
+
+def test_whoever_wants_no_enclaves_says_so_in_a_line_that_is_signed():
+    bare = tuple(
+        each.model_copy(update={"kms_key": None, "storage": None}) for each in COMPLETE.operators
+    )
+    document = changed(measurement=None, operators=bare, without_enclaves=True)
+    assert b"\nwithout_enclaves = true\n" in render_plan(document)
+    assert parse_plan(render_plan(document)) == document
+    assert document.hash != changed(measurement=None, operators=bare).hash
+    for section in ("decisions", "retention"):
+        refusal(document.model_copy(update={section: None}), "RF-PLAN-022")
+    refusal(changed(without_enclaves=True), "RF-PLAN-022")
+    said = render_plan(document).replace(b"without_enclaves = true", b"without_enclaves = false")
+    with pytest.raises(CeremonyError, match="RF-PLAN-006"):
+        parse_plan(said)
+
+
 def test_in_an_enclave_every_operator_has_somebody_who_speaks_for_it():
     first, *others = COMPLETE.representatives
     assert "nobody for op-01" in refusal(changed(representatives=others), "RF-PLAN-021").found
-    without = {"representatives": others, "measurement": None}
+    without = {"representatives": others, "measurement": None, "without_enclaves": True}
     keys = {name: key for name, key in COMPLETE.ml_dsa_keys.items() if name != first.name}
     document = changed(**without, ml_dsa_keys=keys)
     assert parse_plan(render_plan(document)).representatives == tuple(others)
