@@ -73,18 +73,32 @@ class _OfAnotherKey(Enclave):
         return Enclave.document(self, tls_key[::-1], kem_key)
 
 
-class _Old(InsecureSoftwareModule):
-    """Shows a document that was made a day ago."""
+class _OfAnotherTime(InsecureSoftwareModule):
+    """Shows documents whose time is not the time."""
+
+    ahead: dt.timedelta
 
     def attest(
         self, *, user_data: bytes | None, nonce: bytes | None, public_key: bytes | None
     ) -> bytes:
-        """Return a document of yesterday."""
-        now, self._now = self._now, lambda: now() - dt.timedelta(days=1)
+        """Return a document of that time."""
+        now, self._now = self._now, lambda: now() + self.ahead
         try:
             return super().attest(user_data=user_data, nonce=nonce, public_key=public_key)
         finally:
             self._now = now
+
+
+class _Old(_OfAnotherTime):
+    """Shows documents of yesterday."""
+
+    ahead = -dt.timedelta(days=1)
+
+
+class _OfTheFuture(_OfAnotherTime):
+    """Shows documents that would count for longer than the plan allows: they are of tomorrow."""
+
+    ahead = dt.timedelta(days=1)
 
 
 def _by(kind: type[InsecureSoftwareModule]) -> Callable[[Enclave, Authority], Enclave]:
@@ -125,5 +139,6 @@ FALSE_ENCLAVES = {
     "stolen-document": FalseEnclave("RF-ATTEST-006", _as(_OfAnother)),
     "stolen-certificate": FalseEnclave("RF-ATTEST-008", _as(_OfAnotherKey)),
     "old-document": FalseEnclave("RF-ATTEST-007", _by(_Old)),
+    "future-document": FalseEnclave("RF-ATTEST-007", _by(_OfTheFuture)),
 }
 """What a drill can start, by name."""

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from structlog.testing import capture_logs
 
 from infra.drill.false_enclaves import FALSE_ENCLAVES
+from infra.enclave.insecure_software import InsecureSoftwareModule
+from infra.enclave.peers import approved_by
 from infra.transport import attestation, pinned
 from infra.transport.attestation import Attestation
 from infra.transport.outbox import CALLER, make_app
@@ -173,6 +175,27 @@ def test_a_document_is_verified_once_and_its_age_looked_at_every_time(world, mon
             peer.request("POST", "/who", b"", limit=100)
     assert "RF-ATTEST-007" in {error.code for _, error in world.refusals}
     assert len(bodies) == 3
+
+
+@pytest.mark.parametrize(("more_seconds", "counts"), [(0, True), (1, False)])
+def test_a_document_of_the_future_counts_as_far_as_two_clocks_may_differ(
+    world, more_seconds, counts
+):
+    ahead = dt.timedelta(seconds=world.plan.deadlines.clock_seconds + more_seconds)
+    module = InsecureSoftwareModule(
+        world.plan, world.root, approved_by(world.plan), lambda: world.now + ahead
+    )
+    enclave = dataclasses.replace(world.enclave("op-02"), module=module)
+    world.now = world.now.replace(microsecond=0)
+    pem, _, _ = world.identity("op-02", enclave=enclave).issue()
+    shown = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+    judge = world.identity("op-01").attestation
+    if counts:
+        assert judge.admit("op-02", shown) == world.now + ahead + judge.maximal_age
+        return
+    with pytest.raises(CeremonyError) as caught:
+        judge.admit("op-02", shown)
+    assert (caught.value.code, caught.value.operator) == ("RF-ATTEST-007", "op-02")
 
 
 class _Later:
