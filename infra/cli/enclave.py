@@ -85,11 +85,21 @@ def operator_leave(
     *,
     home: Annotated[Path, typer.Option(help="Folder with vault/, work/ and the signed plan.")],
     name: Annotated[str, typer.Option("--operator", help="Who leaves: the name of that home.")],
+    board: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the log, on which the record is posted first.")
+    ] = None,
+    not_posted: Annotated[
+        bool, typer.Option("--not-posted", help="Nobody hosts the log any more: post nothing.")
+    ] = False,
+    representative: Annotated[
+        Path | None,
+        typer.Option(help="Sign as who speaks for it, for the launch document of its enclave."),
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Delete the key, by the record that its enclave signed.")
+    ] = None,
     administrator: Annotated[
         str | None, typer.Option(help="AWS profile that may destroy the key, if it is another.")
-    ] = None,
-    board: Annotated[
-        str | None, typer.Option(help="HOST:PORT of the log, while the ceremony runs.")
     ] = None,
     insecure_local_kms: Annotated[
         str | None, typer.Option(hidden=True, help="INSECURE: URL of a sandbox's key service.")
@@ -98,14 +108,42 @@ def operator_leave(
 ) -> None:
     """Destroy for ever what an operator sealed, and sign a record of it."""
     with ending(as_json=as_json):
-        from infra.enclave.kms.command import leave_command
+        from infra.enclave.kms import leave_command
 
-        code = leave_command(
+        if record is not None:
+            if board is not None or not_posted or representative is not None:
+                raise typer.BadParameter(
+                    "stands alone: the record is signed", param_hint="--record"
+                )
+            code = leave_command.delete_key_command(
+                home,
+                name,
+                record,
+                administrator=administrator,
+                insecure_endpoint=insecure_local_kms,
+                as_json=as_json,
+            )
+            raise typer.Exit(code)
+        place = _place_of_the_log(board, not_posted=not_posted)
+        if representative is not None:
+            raise typer.Exit(
+                leave_command.instruct_command(home, name, representative, place, as_json=as_json)
+            )
+        code = leave_command.leave_command(
             home,
             name,
             administrator=administrator,
-            board=board,
+            board=place,
             insecure_endpoint=insecure_local_kms,
             as_json=as_json,
         )
         raise typer.Exit(code)
+
+
+def _place_of_the_log(board: str | None, *, not_posted: bool) -> str:
+    """Return the log's address, "" if it was said that there is none: silence is no answer."""
+    if bool(board) == not_posted:
+        raise typer.BadParameter(
+            "say where the record is posted, or --not-posted, and not both", param_hint="--board"
+        )
+    return board or ""

@@ -112,6 +112,7 @@ class Launch(_Told):
         listen: the address at which peers reach the parent.
         port: the port there, and of the enclave.
         rejoin: whether the operator's people say that its vault is lost.
+        leave: the instruction to leave for good, in base64; what is signed of it counts.
         ways: whom the enclave reaches.
     """
 
@@ -122,6 +123,7 @@ class Launch(_Told):
     listen: Address
     port: Port
     rejoin: bool = False
+    leave: Encoded | None = None
 
 
 def read_launch(data: bytes) -> Launch | Enrolment:

@@ -8,6 +8,7 @@ Before all have signed the plan it does what is next for that, and ends (`infra.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import fcntl
 import os
 import socket
@@ -28,12 +29,13 @@ from infra.plan.signing import PLAN_FILE, SIGNATURE_FILE, verify_signed_plan, wr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from infra.enclave.kms.leaving import Record
     from infra.governance.gathering import Draft
     from infra.image.relay import End
     from infra.party.enclave import Enclave
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["main", "open_ways", "prepared", "raise_loopback", "relays_of", "write_home"]
+__all__ = ["left", "main", "open_ways", "prepared", "raise_loopback", "relays_of", "write_home"]
 
 LAUNCH_PORT = 7000
 """Port of the parent that hands out the launch document."""
@@ -63,7 +65,11 @@ def main() -> int:
     # What follows takes seconds to load: the first errors are shown before that.
     if isinstance(told, Enrolment):
         return _enrol(told)
-    home = prepared(told, Home(HOMES / told.operator))
+    place = Home(HOMES / told.operator)
+    if told.leave is not None:
+        left(told, told.leave, place)
+        return 0
+    home = prepared(told, place)
     if home is None:
         return WAITING
     from infra.network.places import Reach  # noqa: PLC0415
@@ -94,6 +100,28 @@ def prepared(launch: Launch, home: Home) -> Home | None:
     if begin_at_first_start(home, plan, _enclave(home, plan)):
         print_json({"event": "begun", "plan": plan.hash.hex()})
     return home
+
+
+def left(launch: Launch, leave: str, home: Home) -> Record:
+    """Return the record of what the operator of a launch document destroyed in leaving.
+
+    Args:
+        launch: what the parent says.
+        leave: what who speaks for the operator says, in base64.
+        home: where the plan is to be.
+
+    Raises:
+        CeremonyError: RF-GOVERN-011 if nobody who may said so, as `write_home` and `leave_inside`.
+    """
+    from infra.party.instructions import Leave, read_instruction  # noqa: PLC0415
+    from infra.party.leaving import leave_inside  # noqa: PLC0415
+
+    plan = write_home(launch, home)
+    index = _index_of(home, plan)
+    said = read_instruction(Leave, base64.b64decode(leave), plan, index)
+    record = leave_inside(home, plan, _enclave(home, plan), said, dt.datetime.now(dt.UTC))
+    print_json({"event": "left", "kms_key": record.entry.kms_key, "posted_at": said.board})
+    return record
 
 
 def _enrol(told: Enrolment) -> int:
@@ -132,9 +160,15 @@ def _write_draft(launch: Launch, home: Home) -> Draft:
     write_atomic(home.path / SIGNATURE_FILE, base64.b64decode(launch.signatures))
     write_atomic(home.path / PLAN_FILE, base64.b64decode(launch.plan))
     draft = open_draft(home.path)
-    if all(each.name != home.name for each in draft.plan.operators):
-        raise no_launch(f"{home.name}, whom the plan does not name")
+    _index_of(home, draft.plan)
     return draft
+
+
+def _index_of(home: Home, plan: Plan) -> int:
+    index = plan.index_of(home.name)
+    if not index:
+        raise no_launch(f"{home.name}, whom the plan does not name")
+    return index
 
 
 def write_home(launch: Launch, home: Home) -> Plan:

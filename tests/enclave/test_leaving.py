@@ -204,14 +204,14 @@ def _run(*arguments):
 
 def test_the_command_destroys_and_shows_the_record(site, home):
     command = ("leave", "--home", home.path, "--operator", NAME, "--json")
-    run = _run(*command, "--insecure-local-kms", site.url)
+    run = _run(*command, "--not-posted", "--insecure-local-kms", site.url)
     assert run.exit_code == 0, run.output
     assert json.loads(run.stdout)["operator"] == NAME
     assert (home.path / "destruction").exists()
 
 
 def test_the_command_does_not_take_another_home(site, home):
-    run = _run("leave", "--home", home.path, "--operator", "op-03")
+    run = _run("leave", "--home", home.path, "--operator", "op-03", "--not-posted")
     assert (run.exit_code, "RF-KMS-009" in run.stderr) == (1, True)
     assert _opened(site, home.vault).read("shares/O-000") == b"share"
 

@@ -10,7 +10,7 @@ from infra.files import write_atomic
 from infra.governance.answers import Card
 from infra.homes import Home
 from infra.image.launch import read_launch
-from infra.image.start import prepared
+from infra.image.start import left, prepared
 from infra.objects.s3 import S3Objects
 from infra.party.enrolment import enrol
 from infra.plan.document import parse_plan, render_plan
@@ -68,13 +68,22 @@ class Operator:
 
     def start(self, draft, signatures):
         """Start an enclave, which has nothing but what the parent hands it."""
+        return prepared(*self.launched(draft, signatures))
+
+    def leave(self, draft, signatures, said):
+        """Start it with the instruction to leave for good."""
+        launch, home = self.launched(draft, signatures, leave=said)
+        return left(launch, launch.leave, home)
+
+    def launched(self, draft, signatures, **more):
+        """What the parent hands an enclave, and the memory that it has."""
         self.starts += 1
         home = Home(self.folder / str(self.starts) / NAME, insecure_local_kms=self.site.url)
         self.root.save(home.insecure_enclave)
         lines = write_signatures(draft.to_plan(), signatures)
         encoded = {"plan": base64.b64encode(render_plan(draft)).decode()}
         encoded["signatures"] = base64.b64encode(lines).decode()
-        return prepared(read_launch(document(**encoded)), home)
+        return read_launch(document(**encoded, **more)), home
 
     def begun(self):
         """Go through all three starts; return the plan, its signatures and the home."""

@@ -124,3 +124,12 @@ def complete_document():
     auditor = base64.b64encode(bytes(1952)).decode()
     keys = {**(document.ml_dsa_keys or {}), AUDITOR: auditor}
     return represented(complete(document).model_copy(update={"ml_dsa_keys": keys}), speakers())
+
+
+@cache
+def complete_parties():
+    """Return a signed production plan that asks for enclaves, and all identities."""
+    known = identities(hybrid_parties()) | speakers()
+    ed25519 = {name: each.ed25519 for name, each in known.items()}
+    second = {name: each.ml_dsa for name, each in known.items()}
+    return sign_plan(complete_document(), ed25519, second), known

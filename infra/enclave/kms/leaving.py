@@ -31,12 +31,23 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from infra.enclave.kms.data_keys import KeyService
+    from infra.enclave.kms.data_keys import KeyService, WrappedKey
     from infra.homes import Home
     from infra.objects.port import ObjectStore
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["Leaver", "Record", "check_destruction", "leave"]
+__all__ = [
+    "PENDING",
+    "RECORD",
+    "Leaver",
+    "Record",
+    "check_destruction",
+    "give_to_deletion",
+    "leave",
+    "no_record",
+    "not_sealed",
+    "signed_record",
+]
 
 RECORD, PENDING = "destruction", "destruction.pending"
 WAITING_DAYS = 7
@@ -113,7 +124,7 @@ def leave(home: Home, leaver: Leaver, now: dt.datetime) -> Record:
         leaver.post(envelope)
         write_atomic(pending, envelope, PUBLIC_FILE)
     record = _read(pending, leaver.plan)
-    _give_to_deletion(leaver.service_of(record.entry.kms_key), record.entry)
+    give_to_deletion(leaver.service_of(record.entry.kms_key), record.entry)
     _remove_open_files(home.vault, store)
     leaver.objects.delete(WRAPPED_KEY)
     replace_durably(pending, home.path / RECORD)
@@ -129,40 +140,63 @@ def check_destruction(data: bytes, plan: Plan) -> Record:
     try:
         signed = wire.decode(data, plan)
     except CeremonyError as error:
-        raise _no_record(f"{error.code}: {error.found}") from error
+        raise no_record(f"{error.code}: {error.found}") from error
     if not isinstance(signed.entry, Destruction):
-        raise _no_record(f"another entry, {signed.entry.kind}")
+        raise no_record(f"another entry, {signed.entry.kind}")
     (signer,) = signed.signers
     return Record(plan.name_of(signer), signed.entry, data)
 
 
-def _signed(leaver: Leaver, now: dt.datetime) -> bytes:
-    wrapped = read_wrapped_key(leaver.objects)
-    if wrapped is None:
-        raise attestation_error(
-            "RF-KMS-007",
-            f"the vault of {leaver.name} is not sealed",
-            "a wrapped key, without which the vault would not open",
-            "none",
-            effect="nothing was destroyed",
-            next_step="see whether this is the right --home; an unsealed vault ends with its disk",
-        )
+def signed_record(
+    wrapped: WrappedKey, plan: Plan, name: str, key: Ed25519PrivateKey, now: dt.datetime
+) -> bytes:
+    """Return the signed record of what an operator is about to destroy.
+
+    Args:
+        wrapped: what its vault opens with.
+        plan: the signed plan.
+        name: the operator's.
+        key: its identity key.
+        now: the time by its clock.
+    """
     entry = Destruction(
         kms_key=wrapped.kms_key,
         wrapped_keys=(hashlib.sha256(wrapped.ciphertext).digest(),),
         waiting_days=WAITING_DAYS,
         ordered_at=int(now.timestamp()),
     )
-    plan = leaver.plan
-    return wire.sign_entry(entry, plan, plan.index_of(leaver.name), leaver.identity())
+    return wire.sign_entry(entry, plan, plan.index_of(name), key)
+
+
+def not_sealed(name: str) -> CeremonyError:
+    """Return the error for an operator that has nothing to destroy."""
+    return attestation_error(
+        "RF-KMS-007",
+        f"the vault of {name} is not sealed",
+        "a wrapped key, without which the vault would not open",
+        "none",
+        effect="nothing was destroyed",
+        next_step="see whether this is the right --home; an unsealed vault ends with its disk",
+    )
+
+
+def _signed(leaver: Leaver, now: dt.datetime) -> bytes:
+    wrapped = read_wrapped_key(leaver.objects)
+    if wrapped is None:
+        raise not_sealed(leaver.name)
+    return signed_record(wrapped, leaver.plan, leaver.name, leaver.identity(), now)
 
 
 def _read(path: Path, plan: Plan) -> Record:
     return check_destruction(path.read_bytes(), plan)
 
 
-def _give_to_deletion(service: KeyService, record: Destruction) -> None:
-    """Schedule the deletion of the service's key unless it is scheduled or done."""
+def give_to_deletion(service: KeyService, record: Destruction) -> None:
+    """Schedule the deletion of the service's key unless it is scheduled or done.
+
+    Raises:
+        CeremonyError: RF-KMS-003 or RF-KMS-004 if the service refuses.
+    """
     state = asked(lambda: _state(service, record.kms_key))["KeyState"]
     if state in {"PendingDeletion", "Deleted"}:
         return
@@ -190,7 +224,8 @@ def _remove_open_files(vault: Path, store: FileStore) -> None:
             store.remove(name)
 
 
-def _no_record(found: str) -> CeremonyError:
+def no_record(found: str) -> CeremonyError:
+    """Return the error for bytes that are not the record of this destruction."""
     return attestation_error(
         "RF-KMS-008",
         "the record of a destruction is not valid",
