@@ -9,12 +9,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.enclave.kms.insecure_local import InsecureLocalKms
+from infra.enclave.kms.insecure_policy import Caller, allows
 from infra.enclave.kms.insecure_server import serving
 from infra.enclave.kms.policy import KeyHolder, key_policy
 from infra.enclave.measurement import Measurement
 from mpc_core.protocol.errors import CeremonyError
 from tests.enclave.chains import APPROVED, MEASURED
-from tests.enclave.site import ADMINISTRATOR, HOLDER, PRINCIPALS, ROLE
+from tests.enclave.site import ADMINISTRATOR, HOLDER, PRINCIPALS, ROLE, STRANGER
 
 OTHER = Measurement({**APPROVED.pcrs, 2: b"\1" * 48})
 
@@ -80,11 +81,49 @@ def test_no_administrator_can_change_the_policy(site):
     site.client("ADMIN").put_key_policy(KeyId=loose, Policy=policy)
 
 
-def test_a_statement_that_allows_does_not_undo_one_that_denies(site):
+def _with_everything_allowed(principal):
+    """Return an operator's policy to which somebody has added that this principal may do all."""
     policy = key_policy(APPROVED, "op-02", HOLDER)
     policy["Statement"].append(
-        {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "kms:*", "Resource": "*"}
+        {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "kms:*", "Resource": "*"}
     )
+    return policy
+
+
+@pytest.mark.parametrize("principal", [ADMINISTRATOR, ROLE, "*"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        "CancelKeyDeletion",
+        "CreateGrant",
+        "DeriveSharedSecret",
+        "Encrypt",
+        "GenerateDataKeyPair",
+        "GenerateDataKeyPairWithoutPlaintext",
+        "GenerateDataKeyWithoutPlaintext",
+        "PutKeyPolicy",
+        "ReEncryptFrom",
+        "ReEncryptTo",
+        "ReplicateKey",
+    ],
+)
+def test_nobody_who_is_allowed_everything_can_get_round_the_policy(action, principal):
+    policy = _with_everything_allowed(principal)
+    for caller in (ADMINISTRATOR, ROLE, STRANGER):
+        assert not allows(policy, action, Caller(caller, APPROVED.pcrs))
+    assert allows(policy, "ScheduleKeyDeletion", Caller(ADMINISTRATOR, {}))
+
+
+def test_an_administrator_who_is_allowed_everything_cannot_change_the_policy(site):
+    policy = json.dumps(_with_everything_allowed(ADMINISTRATOR))
+    admin = site.client("ADMIN")
+    arn = admin.create_key(Policy=policy)["KeyMetadata"]["Arn"]
+    assert _code(admin.put_key_policy, KeyId=arn, Policy=policy) == "AccessDeniedException"
+    assert admin.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] == "Enabled"
+
+
+def test_a_statement_that_allows_does_not_undo_one_that_denies(site):
+    policy = _with_everything_allowed(ROLE)
     created = site.client("ADMIN").create_key(Policy=json.dumps(policy))
     arn = created["KeyMetadata"]["Arn"]
     generate = {"KeyId": arn, "KeySpec": "AES_256"}
