@@ -370,6 +370,7 @@ async def _work(parts: _Assembly, temporal: str, stack: AsyncExitStack) -> None:
         identity=queues.name,
         converter=converter_for(parts.seat.toml),
         namespace=parts.seat.namespace,
+        insecure_clear=parts.plan.sandbox,
     )
     offered = parts.activities()
     version = activities_only(queues.name)

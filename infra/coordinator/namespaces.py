@@ -62,7 +62,13 @@ class Abroad:
             raise _no_namespace("operators of the plan", ", ".join(sorted(unknown)))
         clients = {}
         for name in sorted(set(namespaces.values())):
-            client = await connect(temporal, identity=identity, converter=converter, namespace=name)
+            client = await connect(
+                temporal,
+                identity=identity,
+                converter=converter,
+                namespace=name,
+                insecure_clear=plan.sandbox,
+            )
             await _require(client)
             clients[name] = client
         return cls(plan, clients)

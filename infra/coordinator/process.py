@@ -315,8 +315,10 @@ async def _conduct(
         say("ready", board_port=port)
         converter = converter_for((home.path / PLAN_FILE).read_bytes())
         name = coordinator.identity.name
-        client = await connect(temporal, identity=name, converter=converter)
         plan = coordinator.plan
+        client = await connect(
+            temporal, identity=name, converter=converter, insecure_clear=plan.sandbox
+        )
         abroad = await Abroad.reached(plan, namespaces, temporal, name, converter)
         await coordinator.work(client, abroad, stack)
         try:

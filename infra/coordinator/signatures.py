@@ -73,7 +73,9 @@ async def gather(home: Home, temporal: str, namespaces: Mapping[str, str]) -> No
         return
     plan = draft.plan
     converter = converter_for(render_plan(draft.document))
-    client = await connect(temporal, identity=home.name, converter=converter)
+    client = await connect(
+        temporal, identity=home.name, converter=converter, insecure_clear=plan.sandbox
+    )
     version = pinned(plan.ceremony_id)
     async with AsyncExitStack() as stack:
         worker = Worker(

@@ -86,7 +86,9 @@ async def complete_signatures(home: Home, temporal: str) -> None:
     draft = open_draft(home.path)
     if draft.missing:
         converter = converter_for(render_plan(draft.document))
-        client = await connect(temporal, identity=home.name, converter=converter)
+        client = await connect(
+            temporal, identity=home.name, converter=converter, insecure_clear=draft.plan.sandbox
+        )
         await wait_for_signatures(home, client)
 
 

@@ -1,12 +1,14 @@
 """Connecting to Temporal: an address somebody names, or the TEMPORAL_* settings.
 
-An address is called in the clear, which is for servers of this machine, unless the settings name
-the same one: then all of them count, client certificates and the namespace among them.
+The settings count if they name the same address, client certificates and the namespace among
+them. Otherwise an address is called in the clear, which is for servers of this machine: a line that
+leaves it is TLS, unless the plan is that of a sandbox.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -63,6 +65,7 @@ async def connect(
     identity: str,
     converter: DataConverter = DataConverter.default,
     namespace: str | None = None,
+    insecure_clear: bool = False,
     deadline_seconds: float = 30.0,
 ) -> Client:
     """Connect to the server at `address`, or else to the one that the settings describe.
@@ -72,16 +75,23 @@ async def connect(
         identity: the name under which this process shows up in histories.
         converter: encrypts what crosses Temporal.
         namespace: where to work, if not where the settings say.
+        insecure_clear: whether a line without TLS may leave this machine, as a sandbox's.
         deadline_seconds: how long to wait for a server that is still starting.
 
     Raises:
-        CeremonyError: RF-TEMP-004 if there is no address or no server answers in time.
+        CeremonyError: RF-TEMP-004 if there is no address or no server answers in time, RF-TEMP-009
+            if the line would leave this machine in the clear.
+
+    Security: whoever sees such a line and holds the plan reads all that crosses it, and who changes
+        it answers for the server. What is decided rests on signatures; this is about who reads.
     """
     settings = external_settings()
     if address and (settings is None or settings["target_host"] != address):
         settings = {"target_host": address, "namespace": NAMESPACE}
     if settings is None:
         raise _unreachable("", "neither an address nor TEMPORAL_ADDRESS")
+    if not insecure_clear:
+        _require_no_clear_line(settings)
     if namespace is not None:
         settings["namespace"] = namespace
     failure = "no answer"
@@ -113,6 +123,31 @@ async def patiently(call: Callable[[], Awaitable[_T]]) -> _T:
                 raise
             _log.warning("the Temporal server is away", reason=error.message)
         await asyncio.sleep(_AWAY_SECONDS)
+
+
+def _require_no_clear_line(settings: ClientConnectConfig) -> None:
+    address = settings["target_host"]
+    # The SDK takes TLS for granted where an API key is given.
+    encrypted = settings.get("tls", bool(settings.get("api_key")))
+    if encrypted or _is_loopback(address):
+        return
+    raise CeremonyError(
+        "RF-TEMP-009",
+        f"the line to the Temporal server at {address} would not be encrypted",
+        expected="TLS, or a server of this machine",
+        found="no TEMPORAL_TLS_* for this address",
+        effect="nothing was sent: whoever sees such a line and holds the plan reads along",
+        next_step=f"set TEMPORAL_ADDRESS={address} and TEMPORAL_TLS_SERVER_CA_CERT_PATH",
+        runbook="temporal-unreachable",
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _unreachable(address: str, found: str) -> CeremonyError:

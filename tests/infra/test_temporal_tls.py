@@ -130,3 +130,47 @@ async def test_settings_of_another_server_do_not_count(folder, plain, monkeypatc
     async with behind_tls(folder, plain) as address:
         with pytest.raises(CeremonyError, match="RF-TEMP-004"):
             await connect(address, identity="op-02", deadline_seconds=0.5)
+
+
+AWAY = "203.0.113.7:7233"
+
+
+async def refused(address=None, **more):
+    with pytest.raises(CeremonyError) as refusal:
+        await connect(address, identity="op-02", deadline_seconds=0.1, **more)
+    return refusal.value.code
+
+
+@pytest.mark.parametrize("address", [AWAY, "temporal.example:7233", "localhost.example:7233"])
+async def test_no_line_leaves_this_machine_in_the_clear(monkeypatch, tmp_path, address):
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))
+    monkeypatch.delenv("TEMPORAL_ADDRESS", raising=False)
+    assert await refused(address) == "RF-TEMP-009"
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+    assert await refused() == "RF-TEMP-009"
+    monkeypatch.setenv("TEMPORAL_TLS", "false")
+    monkeypatch.setenv("TEMPORAL_API_KEY", "key")
+    assert await refused() == "RF-TEMP-009"
+
+
+async def test_settings_of_another_server_encrypt_nothing(folder, monkeypatch):
+    settings(monkeypatch, folder, "203.0.113.8:7233", "op-02")
+    assert await refused(AWAY) == "RF-TEMP-009"
+
+
+@pytest.mark.parametrize("name", ["TEMPORAL_TLS", "TEMPORAL_API_KEY"])
+async def test_an_encrypted_line_may_leave_this_machine(monkeypatch, name):
+    monkeypatch.setenv("TEMPORAL_ADDRESS", AWAY)
+    monkeypatch.setenv(name, "true")
+    assert await refused() == "RF-TEMP-004"
+
+
+async def test_a_sandbox_may_call_any_server_in_the_clear(monkeypatch, tmp_path):
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))
+    assert await refused(AWAY, insecure_clear=True) == "RF-TEMP-004"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "[::1]", "localhost"])
+async def test_a_server_of_this_machine_may_be_called_in_the_clear(monkeypatch, tmp_path, host):
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))
+    assert await refused(f"{host}:1") == "RF-TEMP-004"
