@@ -33,7 +33,7 @@ from infra.board.witness import Witness
 from infra.estimate.preflight import check_operator, room_at
 from infra.governance.waiting import complete_signatures
 from infra.homes import Home
-from infra.party.attesting import Documents, operator_attestation
+from infra.party.attesting import Documents, operator_identity
 from infra.party.clock import party_clock
 from infra.party.clock_notes import ClockNotes
 from infra.party.clocks import Clocks
@@ -65,7 +65,6 @@ from infra.transport.bodies import read_body
 from infra.transport.client import Patience, PeerClient
 from infra.transport.ledger import SentLedger
 from infra.transport.outbox import Outbox, make_app, serve
-from infra.transport.tls import Identity, Members
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.ring.exact import degree_for
 from mpc_core.tfhe.parameters import lookup
@@ -193,9 +192,7 @@ class _Assembly:
         self.over = threading.Event()
         self.meter = MetricsRecorder(home.metrics_file, home.name)
         self.ledger = _StageLedger(home.sent_file, self.meter.sent)
-        self.identity = Identity(
-            home.name, key, Members.of_plan(plan), attestation=operator_attestation(home, plan)
-        )
+        self.identity = operator_identity(home, plan, key)
         self.client = PeerClient(
             self.identity, patience=Patience(ranges=ranges), ledger=self.ledger
         )

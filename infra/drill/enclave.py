@@ -1,7 +1,8 @@
 """`ringforge drill enclave`: how an operator is met whose enclave is not what the plan asks for.
 
 One ceremony of real processes for each way to be wrong. All others must refuse that operator by
-name and with the code of the reason, it must learn why, and the ceremony must end without it.
+name and with the code of the reason, it must learn why, and the ceremony must end without it. Who
+plays another operator is refused under that one's name, which takes part as before.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from infra.drill.enclave_run import (
     changed_sources,
 )
 from infra.drill.false_enclaves import FALSE_ENCLAVES
+from infra.drill.thief import STOLEN_CERTIFICATE, victim_of
 from infra.evidence.source import open_source
 from infra.sandbox.options import SandboxOptions, open_ceremony
 from infra.sandbox.sealed import serving_keys
 from infra.sandbox.stopping import signals_as_interrupt
 from infra.sandbox.warm import cache_folder, warm_kernels
 from infra.verify import Outcome, verify
+from mpc_core.protocol.attestations import PLAYED
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "EnclaveOptions", "EnclaveResult", "drill_enclave", "enclave_command"]
 
-KINDS = (*FALSE_ENCLAVES, TAKEN_BACK, CHANGED_PROGRAM)
+KINDS = (*FALSE_ENCLAVES, STOLEN_CERTIFICATE, TAKEN_BACK, CHANGED_PROGRAM)
 """Every way to be wrong."""
 
 OPERATORS, THRESHOLD = 4, 1
@@ -73,7 +76,8 @@ class EnclaveResult:
         liar: whose enclave it was.
         code: by which it was refused.
         refused_by: who said so on the log.
-        told_by: who told the liar.
+        told_by: who told the liar; nobody can within a handshake.
+        victim: whom it played, "" if it was itself.
     """
 
     kind: str
@@ -81,11 +85,13 @@ class EnclaveResult:
     code: str
     refused_by: tuple[str, ...]
     told_by: tuple[str, ...]
+    victim: str = ""
 
     def line(self) -> str:
         """Return the result for people."""
-        by, told = ", ".join(self.refused_by), ", ".join(self.told_by)
-        return f"{self.kind}: {self.liar} refused, {self.code}, by {by}; it was told by {told}"
+        by, told = ", ".join(self.refused_by), ", ".join(self.told_by) or "nobody"
+        liar = f"{self.liar}, as {self.victim}," if self.victim else self.liar
+        return f"{self.kind}: {liar} refused, {self.code}, by {by}; it was told by {told}"
 
 
 def enclave_command(options: EnclaveOptions, *, as_json: bool) -> int:
@@ -120,7 +126,7 @@ def drill_enclave(kind: str, options: EnclaveOptions, say: Callable[[str], None]
     folder, plan = open_ceremony(asked)
     liar = plan.operators[-1].name
     say(f"a ceremony in which the enclave of {liar} is false: {kind} ...")
-    lies = {liar: kind} if kind in FALSE_ENCLAVES else {}
+    lies = {liar: kind} if kind in {*FALSE_ENCLAVES, STOLEN_CERTIFICATE} else {}
     programs = {}
     if kind == CHANGED_PROGRAM:
         programs[liar] = changed_sources(folder.root / CHANGED_PROGRAM)
@@ -135,6 +141,8 @@ def drill_enclave(kind: str, options: EnclaveOptions, say: Callable[[str], None]
         result = _taken_back(kind, liar, run, plan)
     elif kind == CHANGED_PROGRAM:
         result = _kept_from_its_vault(kind, liar, run)
+    elif kind == STOLEN_CERTIFICATE:
+        result = _seen_through(kind, liar, folder, plan)
     else:
         result = _refused(kind, liar, folder, plan)
     verdict = verify(folder.root)
@@ -161,6 +169,23 @@ def _refused(kind: str, liar: str, folder: CeremonyFolder, plan: Plan) -> Enclav
     if plan.index_of(liar) in open_source(folder.root).state.setup.kem_keys:
         raise _unanswered(kind, f"no KEM key of {liar}", "one that counts", folder)
     return EnclaveResult(kind, liar, code, by, told)
+
+
+def _seen_through(kind: str, liar: str, folder: CeremonyFolder, plan: Plan) -> EnclaveResult:
+    """Check that all who were called saw that the thief is not its victim, and blamed neither."""
+    victim = victim_of(plan, liar)
+    others = {each.name for each in plan.operators} - {liar, victim}
+    by = _on_the_log(folder, plan, victim, PLAYED)
+    homes = (*(folder.operator(name) for name in (*others, victim)), folder.coordinator)
+    logged = {home.name for home in homes if _logs_refusal(home, victim, PLAYED)}
+    state = open_source(folder.root).state
+    if set(by) != others or logged != {*others, victim, folder.coordinator.name}:
+        found = f"on the log by {by}, in the logs of {sorted(logged)}"
+        raise _unanswered(kind, f"{PLAYED} by {', '.join(sorted(others))}", found, folder)
+    gone = {plan.name_of(index) for index in state.members.written_off | state.members.excluded}
+    if gone != {liar}:
+        raise _unanswered(kind, f"an end without {liar} alone", f"one without {gone}", folder)
+    return EnclaveResult(kind, liar, PLAYED, by, (), victim)
 
 
 def _taken_back(kind: str, liar: str, run: EnclaveRun, plan: Plan) -> EnclaveResult:

@@ -137,7 +137,7 @@ FALSE_ENCLAVES = {
     "expired-chain": FalseEnclave("RF-ATTEST-002", _by(_Expired)),
     "own-root": FalseEnclave("RF-ATTEST-002", _elsewhere),
     "stolen-document": FalseEnclave("RF-ATTEST-006", _as(_OfAnother)),
-    "stolen-certificate": FalseEnclave("RF-ATTEST-008", _as(_OfAnotherKey)),
+    "other-key": FalseEnclave("RF-ATTEST-008", _as(_OfAnotherKey)),
     "old-document": FalseEnclave("RF-ATTEST-007", _by(_Old)),
     "future-document": FalseEnclave("RF-ATTEST-007", _by(_OfTheFuture)),
 }

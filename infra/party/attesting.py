@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING
 
 from infra.party.enclave import enclave_of
 from infra.transport.attestation import Attestation
+from infra.transport.tls import Identity, Members
 from mpc_core.protocol import entries
 from mpc_core.protocol.attestations import CODE, MOST_REFUSALS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from activities.steps import Steps
     from infra.homes import Home
     from infra.party.log import PartyLog
-    from infra.transport.tls import Identity
     from mpc_core.protocol.errors import CeremonyError
     from mpc_core.protocol.plan import Plan
     from mpc_core.protocol.state import CeremonyState
 
-__all__ = ["Documents", "host_attestation", "operator_attestation"]
+__all__ = ["Documents", "host_attestation", "operator_attestation", "operator_identity"]
 
 
 def operator_attestation(home: Home, plan: Plan) -> Attestation | None:
@@ -40,6 +44,21 @@ def operator_attestation(home: Home, plan: Plan) -> Attestation | None:
 
         enclave = insecurely_replaced(enclave, home)
     return Attestation(plan, enclave)
+
+
+def operator_identity(home: Home, plan: Plan, key: Ed25519PrivateKey) -> Identity:
+    """Return who an operator's process is on every connection.
+
+    Raises:
+        CeremonyError: as `operator_attestation`.
+    """
+    made: Callable[..., Identity] = Identity
+    if home.insecure_lie:
+        from infra.drill.thief import insecurely_made  # noqa: PLC0415 - drills only
+
+        made = insecurely_made(home, plan)
+    attestation = operator_attestation(home, plan)
+    return made(home.name, key, Members.of_plan(plan), attestation=attestation)
 
 
 def host_attestation(plan: Plan) -> Attestation | None:
@@ -114,9 +133,12 @@ class Documents:
         return missing
 
     def _note(self, error: CeremonyError) -> None:
-        """Remember a refusal of an operator that has proved its identity, not every caller's."""
+        """Remember a refusal of an operator that has proved its identity, not every caller's.
+
+        Who shows this operator's own certificate and lacks its key is for the others to post.
+        """
         seat = self._seats.get(error.operator)
-        if seat is None or CODE.fullmatch(error.code) is None:
+        if seat in (None, self._index) or CODE.fullmatch(error.code) is None:
             return
         with self._guard:
             codes = self._refused.setdefault(seat, [])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from infra.board.client import HttpTransport
-from infra.party.attesting import operator_attestation
+from infra.party.attesting import operator_identity
 from infra.party.host import address_of
 from infra.transport.client import Patience, PeerClient
-from infra.transport.tls import Identity, Members
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -44,10 +43,7 @@ def post_once(
             the host's refusal.
     """
     address = address_of(board)
-    members = Members.of_plan(plan)
-    attestation = operator_attestation(home, plan)
-    identity = Identity(home.name, key, members, attestation=attestation)
-    client = PeerClient(identity, patience=patience or Patience())
+    client = PeerClient(operator_identity(home, plan, key), patience=patience or Patience())
     try:
         refusals = []
         for host in plan.hosts:

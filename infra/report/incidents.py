@@ -163,11 +163,14 @@ def _lies(source: Source, cost: _Cost) -> Iterator[Incident]:
 def _refused(state: CeremonyState, plan: Plan) -> Iterator[Incident]:
     """Yield whose enclave, or whose vault, was not what it has to be, as its peers said."""
     for (operator, code), refusals in refusals_by_code(state).items():
+        name, played = plan.name_of(operator), refusals[0].is_of_another
+        what = f"it showed the certificate of {name} and lacked the key" if played else _UNPROVEN
+        kept_out = "it was kept out of every connection with them"
         yield Incident(
-            f"{_REFUSED.get(code, _UNPROVEN)}: {code}",
-            plan.name_of(operator),
+            f"{_REFUSED.get(code, what)}: {code}",
+            f"somebody who played {name}" if played else name,
             "",
-            _STOPPED if code in _REFUSED else "it was kept out of every connection with them",
+            _STOPPED if code in _REFUSED else kept_out + (f"; {name} did nothing" * played),
             "refused by " + ", ".join(plan.name_of(each.by) for each in refusals),
             0.0,
         )

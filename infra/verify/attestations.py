@@ -57,7 +57,10 @@ def check_attestations(rules: Rules, state: CeremonyState) -> tuple[bool, str]:
     ]
     for (operator, code), refusals in refusals_by_code(state).items():
         by = ", ".join(plan.name_of(each.by) for each in refusals)
-        said.append(f"{plan.name_of(operator)} refused by {by}: {code}")
+        name = plan.name_of(operator)
+        played = refusals[0].is_of_another
+        who = f"somebody who played {name} (which did nothing)" if played else name
+        said.append(f"{who} refused by {by}: {code}")
     for operator, position in state.attestations.destroyed.items():
         said.append(f"{plan.name_of(operator)} destroyed what it had sealed: entry {position}")
     return True, "; ".join(said)

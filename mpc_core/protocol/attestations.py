@@ -6,7 +6,8 @@ The rules (PROTOCOL.md, "Attestation"):
   whenever it renews it; a document that does not prove what the plan asks for is void;
 - a KEM key counts only if the author's last document binds it, so nothing secret is ever sealed to
   a key that no approved enclave holds;
-- who refuses a peer says so, once for each reason; nothing follows from it by rule.
+- who refuses a peer, or somebody that plays one, says so, once for each reason; nothing follows
+  from it by rule.
 
 Whether a document proves it is judged outside (`Examine`), at the document's own time: a function
 of plan and entry, so everybody who reads the log judges alike, whenever.
@@ -30,6 +31,7 @@ __all__ = [
     "CODE",
     "MOST_DOCUMENT_BYTES",
     "MOST_REFUSALS",
+    "PLAYED",
     "Attestations",
     "Examine",
     "Refusal",
@@ -45,8 +47,11 @@ DIGEST_BYTES, MOST_WRAPPED_KEYS, MOST_NAME_LETTERS = 32, 16, 2_048
 MOST_REFUSALS = 8
 """Reasons for which one operator may refuse another on the log."""
 
-CODE = re.compile(r"RF-ATTEST-[0-9]{3}|RF-STORE-004")
-"""Codes under which a peer is refused: for what it did not prove, or for an older vault."""
+PLAYED = "RF-PEER-021"
+"""The code under which somebody is refused that plays the operator named, which did nothing."""
+
+CODE = re.compile(rf"RF-ATTEST-[0-9]{{3}}|RF-STORE-004|{PLAYED}")
+"""Codes of refusals: for what a peer did not prove, for an older vault, or of who only plays it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,11 @@ class Refusal:
     by: int
     operator: int
     code: str
+
+    @property
+    def is_of_another(self) -> bool:
+        """Tell whether somebody else was refused, who showed the operator's certificate."""
+        return self.code == PLAYED
 
 
 @dataclass(slots=True)

@@ -78,6 +78,9 @@ class Attestation:
 class Refused:
     """The author refuses an operator for what its enclave did not prove, named by the error's code.
 
+    Under one code (`attestations.PLAYED`) it refused somebody else, who showed that operator's
+    certificate without its key.
+
     For people and for the report: nothing follows from it by rule.
     """
 

@@ -4,23 +4,36 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from cryptography import x509
 
+from infra.board import wire
+from infra.board.copy import LogFile
 from infra.drill.false_enclaves import FALSE_ENCLAVES
 from infra.drill.lying_enclave import insecurely_replaced
+from infra.drill.thief import STOLEN_CERTIFICATE, Thief
 from infra.enclave.insecure_software import SOFTWARE_ENCLAVE
 from infra.enclave.peers import examiner_of
 from infra.homes import Home
-from infra.party.attesting import Documents, host_attestation, operator_attestation
+from infra.party.attesting import (
+    Documents,
+    host_attestation,
+    operator_attestation,
+    operator_identity,
+)
 from infra.party.enclave import enclave_of
 from infra.plan.document import parse_plan, render_plan
 from infra.report.incidents import _refused
+from infra.transport.outbox import make_app
 from infra.verify.attestations import check_attestations
 from mpc_core.protocol.attestations import MOST_REFUSALS
-from mpc_core.protocol.entries import Attestation, KemKey, Refused
+from mpc_core.protocol.entries import Address, Attestation, KemKey, Refused
 from mpc_core.protocol.errors import CeremonyError
 from mpc_core.protocol.state import CeremonyState
 from tests.support.attested import AttestedWorld
 from tests.support.ledger import Ledger, digest
+from tests.support.transport import serving
+
+OF_ANOTHER_TIME = {"old-document", "future-document"}
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +75,15 @@ def test_a_document_that_is_shown_on_connections_counts_on_the_log(world, ledger
     assert ledger.post(2, _shown(world, "op-02")) is None
 
 
-@pytest.mark.parametrize("kind", sorted(set(FALSE_ENCLAVES) - {"old-document"}))
+@pytest.mark.parametrize("kind", sorted(set(FALSE_ENCLAVES) - OF_ANOTHER_TIME))
 def test_a_document_of_a_false_enclave_is_void_under_the_code_of_its_refusal(world, ledger, kind):
     reason = ledger.post(2, _shown(world, "op-02", kind))
     assert reason == f"the document does not count: {FALSE_ENCLAVES[kind].code}"
 
 
-def test_an_old_document_was_right_once_and_the_log_is_read_for_ever(world, ledger):
-    assert ledger.post(2, _shown(world, "op-02", "old-document")) is None
+@pytest.mark.parametrize("kind", sorted(OF_ANOTHER_TIME))
+def test_a_document_is_right_at_its_own_time_and_the_log_is_read_for_ever(world, ledger, kind):
+    assert ledger.post(2, _shown(world, "op-02", kind)) is None
 
 
 @pytest.mark.parametrize("change", [{"tls_key": b"k"}, {"kem_key": b"k"}])
@@ -99,7 +113,7 @@ def test_every_document_is_verified_again_and_what_did_not_count_is_listed(world
     assert "op-04 refused by op-01, op-02: RF-ATTEST-004" in said
 
 
-@pytest.mark.parametrize("kind", ["changed-code", "stolen-certificate"])
+@pytest.mark.parametrize("kind", ["changed-code", "other-key"])
 def test_operators_that_let_a_wrong_document_count_convince_nobody(world, kind):
     ledger = _ledger(world.plan, lambda *_: "")
     assert ledger.post(2, _shown(world, "op-02", kind)) is None
@@ -122,6 +136,16 @@ def test_the_report_says_who_was_refused_by_whom_and_why(world, ledger):
     assert incident.who == "op-04"
     assert incident.what.endswith("RF-ATTEST-005")
     assert incident.detection == "refused by op-01, op-03"
+
+
+def test_who_was_played_by_a_thief_is_not_blamed(world, ledger):
+    for operator in (1, 3):
+        ledger.post(operator, Refused(2, "RF-PEER-021"))
+    (incident,) = _refused(ledger.state, world.plan)
+    assert incident.who == "somebody who played op-02"
+    assert incident.consequence.endswith("op-02 did nothing")
+    _, said = _verified(world, ledger)
+    assert "somebody who played op-02 (which did nothing) refused by op-01, op-03" in said
 
 
 # -- what a process posts -------------------------------------------------------------------------
@@ -172,6 +196,17 @@ def test_a_refusal_is_posted_once_if_the_refused_had_proved_its_identity(world, 
     assert not documents.are_due(ledger.state)
 
 
+def test_who_plays_another_operator_is_on_the_log_but_not_by_the_one_it_played(world):
+    stolen = _refusal("op-04", "RF-PEER-021")
+    for index, expected in ((2, [Refused(4, "RF-PEER-021")]), (4, [])):
+        ledger = _ledger(world.plan, examiner_of(world.plan))
+        identity = world.identity(world.plan.name_of(index))
+        documents = Documents(world.plan, index, identity, _Log(ledger, index))
+        identity.report(stolen)
+        documents.post()
+        assert [entry.entry for entry in ledger.entries] == expected
+
+
 def test_a_peer_that_is_refused_for_ever_new_reasons_does_not_fill_the_log(world, ledger):
     identity = world.identity("op-02")
     documents = Documents(world.plan, 2, identity, _Log(ledger, 2))
@@ -220,6 +255,30 @@ def test_only_a_sandbox_has_false_enclaves(world, tmp_path):
     elsewhere = replace(honest, plan=replace(world.plan, sandbox=False))
     with pytest.raises(CeremonyError, match="RF-ATTEST-011"):
         insecurely_replaced(elsewhere, home)
+
+
+def test_only_a_sandbox_has_thieves(world, tmp_path):
+    key = world.parties.identities["op-02"]
+    home = replace(_home(tmp_path, world), insecure_lie=STOLEN_CERTIFICATE)
+    with pytest.raises(CeremonyError, match="RF-ATTEST-011"):
+        operator_identity(home, replace(world.plan, sandbox=False), key)
+    honest = operator_identity(replace(home, insecure_lie="debug"), world.plan, key)
+    assert not isinstance(honest, Thief)
+
+
+def test_a_thief_has_seen_its_certificate_at_its_victims_address(world, tmp_path):
+    victim = world.identity("op-01")
+    with serving(make_app(victim), victim) as port:
+        home = replace(_home(tmp_path, world), insecure_lie=STOLEN_CERTIFICATE)
+        keys, plan = world.parties.identities, world.plan
+        posted = wire.sign_entry(Address(0, "127.0.0.1", port), plan, 1, keys["op-01"])
+        log = LogFile(home.log_copy)
+        log.add_entries([posted])
+        log.close()
+        thief = operator_identity(home, plan, keys["op-02"])
+    assert isinstance(thief, Thief)
+    shown, own = (x509.load_pem_x509_certificate(each.leaf()[0]) for each in (thief, victim))
+    assert shown == own
 
 
 def test_a_plan_names_a_test_root_exactly_if_software_stands_in_for_enclaves(world):

@@ -7,14 +7,12 @@ import time
 
 import pytest
 from aiohttp import web
-from asn1crypto import keys
-from asn1crypto.pem import armor as pem_of
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from structlog.testing import capture_logs
 
 from infra.drill.false_enclaves import FALSE_ENCLAVES
+from infra.drill.thief import Thief
 from infra.enclave.insecure_software import InsecureSoftwareModule
 from infra.enclave.peers import approved_by
 from infra.transport import attestation, pinned
@@ -254,36 +252,11 @@ def test_a_relay_between_two_enclaves_sees_ciphertext_only(world, server, monkey
         assert plain not in passed
 
 
-class _Thief(Identity):
-    """Shows a certificate that it has seen, with a key of its own behind it.
-
-    OpenSSL compares public keys only, so it does not notice before the handshake does.
-    """
-
-    stolen = b""
-
-    def issue(self):
-        _, _, renew_at = super().issue()
-        leaf = x509.load_pem_x509_certificate(self.stolen)
-        point = leaf.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-        own = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
-        key = keys.ECPrivateKey(
-            {
-                "version": 1,
-                "private_key": own,
-                "parameters": keys.ECDomainParameters(name="named", value="secp256r1"),
-                "public_key": keys.ECPointBitString(point),
-            }
-        )
-        pem = pem_of("PRIVATE KEY", keys.PrivateKeyInfo.wrap(key, "ec").dump())
-        return leaf.public_bytes(Encoding.PEM) + pem, b"", renew_at
-
-
 def _thief(world, name):
     """Return op-04 with the certificate of another member."""
-    thief = _Thief("op-04", world.parties.identities["op-04"], world.members, clock=world.clock)
-    thief.stolen, _, _ = world.identity(name).issue()
-    return thief
+    stolen, _, _ = world.identity(name).issue()
+    key = world.parties.identities["op-04"]
+    return Thief("op-04", key, world.members, clock=world.clock, stolen=stolen)
 
 
 def test_a_caller_with_a_stolen_certificate_is_refused_under_the_name_of_its_victim(world, server):

@@ -125,11 +125,19 @@ def test_a_refusal_counts_once_for_each_reason_and_changes_nothing_else(ledger):
         (Refused(2, "RF-ATTEST-5"), "there is no such code"),
         (Refused(2, "RF-LOG-001"), "there is no such code"),
         (Refused(2, "RF-STORE-003"), "there is no such code"),
+        (Refused(2, "RF-PEER-001"), "there is no such code"),
         (Refused(2, "RF-ATTEST-005\n"), "there is no such code"),
     ],
 )
 def test_a_refusal_names_another_operator_and_a_code(ledger, entry, reason):
     assert ledger.post(1, entry) == reason
+
+
+def test_a_refusal_of_who_plays_an_operator_is_not_one_of_that_operator(ledger):
+    assert ledger.post(1, Refused(2, "RF-ATTEST-005")) is None
+    assert ledger.post(1, Refused(2, "RF-PEER-021")) is None
+    found = [(each.code, each.is_of_another) for each in ledger.state.attestations.refusals]
+    assert found == [("RF-ATTEST-005", False), ("RF-PEER-021", True)]
 
 
 LEAVES = Destruction("arn:aws:kms:eu-west-3:1:key/1", (bytes(32),), 7, 1_800_000_000)
