@@ -6,6 +6,7 @@ import dataclasses
 import cbor2
 import pytest
 
+from infra.enclave.cbor import NotCbor, read_cbor
 from infra.enclave.document import read_document
 from infra.enclave.files import decode_file
 from infra.enclave.verification import authenticate
@@ -202,6 +203,37 @@ def test_a_field_or_register_cannot_be_given_twice(certificates):
     twice = b"\xb1" + registers[1:] + b"\x00" + cbor2.dumps(bytes(48))
     payload = cbor2.dumps(plain).replace(registers, twice)
     assert _refused(signed(payload, key)) == "RF-ATTEST-001"
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "plain"),
+    [
+        (2, b"\x01", 1),
+        (3, b"\x01", -2),
+        (0, "2026-03-04T12:00:00Z", None),
+        (1, 1_772_625_600, None),
+        (4, [0, 1], None),
+        (55_799, b"a document", b"a document"),
+        (6_000, b"anything", None),
+    ],
+)
+def test_a_tag_is_refused_whatever_it_means(tag, value, plain):
+    """Some tags are read as what stands without one, so the same value would have two encodings."""
+    tagged = cbor2.dumps(cbor2.CBORTag(tag, value))
+    if plain is not None:
+        assert cbor2.loads(tagged) == plain
+    with pytest.raises(NotCbor):
+        read_cbor(tagged)
+    with pytest.raises(NotCbor):
+        read_cbor(cbor2.dumps({"nonce": [cbor2.CBORTag(tag, value)]}))
+
+
+def test_a_time_that_is_a_tagged_number_is_no_time(certificates):
+    plain = fields(certificates)
+    time = plain["timestamp"].to_bytes(8, "big")
+    payload = cbor2.dumps({**plain, "timestamp": cbor2.CBORTag(2, time)})
+    assert cbor2.loads(payload) == plain
+    assert _refused(signed(payload, certificates[-1].key)) == "RF-ATTEST-001"
 
 
 def test_nothing_may_follow_a_payload(certificates):

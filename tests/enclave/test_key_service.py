@@ -7,6 +7,8 @@ import urllib.request
 
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from infra.enclave.kms.insecure_local import InsecureLocalKms
 from infra.enclave.kms.insecure_policy import Caller, allows
@@ -151,7 +153,7 @@ def _recipient(document, algorithm="RSAES_OAEP_SHA_256"):
     return {"KeyEncryptionAlgorithm": algorithm, "AttestationDocument": document}
 
 
-def test_only_a_valid_document_of_now_with_an_rsa_key_counts(site):
+def test_only_a_valid_document_with_an_rsa_key_counts(site):
     arn = site.create_key()
     module = site.module()
     no_key = module.attest(user_data=None, nonce=None, public_key=None)
@@ -165,9 +167,25 @@ def test_only_a_valid_document_of_now_with_an_rsa_key_counts(site):
             Recipient=_recipient(document),
         )
         assert code == "ValidationException"
-    site.clock.pass_by(minutes=6)
-    keys = {"KeyId": arn, "KeySpec": "AES_256", "Recipient": _recipient(no_rsa)}
-    assert _code(site.client().generate_data_key, **keys) == "ValidationException"
+
+
+@pytest.mark.parametrize(("minutes", "counts"), [(4, True), (6, False), (-6, False)])
+def test_a_document_that_was_right_at_its_time_counts_for_minutes(site, minutes, counts):
+    arn = site.create_key()
+    rsa_key = rsa.generate_private_key(65_537, 2_048).public_key()
+    der = rsa_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    made = site.module().attest(user_data=None, nonce=None, public_key=der)
+    generate = site.client().generate_data_key
+    asked = {"KeyId": arn, "KeySpec": "AES_256", "Recipient": _recipient(made)}
+    assert "CiphertextForRecipient" in generate(**asked)
+    site.clock.pass_by(minutes=minutes)
+    if counts:
+        assert "CiphertextForRecipient" in generate(**asked)
+        return
+    with pytest.raises(ClientError) as refusal:
+        generate(**asked)
+    assert refusal.value.response["Error"]["Code"] == "ValidationException"
+    assert "RF-ATTEST-007" in str(refusal.value)
 
 
 def test_a_key_pending_deletion_opens_nothing_and_then_is_gone(site):

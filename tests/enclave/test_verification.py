@@ -117,6 +117,17 @@ def test_certificates_stand_in_their_order_and_none_is_left_over(certificates, r
     assert authenticate(signed(_payload(certificates), key), root)
 
 
+@pytest.mark.parametrize("first", ["another root", "bytes", "the next one"])
+def test_the_first_certificate_is_the_pinned_root_and_nothing_else(certificates, root, first):
+    """No path leads through the first one, since its place is the root's: what stands there is."""
+    ders = [each.der for each in certificates]
+    stands = {"another root": chain(ROOT)[0].der, "bytes": b"anything", "the next one": ders[1]}
+    data = document(certificates, cabundle=[stands[first], *ders[1:4]])
+    error = _refused(authenticate, data, root)
+    assert error.code == "RF-ATTEST-002"
+    assert error.expected == "the pinned root as first certificate"
+
+
 @given(leaf=st.binary(min_size=1, max_size=600), above=st.binary(min_size=1, max_size=600))
 @settings(max_examples=200, deadline=None)
 def test_bytes_that_are_no_certificates_are_refused(certificates, root, leaf, above):
