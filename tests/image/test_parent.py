@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from infra.image.build import COMMAND
+from infra.image.requirements import read_requirements
 
 AWS = Path(__file__).parents[2] / "infra" / "aws"
 PARENT = AWS / "parent"
@@ -53,6 +54,40 @@ def test_the_build_refuses_a_lock_that_is_left_open_before_it_fetches_anything()
     assert text.index("ringforge release bill") < text.index("pip download")
     assert text.index("ringforge release bill") < text.index("docker buildx")
     assert "SOURCE_DATE_EPOCH" in text
+
+
+def test_the_build_fetches_nothing_whose_version_floats():
+    """Each of the tools has one version, and pip digests; the Python is that of the image."""
+    text = (AWS / "build.sh").read_text()
+    installs = [line for line in text.splitlines() if line.startswith("uv pip install")]
+    assert installs
+    assert all("--require-hashes" in line for line in installs)
+    for install in installs:
+        locked = read_requirements((AWS.parents[1] / install.split(" -r ")[1]).read_bytes())
+        assert all(each.digests for each in locked)
+    versions = dict(
+        re.findall(r"^(uv|python)_version=([0-9]+\.[0-9]+\.[0-9]+)$", text, re.MULTILINE)
+    )
+    assert versions.keys() == {"uv", "python"}
+    assert '--managed-python --python "$python_version"' in text
+    base = tomllib.loads((AWS / "inputs.lock").read_text())["base"]["image"]
+    assert f":{versions['python']}-" in base
+
+
+def test_the_build_refuses_another_uv_before_it_does_anything(tmp_path):
+    other = tmp_path / "uv"
+    other.write_text("#!/bin/sh\necho uv 0.13.80\n")
+    other.chmod(0o755)
+    run = subprocess.run(
+        ["bash", str(AWS / "build.sh"), "HEAD", str(tmp_path), str(tmp_path / "output")],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "found uv 0.13.80" in run.stderr
+    assert not (tmp_path / "output").exists()
 
 
 @pytest.mark.parametrize("name", ["build.sh", "parent/start.sh.tftpl"])
