@@ -38,7 +38,7 @@ def colluding(name, n=7, liars=LIARS, away=(3, 6)):
     while not any(isinstance(log.entry, Decoded) for log in engine.board.entries):
         engine.round()
     for each in away:
-        engine.accidents.begin(Disturbance(Kind.CUT, each, engine.rounds, rounds=8))
+        engine.accidents.begin(Disturbance(Kind.CUT, each, engine.rounds, rounds=4))
     engine.go_on_to_the_end()
     return engine, verdicts
 
