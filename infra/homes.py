@@ -103,6 +103,11 @@ class Home:
         return self.work / "log"
 
     @property
+    def temporal_line(self) -> Path:
+        """What an operator in an enclave was told of its line to Temporal, beside the plan."""
+        return self.path / "temporal.line"
+
+    @property
     def witness_file(self) -> Path:
         """Where an operator remembers what it signed of the log."""
         return self.vault / "witness"

@@ -51,6 +51,7 @@ from infra.party.queues import operator_queues
 from infra.party.recovery import Helper
 from infra.party.rules import layout_of, party_state
 from infra.party.seat import readmit, take_seat
+from infra.party.temporal_line import line_of
 from infra.party.vault import open_vault
 from infra.plan import load_signed_plan
 from infra.report.metrics import MetricsRecorder
@@ -72,6 +73,8 @@ from mpc_core.tfhe.parameters import lookup
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from temporalio.envconfig import ClientConnectConfig
 
     from infra.network.places import Reach
     from infra.party.vault import Vault
@@ -146,16 +149,17 @@ def _begin_again(home: Home) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Seat:
-    """An operator's place in a ceremony: plan, index, vault, and where in Temporal it works."""
+    """An operator's place in a ceremony: plan, index, vault, and its way to Temporal."""
 
     plan: Plan
     toml: bytes
     index: int
     vault: Vault
     namespace: str | None
+    line: ClientConnectConfig | None
 
     @classmethod
-    def of(cls, home: Home, *, rejoin: bool) -> _Seat:
+    def of(cls, home: Home, temporal: str, *, rejoin: bool) -> _Seat:
         signed = load_signed_plan(home.path)
         plan = signed.plan
         found = [operator for operator in plan.operators if operator.name == home.name]
@@ -170,7 +174,8 @@ class _Seat:
                 runbook="an-operator-is-down",
             )
         vault = open_vault(home, plan, rejoin=rejoin)
-        return cls(plan, signed.toml, found[0].index, vault, home.namespace)
+        line = line_of(home, plan, vault.identity.ed25519, temporal)
+        return cls(plan, signed.toml, found[0].index, vault, home.namespace, line)
 
     def random(self, label: str, length: int) -> bytes:
         """Return fresh random bytes, or those of the insecure setup seed that the plan names."""
@@ -308,7 +313,7 @@ async def _serve_operator(
     home: Home, temporal: str, board: tuple[str, int] | None, reach: Reach, *, rejoin: bool
 ) -> None:
     await complete_signatures(home, temporal)
-    seat = await asyncio.to_thread(_Seat.of, home, rejoin=rejoin)
+    seat = await asyncio.to_thread(_Seat.of, home, temporal, rejoin=rejoin)
     parts = await asyncio.to_thread(_Assembly, home, seat, board, reach.ranges)
     take_seat(parts.steps, parts.witness, rejoin=rejoin)
     parts.documents.bind_kem_key(parts.steps)
@@ -367,6 +372,7 @@ async def _work(parts: _Assembly, temporal: str, stack: AsyncExitStack) -> None:
         identity=queues.name,
         converter=converter_for(parts.seat.toml),
         namespace=parts.seat.namespace,
+        settings=parts.seat.line,
         insecure_clear=parts.plan.sandbox,
     )
     offered = parts.activities()

@@ -14,6 +14,7 @@ from infra.cli.ending import ending, print_json, stop_like_ctrl_c
 from infra.cli.governance import Representative, operator_sweep
 from infra.cli.image import operator_measure
 from infra.cli.options import AsJson, KeepOpenings
+from infra.cli.temporal_line import operator_temporal_line, operator_temporal_request
 from infra.network.places import LOOPBACK, Reach
 
 __all__ = ["coordinator", "operator"]
@@ -25,6 +26,8 @@ operator.command("seal")(operator_seal)
 operator.command("leave")(operator_leave)
 operator.command("sweep")(operator_sweep)
 operator.command("measure")(operator_measure)
+operator.command("temporal-request")(operator_temporal_request)
+operator.command("temporal-line")(operator_temporal_line)
 
 Home = Annotated[
     Path, typer.Option("--home", help="Folder with vault/, work/ and the signed plan.")

@@ -112,7 +112,9 @@ class Launch(_Told):
         listen: the address at which peers reach the parent.
         port: the port there, and of the enclave.
         rejoin: whether the operator's people say that its vault is lost.
-        leave: the instruction to leave for good, in base64; what is signed of it counts.
+        temporal_line: the instruction by what the Temporal server is known, in base64, likewise
+            signed by who speaks for the operator; an operator of a sandbox needs none.
+        leave: the instruction to leave for good, in base64 and signed likewise.
         ways: whom the enclave reaches.
     """
 
@@ -123,6 +125,7 @@ class Launch(_Told):
     listen: Address
     port: Port
     rejoin: bool = False
+    temporal_line: Encoded | None = None
     leave: Encoded | None = None
 
 

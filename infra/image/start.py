@@ -182,6 +182,8 @@ def write_home(launch: Launch, home: Home) -> Plan:
     signed = verify_signed_plan(toml, signatures)
     home.make()
     write_signed_plan(home.path, signed)
+    if launch.temporal_line is not None:
+        write_atomic(home.temporal_line, base64.b64decode(launch.temporal_line))
     return signed.plan
 
 

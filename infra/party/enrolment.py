@@ -24,9 +24,11 @@ from infra.party.sealed import (
     objects_of,
     seal_home,
 )
+from infra.party.temporal_line import checked_request, signed_request
 from infra.plan.hybrid import HybridIdentity, signing_parties
 from infra.plan.keys import create_hybrid_identity, identity_bytes, parse_identity, pinned_identity
 from infra.plan.signing import SIGNATURE_FILE, signature_of, write_signatures
+from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,12 +39,12 @@ if TYPE_CHECKING:
     from infra.party.enclave import Enclave
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["CARD", "FOLDER", "begin_at_first_start", "enrol", "sign_inside"]
+__all__ = ["CARD", "FOLDER", "REQUEST", "begin_at_first_start", "enrol", "sign_inside"]
 
 FOLDER = "enrolment"
 """Where, in the operator's bucket, everything lies before its vault begins."""
 
-CARD = "card.toml"
+CARD, REQUEST = "card.toml", "temporal.csr"
 
 
 def enrol(
@@ -58,7 +60,8 @@ def enrol(
         particulars: what else stands on the card.
 
     Returns:
-        The card, which now also lies in the bucket.
+        The card, which now also lies in the bucket, beside the request for the certificate with
+        which the operator's enclave calls Temporal.
 
     Raises:
         CeremonyError: RF-STORE-*, RF-KMS-* or RF-SEAL-*; RF-GOVERN-001 if there is no such card.
@@ -76,8 +79,11 @@ def enrol(
         secret = identity_bytes(made.ed25519, made.ml_dsa)
         SealedVault.begin(objects, keys, kms_key, context, {IDENTITY: secret})
     vault = SealedVault.open(objects, lambda _: keys, context)
-    card = _card(operator, parse_identity(vault.identity(), operator), particulars)
+    identity = parse_identity(vault.identity(), operator)
+    card = _card(operator, identity, particulars)
     _put(objects, CARD, card.encode())
+    if not _is_asked_for(objects, identity):
+        _put(objects, REQUEST, signed_request(identity.ed25519, operator))
     return card
 
 
@@ -180,6 +186,15 @@ def _require_this_software(plan: Plan, enclave: Enclave) -> None:
 def _card(operator: str, identity: HybridIdentity, particulars: Mapping[str, str]) -> str:
     public = identity.public
     return render_card(Card.of(operator, public.ed25519, public.ml_dsa, dict(particulars)))
+
+
+def _is_asked_for(objects: ObjectStore, identity: HybridIdentity) -> bool:
+    """Tell whether the bucket holds a request of this identity; each signature differs."""
+    there = objects.get(REQUEST)
+    try:
+        return there is not None and bool(checked_request(there.data, identity.public.ed25519))
+    except CeremonyError:
+        return False
 
 
 def _put(objects: ObjectStore, key: str, data: bytes) -> None:

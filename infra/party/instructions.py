@@ -43,6 +43,7 @@ class TemporalLine:
     Attributes:
         address: of the server, host:port.
         server_name: the name in its certificate, "" for that of the address.
+        namespace: where the operator's task queues are, "" for the one that all share.
         authority: certificates under one of which the server's is, in PEM.
         certificate: the operator's, in PEM, with those between it and its authority; empty where
             the server asks for none.
@@ -51,6 +52,7 @@ class TemporalLine:
     kind: ClassVar[str] = "temporal-line"
     address: str
     server_name: str
+    namespace: str
     authority: bytes
     certificate: bytes
 

@@ -65,6 +65,7 @@ async def connect(
     identity: str,
     converter: DataConverter = DataConverter.default,
     namespace: str | None = None,
+    settings: ClientConnectConfig | None = None,
     insecure_clear: bool = False,
     deadline_seconds: float = 30.0,
 ) -> Client:
@@ -75,6 +76,7 @@ async def connect(
         identity: the name under which this process shows up in histories.
         converter: encrypts what crosses Temporal.
         namespace: where to work, if not where the settings say.
+        settings: what counts in the place of the environment's, if something does.
         insecure_clear: whether a line without TLS may leave this machine, as a sandbox's.
         deadline_seconds: how long to wait for a server that is still starting.
 
@@ -85,7 +87,7 @@ async def connect(
     Security: whoever sees such a line and holds the plan reads all that crosses it, and who changes
         it answers for the server. What is decided rests on signatures; this is about who reads.
     """
-    settings = external_settings()
+    settings = settings or external_settings()
     if address and (settings is None or settings["target_host"] != address):
         settings = {"target_host": address, "namespace": NAMESPACE}
     if settings is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import cbor2
@@ -21,11 +21,14 @@ from infra.enclave.kms.vault import read_wrapped_key
 from infra.enclave.measurement import read_measurement
 from infra.enclave.nitro import NitroModule
 from infra.objects.port import Found
+from infra.party.instructions import Leave, TemporalLine, read_instruction, sign_instruction
+from infra.party.temporal_line import checked_request, signed_request
 from mpc_core.protocol.entries import Destruction
 from tests.enclave.chains import APPROVED, LINKS, chain, document, fields, signed, without_length
-from tests.fuzz.registry import target
+from tests.fuzz.registry import chosen, one_of, target
 from tests.fuzz.values import PLAN
 from tests.support.board import key_of
+from tests.support.plans import represented_parties
 
 VECTORS = Path(__file__).parents[1] / "enclave" / "vectors"
 CONTEXT = Context(bytes(32), "op-02")
@@ -116,3 +119,29 @@ def _destructions():
 @target(seeds=_destructions)
 def destruction(data):
     assert check_destruction(data, PLAN).envelope == data
+
+
+@cache
+def _instructed():
+    plan, known = represented_parties()
+    line = TemporalLine("203.0.113.7:7233", "", "keys", b"authority", b"")
+    return plan.plan, (
+        sign_instruction(Leave("203.0.113.7:7443"), plan.plan, 2, known["ben"]),
+        sign_instruction(line, plan.plan, 2, known["ben"]),
+    )
+
+
+@target(seeds=chosen(lambda: _instructed()[1][:1], lambda: _instructed()[1][1:]))
+def instruction(data):
+    """What the parent hands an enclave in the name of its people."""
+    kinds = (partial(_instruction, Leave), partial(_instruction, TemporalLine))
+    one_of(data, *kinds)
+
+
+def _instruction(shape, data):
+    read_instruction(shape, data, _instructed()[0], 2)
+
+
+@target(seeds=lambda: [signed_request(key_of(2), "op-02")])
+def certificate_request(data):
+    checked_request(data, key_of(2).public_key().public_bytes_raw())

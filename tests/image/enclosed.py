@@ -66,9 +66,9 @@ class Operator:
         }
         return {name: signature_of(plan, each) for name, each in (known | self.speakers).items()}
 
-    def start(self, draft, signatures):
+    def start(self, draft, signatures, **more):
         """Start an enclave, which has nothing but what the parent hands it."""
-        return prepared(*self.launched(draft, signatures))
+        return prepared(*self.launched(draft, signatures, **more))
 
     def leave(self, draft, signatures, said):
         """Start it with the instruction to leave for good."""

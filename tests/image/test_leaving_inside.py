@@ -152,7 +152,7 @@ def test_a_parent_alone_makes_nobody_leave(leaving):
         sign_instruction(Leave(""), plan, INDEX, known["anna"]),
         sign_instruction(Leave(""), plan, 3, known["ben"]),
         sign_instruction(Leave(""), other, INDEX, known["ben"]),
-        sign_instruction(TemporalLine("", "", b"", b""), plan, INDEX, known["ben"]),
+        sign_instruction(TemporalLine("", "", "", b"", b""), plan, INDEX, known["ben"]),
     ):
         assert refused(leaving.start, base64.b64encode(false).decode()).code == "RF-GOVERN-011"
     assert leaving.bucket.get(WRAPPED_KEY)

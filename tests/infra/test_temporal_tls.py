@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import datetime as dt
-import ipaddress
 import os
-import ssl
-from contextlib import asynccontextmanager
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from infra.temporal.client import connect
 from infra.temporal.server import open_server
 from mpc_core.protocol.errors import CeremonyError
-
-NOW = dt.datetime.now(dt.UTC)
-
-
-def certificate(folder, name, issuer=None):
-    """Write NAME.pem and NAME.key; without an issuer it signs itself and others."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    above, signing = issuer or (subject, key)
-    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(above)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - dt.timedelta(days=1))
-        .not_valid_after(NOW + dt.timedelta(days=1))
-        .add_extension(alternative, critical=False)
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .sign(signing, SHA256())
-    )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / f"{name}.pem").write_bytes(made.public_bytes(Encoding.PEM))
-    (folder / f"{name}.key").write_bytes(pem)
-    return subject, key
+from tests.support.temporal_tls import behind_tls, certificate
 
 
 @pytest.fixture(scope="module")
@@ -63,34 +28,6 @@ def plain(tmp_path_factory):
     place = tmp_path_factory.mktemp("temporal")
     with open_server(place, report=print, environment=own) as server:
         yield server.address
-
-
-@asynccontextmanager
-async def behind_tls(folder, plain):
-    """Give the address of a line to a server that only holders of certificates get through."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=folder / "authority.pem")
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.set_alpn_protocols(["h2"])
-    context.load_cert_chain(folder / "server.pem", folder / "server.key")
-    host, _, port = plain.rpartition(":")
-
-    async def line(reader, writer):
-        there, back = await asyncio.open_connection(host, int(port))
-        await asyncio.gather(_copy(reader, back), _copy(there, writer))
-
-    async with await asyncio.start_server(line, "127.0.0.1", ssl=context) as server:
-        yield "{}:{}".format(*server.sockets[0].getsockname())
-
-
-async def _copy(reader, writer):
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    except (ConnectionError, ssl.SSLError):
-        pass  # one side left
-    finally:
-        writer.close()
 
 
 def settings(monkeypatch, folder, address, certificate, authority="authority"):
