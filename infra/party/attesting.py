@@ -1,6 +1,7 @@
 """An operator's part in attestation: what it shows on connections also stands on the log.
 
-Every document of its enclave is posted, and every refusal of a peer that has proved its identity
+Every document of its enclave is posted, those too that it showed while the host of the log was
+away (so many of them), and every refusal of a peer that has proved its identity
 and nothing more, so that anybody can see later what was proved, and who was kept out, and why.
 """
 
@@ -16,7 +17,7 @@ from mpc_core.protocol import entries
 from mpc_core.protocol.attestations import CODE, MOST_REFUSALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -109,14 +110,7 @@ class Documents:
             self._log.post(entry)
 
     def _missing(self, state: CeremonyState) -> list[entries.Attestation | entries.Refused]:
-        attestation, last = self._identity.attestation, state.attestations.latest(self._index)
-        missing: list[entries.Attestation | entries.Refused] = []
-        shown = None if attestation is None else attestation.shown
-        if shown is not None and (last is None or last.entry.document != shown.document):
-            serial = 0 if last is None else last.entry.serial + 1
-            missing.append(
-                entries.Attestation(serial, shown.tls_key, shown.kem_key, shown.document)
-            )
+        missing: list[entries.Attestation | entries.Refused] = [*self._unposted(state)]
         said = {
             (each.operator, each.code)
             for each in state.attestations.refusals
@@ -131,6 +125,18 @@ class Documents:
             if (operator, code) not in said
         ]
         return missing
+
+    def _unposted(self, state: CeremonyState) -> Iterator[entries.Attestation]:
+        """Yield every document that was shown since, also while the host was away, in order."""
+        attestation, found = self._identity.attestation, state.attestations
+        if attestation is None or not attestation.unposted():
+            return
+        own = (each for each in found.shown if each.operator == self._index)
+        attestation.posted({each.entry.document for each in own})
+        last = found.latest(self._index)
+        first = 0 if last is None else last.entry.serial + 1
+        for serial, shown in enumerate(attestation.unposted(), first):
+            yield entries.Attestation(serial, shown.tls_key, shown.kem_key, shown.document)
 
     def _note(self, error: CeremonyError) -> None:
         """Remember a refusal of an operator that has proved its identity, not every caller's.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,8 @@ EXTENSION = x509.ObjectIdentifier("2.25.192398171512207437653371866190716041021"
 
 MOST_EXTENSION_BYTES = 24_576
 CACHED_PER_MEMBER = 16
+MOST_UNPOSTED = 96
+"""Documents that wait for the log: two days of them, if they are renewed every half an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class Attestation:
         """The KEM key that the documents bind; known before the first one is shown."""
         self.shown: Shown | None = None
         """What was shown last."""
+        self._unposted: deque[Shown] = deque(maxlen=MOST_UNPOSTED)
         self.signed: Callable[[dt.datetime, dt.datetime, dt.datetime], None] | None = None
         """Takes the time in every document of this enclave, after those around it."""
 
@@ -110,8 +113,25 @@ class Attestation:
         if self.signed is not None:
             self.signed(asked, self._now(), read_document(document).time)
         self.shown = Shown(tls_key, self.kem_key, document)
+        with self._lock:
+            self._unposted.append(self.shown)
         carried = strict.encode(_Carried(self.kem_key, document))
         return x509.UnrecognizedExtension(EXTENSION, _octets(carried))
+
+    def unposted(self) -> tuple[Shown, ...]:
+        """Return what was shown and is not known to be on the log, the oldest first.
+
+        When there is too much of it the oldest is forgotten: peers have judged it, and what binds
+        the keys of now is the newest.
+        """
+        with self._lock:
+            return tuple(self._unposted)
+
+    def posted(self, documents: set[bytes]) -> None:
+        """Take note of documents that are on the log."""
+        with self._lock:
+            left = [each for each in self._unposted if each.document not in documents]
+            self._unposted = deque(left, MOST_UNPOSTED)
 
     def admit(self, name: str, certificate: bytes) -> dt.datetime | None:
         """Return until when a member's certificate counts, None for ever.

@@ -23,6 +23,7 @@ from infra.party.attesting import (
 from infra.party.enclave import enclave_of
 from infra.plan.document import parse_plan, render_plan
 from infra.report.incidents import _refused
+from infra.transport import attestation
 from infra.transport.outbox import make_app
 from infra.verify.attestations import check_attestations
 from mpc_core.protocol.attestations import MOST_REFUSALS
@@ -174,6 +175,46 @@ def test_what_an_operator_shows_is_posted_once_and_again_when_it_is_renewed(worl
         assert not documents.are_due(ledger.state)
         assert ledger.state.attestations.latest(2).entry.serial == serial
     assert len(ledger.entries) == 2
+
+
+def _renew(identity):
+    identity._leaf = None
+    identity.server_context()
+    return identity.attestation.shown.document
+
+
+def test_what_was_shown_while_the_host_was_away_is_posted_when_it_is_back(world, ledger):
+    identity = world.identity("op-02")
+    documents = Documents(world.plan, 2, identity, _Log(ledger, 2))
+    shown = [_renew(identity)]
+    documents.post()
+    shown += [_renew(identity) for _ in range(5)]
+    documents.post()
+    assert not documents.are_due(ledger.state)
+    found = [each.entry for each in ledger.state.attestations.shown]
+    assert [each.document for each in found] == shown
+    assert [each.serial for each in found] == list(range(6))
+
+
+def test_of_more_than_two_days_of_documents_the_newest_are_posted(world, ledger, monkeypatch):
+    monkeypatch.setattr(attestation, "MOST_UNPOSTED", 3)
+    identity = world.identity("op-02")
+    documents = Documents(world.plan, 2, identity, _Log(ledger, 2))
+    shown = [_renew(identity) for _ in range(5)]
+    documents.post()
+    assert [each.entry.document for each in ledger.state.attestations.shown] == shown[-3:]
+    assert not documents.are_due(ledger.state)
+
+
+def test_documents_of_an_earlier_process_are_not_posted_again(world, ledger):
+    for _ in range(2):
+        identity = world.identity("op-02")
+        documents = Documents(world.plan, 2, identity, _Log(ledger, 2))
+        _renew(identity)
+        documents.post()
+    found = [each.entry for each in ledger.state.attestations.shown]
+    assert [each.serial for each in found] == [0, 1]
+    assert found[0].document != found[1].document
 
 
 def _refusal(operator, code="RF-ATTEST-005"):
