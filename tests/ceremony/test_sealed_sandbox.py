@@ -167,8 +167,9 @@ def test_an_operator_that_left_has_nothing_that_opens(ceremony, tmp_path):
     shutil.copytree(done.folder.insecure_kms, tmp_path / "sealed" / "insecure-kms")
     plan = load_signed_plan(home.path).plan
     assert identity_of(home, plan)
-    command = ("operator", "leave", "--home", str(home.path), "--operator", "op-02", "--json")
-    left = subprocess.run([*RINGFORGE, *command], capture_output=True, check=True)
+    command = ("operator", "leave", "--home", str(home.path), "--operator", "op-02")
+    ended = ("--not-posted", "--json")
+    left = subprocess.run([*RINGFORGE, *command, *ended], capture_output=True, check=True)
     assert json.loads(left.stdout)["operator"] == "op-02"
     with pytest.raises(CeremonyError) as refused, opened(home):
         pass

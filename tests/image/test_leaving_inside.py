@@ -5,14 +5,17 @@ import dataclasses
 import json
 from contextlib import contextmanager
 
+import boto3
 import pytest
+from moto.kms.models import KmsBackend
 from typer.testing import CliRunner
 
 from infra.board import wire
 from infra.board.log import BoardLog
 from infra.board.service import Board, routes
 from infra.cli.main import app
-from infra.enclave.kms.leaving import check_destruction
+from infra.enclave.kms.data_keys import WrappedKey
+from infra.enclave.kms.leaving import check_destruction, signed_record
 from infra.enclave.kms.vault import WRAPPED_KEY
 from infra.homes import Home
 from infra.party.attesting import host_attestation
@@ -22,6 +25,7 @@ from infra.plan.signing import write_signed_plan
 from infra.transport.outbox import make_app
 from infra.transport.tls import COORDINATOR, Identity, Members
 from mpc_core.protocol.errors import CeremonyError
+from tests.enclave.chains import NOW
 from tests.image.enclosed import NAME
 from tests.support.plans import complete_parties, represented_parties, speakers
 from tests.support.transport import serving
@@ -222,3 +226,38 @@ def test_outside_of_an_enclave_the_command_says_how_to_leave(tmp_path):
     result = run("operator", "leave", "--home", home.path, "--operator", NAME, "--not-posted")
     assert (result.exit_code, "RF-KMS-010" in result.stderr) == (1, True)
     assert "enclave-on-aws" in result.stderr
+
+
+def test_an_administrator_deletes_the_key_of_a_real_enclave_by_its_record(
+    server, tmp_path, monkeypatch
+):
+    """The service is moto's here; that the profile is asked is seen by its credentials alone."""
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[destroyer]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", server)
+    deletes = KmsBackend.schedule_key_deletion
+    # AWS takes an ARN here as well; this server, in the same process, knows keys by their ids.
+    monkeypatch.setattr(
+        KmsBackend,
+        "schedule_key_deletion",
+        lambda self, key, *days: deletes(self, key.rpartition("/")[2], *days),
+    )
+    service = boto3.Session(profile_name="destroyer").client("kms", region_name="eu-central-2")
+    kms_key = service.create_key()["KeyMetadata"]["Arn"]
+    signed, known = complete_parties(kms_key)
+    home = Home(tmp_path / NAME)
+    home.make()
+    write_signed_plan(home.path, signed)
+    wrapped = WrappedKey(kms_key, b"wrapped")
+    record = signed_record(wrapped, signed.plan, NAME, known[NAME].ed25519, NOW)
+    (tmp_path / "record").write_bytes(record)
+    words = ("--home", home.path, "--operator", NAME, "--record", tmp_path / "record")
+    assert "RF-KMS-004" in run("operator", "leave", *words).stderr
+    result = run("operator", "leave", *words, "--administrator", "destroyer")
+    assert result.exit_code == 0, result.stderr
+    state = service.describe_key(KeyId=kms_key)["KeyMetadata"]["KeyState"]
+    assert state == "PendingDeletion"

@@ -127,9 +127,13 @@ def complete_document():
 
 
 @cache
-def complete_parties():
+def complete_parties(kms_key=None):
     """Return a signed production plan that asks for enclaves, and all identities."""
+    document = complete_document()
+    if kms_key is not None:
+        sections = (each.model_copy(update={"kms_key": kms_key}) for each in document.operators)
+        document = document.model_copy(update={"operators": tuple(sections)})
     known = identities(hybrid_parties()) | speakers()
     ed25519 = {name: each.ed25519 for name, each in known.items()}
     second = {name: each.ml_dsa for name, each in known.items()}
-    return sign_plan(complete_document(), ed25519, second), known
+    return sign_plan(document, ed25519, second), known
