@@ -6,9 +6,16 @@ import os
 
 import pytest
 
+from infra.coordinator.namespaces import Abroad
+from infra.coordinator.signatures import gather
+from infra.files import write_atomic
+from infra.governance.waiting import complete_signatures
+from infra.homes import Home
 from infra.temporal.client import connect
+from infra.temporal.codec import converter_for
 from infra.temporal.server import open_server
 from mpc_core.protocol.errors import CeremonyError
+from tests.support.plans import complete_parties
 from tests.support.temporal_tls import behind_tls, certificate
 
 
@@ -111,3 +118,32 @@ async def test_a_sandbox_may_call_any_server_in_the_clear(monkeypatch, tmp_path)
 async def test_a_server_of_this_machine_may_be_called_in_the_clear(monkeypatch, tmp_path, host):
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))
     assert await refused(f"{host}:1") == "RF-TEMP-004"
+
+
+def _unsigned(folder):
+    """A home with a production plan that somebody has yet to sign."""
+    signed = complete_parties()[0]
+    home = Home(folder / "coordinator")
+    home.make()
+    write_atomic(home.path / "plan.toml", signed.toml)
+    lines = signed.signatures.splitlines(keepends=True)
+    write_atomic(home.path / "plan.sig", b"".join(lines[:-1]))
+    return home
+
+
+@pytest.mark.parametrize(
+    "calling",
+    [
+        lambda home, plan: complete_signatures(home, AWAY),
+        lambda home, plan: gather(home, AWAY, {}),
+        lambda home, plan: Abroad.reached(
+            plan, {"op-02": "keys"}, AWAY, "coordinator", converter_for(b"plan")
+        ),
+    ],
+    ids=["an operator", "the coordinator", "a namespace of an operator"],
+)
+async def test_no_party_of_a_production_plan_calls_in_the_clear(monkeypatch, tmp_path, calling):
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))
+    home, plan = _unsigned(tmp_path), complete_parties()[0].plan
+    with pytest.raises(CeremonyError, match="RF-TEMP-009"):
+        await calling(home, plan)
