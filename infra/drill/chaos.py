@@ -10,11 +10,11 @@ import itertools
 import shutil
 import statistics
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra.cli.ending import print_json
-from infra.drill.chaos_reference import References
+from infra.drill.chaos_progress import UNDISTURBED, Progress
 from infra.drill.chaos_run import Outcome, Run, StuckError
 from infra.drill.chaos_schedule import DATABASE, TEMPORAL, Scope, draw_schedule
 from infra.drill.chaos_site import Site
@@ -79,11 +79,11 @@ class ChaosResult:
     """
 
     batch_seconds: float
-    happened: list[Happened] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)
-    lost: int = 0
-    ceremonies: int = 0
-    compared: int = 0
+    happened: Sequence[Happened]
+    ended: Sequence[str]
+    lost: int
+    ceremonies: int
+    compared: int
 
     def as_dict(self) -> dict[str, object]:
         """Return the counts and the rows of the table, for `--json`."""
@@ -91,7 +91,7 @@ class ChaosResult:
             "ceremonies": self.ceremonies,
             "disturbances": len(self.happened),
             "compared": self.compared,
-            "ended": self.ended,
+            "ended": [*self.ended],
             "lost": self.lost,
             "batch_seconds": self.batch_seconds,
             "rows": rows(self.happened, self.batch_seconds),
@@ -125,6 +125,8 @@ def _say(text: str) -> None:
 def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> ChaosResult:
     """Disturb ceremony after ceremony, and check what comes of each.
 
+    A drill that was stopped goes on after the last ceremony that ended.
+
     Args:
         options: how much.
         say: takes lines of progress.
@@ -134,28 +136,52 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> ChaosResult:
             with another key set or verdict; its folder is kept.
     """
     warm_kernels(cache_folder(), say)
+    asked = {"seed": options.seed, "per_ceremony": options.per_ceremony}
+    progress = Progress.begin(options.directory, asked, options.seed)
+    try:
+        return _go_on(options, progress, say)
+    except CeremonyError:
+        progress.forget()
+        raise
+
+
+def _go_on(options: ChaosOptions, progress: Progress, say: Callable[[str], None]) -> ChaosResult:
     say("a ceremony that nobody disturbs ...")
-    calm, outcome = _ceremony(options, "undisturbed", (), say)
-    references = References()
-    references.check(calm, _replay(options, str(options.seed)))
-    result = ChaosResult(_batch_seconds(outcome.steps))
+    calm, outcome = _ceremony(options, UNDISTURBED, (), say)
+    progress.references.check(calm, _replay(options, str(options.seed)))
+    batch_seconds = _batch_seconds(outcome.steps)
     seconds = outcome.steps[-1] - outcome.steps[0]
-    say(f"it took {seconds:.0f} s, a batch {result.batch_seconds:.2f} s")
-    for seed in itertools.count(options.seed):
-        if len(result.happened) >= options.kills:
-            break
-        say(f"ceremony with seed {seed}, {len(result.happened)} disturbances so far")
-        schedule = draw_schedule(seed, _scope(options, calm))
-        folder, outcome = _ceremony(options, f"seed-{seed}", schedule, say)
-        references.check(folder, _replay(options, str(seed)))
-        shutil.rmtree(folder.root)
-        result.happened += outcome.happened
-        result.ended += outcome.ended
-        result.lost += len(outcome.lost)
-        result.ceremonies += 1
-        result.compared = references.compared
+    say(f"it took {seconds:.0f} s, a batch {batch_seconds:.2f} s")
+    scope = _scope(options, calm)
+    while len(progress.happened) < options.kills:
+        _disturb(options, progress, scope, say)
     shutil.rmtree(calm.root)
-    return result
+    progress.forget()
+    return ChaosResult(
+        batch_seconds,
+        progress.happened,
+        progress.ended,
+        progress.lost,
+        progress.ceremonies,
+        progress.compared,
+    )
+
+
+def _disturb(
+    options: ChaosOptions, progress: Progress, scope: Scope, say: Callable[[str], None]
+) -> None:
+    """Disturb one ceremony, and note what came of it."""
+    seed = progress.next_seed
+    say(f"ceremony with seed {seed}, {len(progress.happened)} disturbances so far")
+    folder, outcome = _ceremony(options, f"seed-{seed}", draw_schedule(seed, scope), say)
+    progress.compared += progress.references.check(folder, _replay(options, str(seed)))
+    progress.happened += outcome.happened
+    progress.ended += outcome.ended
+    progress.lost += len(outcome.lost)
+    progress.ceremonies += 1
+    progress.next_seed += 1
+    progress.write()
+    shutil.rmtree(folder.root)
 
 
 def _scope(options: ChaosOptions, folder: CeremonyFolder) -> Scope:

@@ -7,7 +7,8 @@ may; so the key sets of all ceremonies with the same contributors are compared.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+import hashlib
+from typing import TYPE_CHECKING
 
 from infra.board import export
 from infra.plan import load_signed_plan
@@ -31,24 +32,34 @@ if TYPE_CHECKING:
 
 __all__ = ["References"]
 
-Setup: TypeAlias = tuple[tuple[object, ...], ...]
-"""What the log says about a key setup: rounds with contributors, complaints, closes, burns."""
-
 
 class References:
     """The key sets seen so far, by the setups that they follow from."""
 
     def __init__(self) -> None:
         """Know none."""
-        self._known: dict[Setup, dict[str, bytes]] = {}
-        self.compared = 0
+        self._known: dict[str, dict[str, str]] = {}
 
-    def check(self, folder: CeremonyFolder, replay: str) -> None:
+    @classmethod
+    def decode(cls, kept: dict[str, dict[str, str]]) -> References:
+        """Return what `encode` wrote."""
+        found = cls()
+        found._known = kept
+        return found
+
+    def encode(self) -> dict[str, dict[str, str]]:
+        """Return what is known, in terms of JSON."""
+        return self._known
+
+    def check(self, folder: CeremonyFolder, replay: str) -> bool:
         """Compare a finished ceremony with those before it.
 
         Args:
             folder: its folder.
             replay: how a person runs it again.
+
+        Returns:
+            Whether there was one before with the same contributors; and then the same key set.
 
         Raises:
             CeremonyError: RF-DRILL-002 if something differs.
@@ -59,17 +70,17 @@ class References:
             raise _differs(folder, "nothing wrong, as of the others", wrong, replay)
         entries = export.read(folder.transcript, load_signed_plan(folder.root).plan).entries
         if any(isinstance(each.entry, (Blame, Correction)) for each in entries):
-            return  # a burnt batch is made anew, with other masks
+            return False  # a burnt batch is made anew, with other masks
         setup, files = _setup_of(entries), _key_files(folder)
-        if setup in self._known:
-            self.compared += 1
+        is_known = setup in self._known
         if self._known.setdefault(setup, files) != files:
             wanted = "the key set of the ceremonies with the same contributors"
             raise _differs(folder, wanted, "another one", replay)
+        return is_known
 
 
-def _setup_of(entries: Sequence[LogEntry]) -> Setup:
-    """Return what determines the keys, besides the seed."""
+def _setup_of(entries: Sequence[LogEntry]) -> str:
+    """Return what determines the keys, besides the seed: contributors, complaints, write-offs."""
     facts: list[tuple[object, ...]] = []
     open_round = 0
     for each in entries:
@@ -84,11 +95,13 @@ def _setup_of(entries: Sequence[LogEntry]) -> Setup:
                 facts.append(("complaint", contributor))
             case WriteOff(operator=operator):
                 facts.append(("write-off", operator))
-    return tuple(sorted(facts, key=repr))
+    return repr(sorted(facts, key=repr))
 
 
-def _key_files(folder: CeremonyFolder) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.keyset.iterdir()}
+def _key_files(folder: CeremonyFolder) -> dict[str, str]:
+    """Return the digests of the files of a key set, by name."""
+    files = {path.name: path.read_bytes() for path in folder.keyset.iterdir()}
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
 def _differs(folder: CeremonyFolder, expected: str, found: str, replay: str) -> CeremonyError:

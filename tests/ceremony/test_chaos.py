@@ -5,16 +5,20 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import sqlalchemy as sa
 
 from infra.board.log import BoardLog
+from infra.drill import chaos
 from infra.drill import chaos_damage as damage
 from infra.drill.chaos import POINTS, ChaosOptions, run_chaos
 from infra.drill.chaos_database import Database
-from infra.drill.chaos_run import Happened
+from infra.drill.chaos_progress import UNDISTURBED, Progress
+from infra.drill.chaos_reference import References
+from infra.drill.chaos_run import Happened, Outcome
 from infra.drill.chaos_schedule import DATABASE, TEMPORAL, Disturbance, Kind, Scope, draw_schedule
 from infra.drill.chaos_table import rows, table
 from infra.homes import Home
@@ -202,6 +206,69 @@ def test_lost_work_is_empty_but_for_the_process_log(home):
     damage.lose_work(home)
     assert content(home.work) == {"process.log": bytes(10)}
     assert (home.vault / "witness").exists()
+
+
+ASKED = {"seed": 7, "per_ceremony": None}
+
+
+def test_a_drill_that_was_stopped_goes_on_after_the_last_ceremony_that_ended(tmp_path):
+    progress = Progress.begin(tmp_path, ASKED, 7)
+    assert progress.next_seed == 7
+    disturbance = Disturbance(1, 0.5, Kind.KILL, ("op-01", COORDINATOR), 1.0, 0.5)
+    progress.happened.append(Happened(disturbance, "a file", 10.0, 14.0, {"op-01"}))
+    progress.ended.append("op-02: it was told to")
+    progress.next_seed, progress.lost, progress.ceremonies = 8, 1, 1
+    progress.references._known["setup"] = {"keys": "digest"}
+    progress.write()
+    for name in (UNDISTURBED, "seed-8", "seed-9", "of somebody else"):
+        (tmp_path / name).mkdir()
+    again = Progress.begin(tmp_path, ASKED, 7)
+    assert again.references.encode() == progress.references.encode()
+    again.references = progress.references
+    progress.happened[0].waiting_for.clear()
+    assert again == progress
+    assert {each.name for each in tmp_path.iterdir()} == {
+        "drill.json",
+        "seed-9",
+        "of somebody else",
+    }
+
+
+def test_another_drill_and_one_that_found_something_begin_anew(tmp_path):
+    progress = Progress.begin(tmp_path, ASKED, 7)
+    progress.next_seed = 9
+    progress.write()
+    assert Progress.begin(tmp_path, ASKED | {"per_ceremony": 40}, 7).next_seed == 7
+    progress.write()
+    progress.forget()
+    (tmp_path / "seed-7").mkdir()
+    assert Progress.begin(tmp_path, ASKED, 7).next_seed == 7
+    assert (tmp_path / "seed-7").is_dir()
+
+
+def test_a_stopped_drill_takes_up_what_it_has(tmp_path, monkeypatch):
+    begun = []
+
+    def ceremony(options, name, schedule, say):
+        begun.append(name)
+        if name != UNDISTURBED and len(begun) == 3:
+            raise KeyboardInterrupt
+        folder = SimpleNamespace(root=tmp_path / name)
+        folder.root.mkdir()
+        happened = tuple(Happened(each, "", 1.0, 2.0) for each in schedule)
+        return folder, Outcome(happened, (), (), (0.0, 1.0, 2.0))
+
+    monkeypatch.setattr(chaos, "warm_kernels", lambda *_: None)
+    monkeypatch.setattr(chaos, "_ceremony", ceremony)
+    monkeypatch.setattr(chaos, "_scope", lambda *_: Scope(OPERATORS, 1, POINTS, count=5))
+    monkeypatch.setattr(References, "check", lambda *_: True)
+    options = ChaosOptions(15, 30, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_chaos(options, lambda _: None)
+    result = run_chaos(options, lambda _: None)
+    assert begun == [UNDISTURBED, "seed-30", "seed-31", UNDISTURBED, "seed-31", "seed-32"]
+    assert (result.ceremonies, result.compared, len(result.happened)) == (3, 3, 15)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_table_counts_every_kind_and_gives_times_in_units_of_a_batch():
