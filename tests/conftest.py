@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import PurePosixPath
 
 import hypothesis
+import pytest
+import structlog
 from xdist.scheduler import LoadScopeScheduling
 
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -44,3 +47,14 @@ class FilesTogether(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config, log):
     """Return what hands the tests out."""
     return FilesTogether(config, log)
+
+
+@pytest.fixture
+def logging_of_its_own():
+    """Leave the logging of this test process as it was."""
+    root, level = list(logging.root.handlers), logging.root.level
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    logging.root.handlers[:] = root
+    logging.root.setLevel(level)

@@ -14,7 +14,7 @@ import binascii
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -55,6 +55,8 @@ CURVE = ec.SECP256R1()
 KEY_BYTES = 48
 """Sixteen more than the curve's order has, so that the remainder is as good as uniform."""
 
+_LIBRARY_REFUSES = (TypeError, ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
+
 
 def client_key(identity: Ed25519PrivateKey) -> ec.EllipticCurvePrivateKey:
     """Return the key of an operator's client certificate: always the same for one identity."""
@@ -89,7 +91,7 @@ def checked_request(data: bytes, identity_key: bytes) -> x509.CertificateSigning
         request = x509.load_pem_x509_csr(pem)
         given = base64.b64decode(signature)
         Ed25519PublicKey.from_public_bytes(identity_key).verify(given, _request_message(request))
-    except (ValueError, binascii.Error, InvalidSignature) as error:
+    except (*_LIBRARY_REFUSES, binascii.Error, InvalidSignature) as error:
         raise _not_its_own("a request that this identity did not sign") from error
     if data != _as_text(request, given):
         raise _not_its_own("a request with something around it")
@@ -109,11 +111,12 @@ def checked_line(line: TemporalLine, key: CertificatePublicKeyTypes | None) -> T
     try:
         authorities = x509.load_pem_x509_certificates(line.authority)
         own = x509.load_pem_x509_certificates(line.certificate) if line.certificate else []
-    except ValueError as error:
+        keys = [each.public_key() for each in own]
+    except _LIBRARY_REFUSES as error:
         raise _not_its_own("files that are no certificates in PEM") from error
     if not authorities:
         raise _not_its_own("no authority")
-    if bool(own) != (key is not None) or (key is not None and own[0].public_key() != key):
+    if bool(keys) != (key is not None) or (key is not None and keys[0] != key):
         raise _not_its_own("a certificate of another key")
     return line
 

@@ -182,6 +182,7 @@ def test_without_a_line_an_enclave_starts_in_sandboxes_only(enrolled):
     assert line_of(home, outside, key, ELSEWHERE) is None
 
 
+@pytest.mark.usefixtures("logging_of_its_own")
 def test_the_process_goes_by_what_was_signed(enrolled):
     home, _ = enrolled.start(enrolled.line(ELSEWHERE))
     where = Reach("127.0.0.1")

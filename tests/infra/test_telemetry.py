@@ -1,20 +1,7 @@
-import logging
-
 import pytest
 import structlog
 
 from infra.telemetry import configure_logging
-
-
-@pytest.fixture
-def logging_of_its_own():
-    """Leave the logging of this test process as it was."""
-    root, level = list(logging.root.handlers), logging.root.level
-    yield
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-    logging.root.handlers[:] = root
-    logging.root.setLevel(level)
 
 
 def _fail(share):
