@@ -183,9 +183,8 @@ class DrillOperator(Party):
 
     def _unasked_is_due(self) -> bool:
         size, at = self._looked_at
-        if self.steps.stock.lacks():
-            return True
-        if self.log.news == size and self.site.clock.now < at + _PRESENCE_SECONDS:
+        waits = self.log.news == size and self.site.clock.now < at + _PRESENCE_SECONDS
+        if waits and not self.steps.stock.lacks():
             return False
         self._looked_at = (self.log.news, self.site.clock.now)
         return True

@@ -83,6 +83,7 @@ def test_operators_decrypt_what_node_encrypted(folder, lists):
     assert public_bytes(folder) == before
 
 
+@pytest.mark.long
 def test_an_interrupted_decryption_without_one_operator_ends_with_the_same_floods(folder, lists):
     file, children = lists([("u8", 77), ("bool", True)], packed=False), []
     shutil.rmtree(folder.operator("op-03").vault)

@@ -63,6 +63,7 @@ def test_an_operator_killed_and_started_again_catches_up_and_changes_nothing(cer
     assert "Optimal (4 of 4)" in last_progress(again)
 
 
+@pytest.mark.long
 def test_an_operator_killed_for_good_is_written_off_and_three_of_four_end_the_same(
     ceremony, tmp_path
 ):
