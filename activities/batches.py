@@ -16,7 +16,7 @@ from activities import looks
 from activities.arithmetic import Question
 from activities.decoding import open_vectors
 from activities.shares import keep_shares, stored_shares
-from activities.values import get_value
+from activities.values import get_value, get_vector
 from activities.vectors import Vectors
 from activities.work import work_of
 from mpc_core.protocol.context import OFFLINE
@@ -366,15 +366,12 @@ class Batches:
         self, key: BatchKey, context: BatchContext, roots: Mapping[int, bytes]
     ) -> Iterator[tuple[int, Buffer]]:
         """Get the vectors of a settled batch, as far as they can be had."""
-        size, own = self.operator.batch(key).opened_bytes, self.operator.index
         for index, root in roots.items():
             try:
-                if index == own:
+                if index == self.operator.index:
                     vector: Buffer = self._own_vector(key, context)
                 else:
-                    if not self.operator.blobs.has(root):
-                        self.operator.peers.fetch(index, root, size, key[0])
-                    vector = self.operator.blobs.read(root)
+                    vector = get_vector(self.operator, key, index, root)
             except CeremonyError as refusal:
                 _log.info("a vector is not served", operator=index, reason=str(refusal))
             else:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from activities.values import get_value
+from activities.values import get_value, get_vector
 from mpc_core.protocol.batch import Verdict
 from mpc_core.protocol.entries import Confirmation, Evidence
 from mpc_core.protocol.errors import CeremonyError
@@ -211,11 +211,13 @@ class Prosecutor:
     def _retrace(self, opening: Opening, turn: Round) -> None:
         """Interpolate the listed vectors again; accuse the decoder if they give another v."""
         done = (opening.context, turn.number)
-        claim, batch = _claim(opening, turn.number), self.operator.batch(opening.rule.key)
+        operator, key = self.operator, opening.rule.key
+        claim, batch = _claim(opening, turn.number), operator.batch(key)
         try:
-            vectors = {index: self._vector(index, root, batch) for index, root in claim.points}
-            holders = opening.haves.get(claim.root, set())
-            v = get_value(self.operator, opening.rule.key, claim.root, holders)
+            vectors = {
+                index: get_vector(operator, key, index, root) for index, root in claim.points
+            }
+            v = get_value(operator, key, claim.root, opening.haves.get(claim.root, set()))
         except CeremonyError:
             if self._is_spent(done):
                 self._retraced.add(done)
@@ -230,11 +232,6 @@ class Prosecutor:
                 Evidence(turn.decoder, DECODER, name, context, number, root, len(evidence))
             )
         self._retraced.add(done)
-
-    def _vector(self, index: int, root: bytes, batch: BatchLayout) -> Buffer:
-        if not self.operator.blobs.has(root):
-            self.operator.peers.fetch(index, root, batch.opened_bytes, batch.stage)
-        return self.operator.blobs.read(root)
 
     def _serve(self, evidence: bytes, label: str) -> bytes:
         staged = self.operator.blobs.stage([evidence])

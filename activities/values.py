@@ -1,6 +1,7 @@
-"""Opened values at one operator: whoever lacks one asks its decoder and those that vouched for it.
+"""Opened values and share vectors at one operator: whoever lacks one asks those that have it.
 
-PROTOCOL.md, "Opening a batch": the statement "have v" says that its author holds v and serves it.
+PROTOCOL.md, "Opening a batch": a vector comes from its author, an opened value from its decoder and
+from those that vouched for it, since "have v" says that its author holds v and serves it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from activities.operator import Operator
     from mpc_core.protocol.batch import BatchKey
 
-__all__ = ["get_value"]
+__all__ = ["get_value", "get_vector"]
 
 
 def get_value(
@@ -49,4 +50,21 @@ def get_value(
                     raise
             else:
                 break
+    return operator.blobs.read(root)
+
+
+def get_vector(operator: Operator, key: BatchKey, index: int, root: bytes) -> memoryview:
+    """Return another operator's share vector; fetched from it when it is not here.
+
+    Args:
+        operator: who needs it.
+        key: of the batch.
+        index: whose vector.
+        root: of the vector, as posted.
+
+    Raises:
+        CeremonyError: the other operator's refusal, or that of the disk.
+    """
+    if not operator.blobs.has(root):
+        operator.peers.fetch(index, root, operator.batch(key).opened_bytes, key[0])
     return operator.blobs.read(root)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from activities import looks
 from activities.serving import decoding_load
+from activities.values import get_vector
 from mpc_core.protocol.entries import Served, Unserved
 from mpc_core.protocol.errors import CeremonyError
 
@@ -41,11 +42,8 @@ class Vectors:
         Raises:
             CeremonyError: when it cannot be had.
         """
-        size = self.operator.batch(key).opened_bytes
         try:
-            if not self.operator.blobs.has(root):
-                self.operator.peers.fetch(index, root, size, key[0])
-            vector = self.operator.blobs.read(root)
+            vector = get_vector(self.operator, key, index, root)
         except CeremonyError as refusal:
             if refusal.code.startswith(_AT_THE_PEER):
                 self._say(key, context, index, serves=False)

@@ -22,7 +22,7 @@ from infra.drill.enclave_run import (
     changed_sources,
 )
 from infra.drill.false_enclaves import FALSE_ENCLAVES
-from infra.drill.thief import STOLEN_CERTIFICATE, victim_of
+from infra.drill.thief import LIES_OF_ENCLAVES, STOLEN_CERTIFICATE, victim_of
 from infra.evidence.source import open_source
 from infra.sandbox.options import SandboxOptions, open_ceremony
 from infra.sandbox.sealed import serving_keys
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "EnclaveOptions", "EnclaveResult", "drill_enclave", "enclave_command"]
 
-KINDS = (*FALSE_ENCLAVES, STOLEN_CERTIFICATE, TAKEN_BACK, CHANGED_PROGRAM)
+KINDS = (*LIES_OF_ENCLAVES, TAKEN_BACK, CHANGED_PROGRAM)
 """Every way to be wrong."""
 
 OPERATORS, THRESHOLD = 4, 1
@@ -126,7 +126,7 @@ def drill_enclave(kind: str, options: EnclaveOptions, say: Callable[[str], None]
     folder, plan = open_ceremony(asked)
     liar = plan.operators[-1].name
     say(f"a ceremony in which the enclave of {liar} is false: {kind} ...")
-    lies = {liar: kind} if kind in {*FALSE_ENCLAVES, STOLEN_CERTIFICATE} else {}
+    lies = {liar: kind} if kind in LIES_OF_ENCLAVES else {}
     programs = {}
     if kind == CHANGED_PROGRAM:
         programs[liar] = changed_sources(folder.root / CHANGED_PROGRAM)

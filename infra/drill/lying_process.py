@@ -11,9 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from activities.steps import Steps
-from infra.drill.false_enclaves import FALSE_ENCLAVES
 from infra.drill.lying_batches import LyingBatches
-from infra.drill.thief import STOLEN_CERTIFICATE
+from infra.drill.thief import LIES_OF_ENCLAVES
 from mpc_core.adversary.registry import ADVERSARIES
 from mpc_core.adversary.twin import Twin
 from mpc_core.protocol.entries import Correction
@@ -47,7 +46,7 @@ def insecurely_lying(steps: Steps, lie: str) -> Steps:
     Raises:
         CeremonyError: RF-DRILL-007 if the plan is no sandbox's, or processes cannot tell this lie.
     """
-    if lie in {*FALSE_ENCLAVES, STOLEN_CERTIFICATE}:
+    if lie in LIES_OF_ENCLAVES:
         return steps
     operator = steps.operator
     if not operator.plan.sandbox or lie not in LIES_OF_PROCESSES:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from infra.board import wire
 from infra.board.copy import stored_in
+from infra.drill.false_enclaves import FALSE_ENCLAVES
 from infra.enclave.insecure_software import check_software_allowed
 from infra.transport.tls import Identity
 from mpc_core.protocol.entries import Address
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
     from infra.homes import Home
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["STOLEN_CERTIFICATE", "Thief", "insecurely_made", "victim_of"]
+__all__ = ["LIES_OF_ENCLAVES", "STOLEN_CERTIFICATE", "Thief", "insecurely_made", "victim_of"]
 
 STOLEN_CERTIFICATE = "stolen-certificate"
 """The lie of who shows another operator's certificate."""
+
+LIES_OF_ENCLAVES = (*FALSE_ENCLAVES, STOLEN_CERTIFICATE)
+"""What the process of a lying operator tells about its enclave, or about whose it is."""
 
 _SECONDS = 30.0
 _CURVE = "secp256r1"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpc_core.protocol.errors import CeremonyError
     from mpc_core.protocol.plan import Plan
 
-__all__ = ["Leave", "TemporalLine", "read_instruction", "sign_instruction"]
+__all__ = ["Instruction", "Leave", "TemporalLine", "read_instruction", "sign_instruction"]
 
 DOMAIN = b"ringforge/instruction/v1\0"
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from infra.cli.ending import print_json
 from infra.enclave.files import read_file
 from infra.governance.answers import read_card
 from infra.governance.refusals import governance_error
-from infra.governance.speaking import representative_identity
 from infra.homes import Home
-from infra.party.instructions import TemporalLine, sign_instruction
+from infra.party.instruct import show_instruction
 from infra.party.temporal_line import checked_line, checked_request
 from infra.plan import load_signed_plan
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from infra.party.instructions import TemporalLine
 
 __all__ = ["line_command", "request_command"]
 
@@ -87,11 +86,5 @@ def line_command(
         identity = plan.operators[index - 1].identity_key
         key = checked_request(read_file(request, MOST_BYTES), identity).public_key()
     checked_line(server, key)
-    speaker = representative_identity(home, plan, representative)
-    assert speaker is not None, "a home was given"
-    line = base64.b64encode(sign_instruction(server, plan, index, speaker)).decode()
-    if as_json:
-        print_json({"operator": home.name, "temporal_line": line})
-    else:
-        sys.stdout.write(f'temporal_line = "{line}"\n')
+    show_instruction(server, home, plan, representative, as_json=as_json)
     return 0

@@ -10,11 +10,10 @@ a parent that puts one of its own in the bucket gets no certificate from people 
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -28,6 +27,7 @@ from temporalio.service import TLSConfig
 
 from infra.party.instructions import TemporalLine, read_instruction
 from infra.temporal.client import NAMESPACE
+from infra.transport.members import UNREADABLE
 from mpc_core.protocol.errors import CeremonyError
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ CURVE = ec.SECP256R1()
 
 KEY_BYTES = 48
 """Sixteen more than the curve's order has, so that the remainder is as good as uniform."""
-
-_LIBRARY_REFUSES = (TypeError, ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
 def client_key(identity: Ed25519PrivateKey) -> ec.EllipticCurvePrivateKey:
@@ -91,7 +89,7 @@ def checked_request(data: bytes, identity_key: bytes) -> x509.CertificateSigning
         request = x509.load_pem_x509_csr(pem)
         given = base64.b64decode(signature)
         Ed25519PublicKey.from_public_bytes(identity_key).verify(given, _request_message(request))
-    except (*_LIBRARY_REFUSES, binascii.Error, InvalidSignature) as error:
+    except (*UNREADABLE, InvalidSignature) as error:
         raise _not_its_own("a request that this identity did not sign") from error
     if data != _as_text(request, given):
         raise _not_its_own("a request with something around it")
@@ -112,7 +110,7 @@ def checked_line(line: TemporalLine, key: CertificatePublicKeyTypes | None) -> T
         authorities = x509.load_pem_x509_certificates(line.authority)
         own = x509.load_pem_x509_certificates(line.certificate) if line.certificate else []
         keys = [each.public_key() for each in own]
-    except _LIBRARY_REFUSES as error:
+    except UNREADABLE as error:
         raise _not_its_own("files that are no certificates in PEM") from error
     if not authorities:
         raise _not_its_own("no authority")

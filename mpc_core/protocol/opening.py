@@ -237,9 +237,9 @@ class Opening:
             self.held = None
         if self.held is None:
             self.held = next((turn.number for turn in self.rounds if turn.verdict in _FITS), None)
-        if self.held is not None:
+        if self.held is not None and not self.was_settled:
             turn = self.rounds[self.held]
-            self.was_settled |= members.awaited <= turn.answers.keys() | turn.missed
+            self.was_settled = members.awaited <= turn.answers.keys() | turn.missed
 
     def _judge(self, turn: Round, members: Members) -> None:
         if turn.decoded is None:

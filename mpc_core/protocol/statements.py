@@ -147,18 +147,22 @@ def _close(state: CeremonyState, slot: str) -> Verdicts:
     opening = next((found for found in state.openings if found.context.hex() == rest[0]), None)
     if opening is None or overdue_slot(opening, state.members) != slot:
         return Done()
-    serial = state.next_try(Close.kind, slot)
+    close = _next_close(state, slot)
     if step == "roots":
-        return Due(Close(slot, serial), since=_last_root(state, opening))
+        return Due(close, since=_last_root(state, opening))
     if step == "refuted":
-        return Due(Close(slot, serial))
+        return Due(close)
     turn = opening.rounds[int(rest[1])]
     if step == "recomputation":
-        return Due(Close(slot, serial), since=_last_answer(state, opening, turn))
+        return Due(close, since=_last_answer(state, opening, turn))
     since = (
         _answers_awaited(state, turn) if step == "answers" else _round_opened(state, opening, turn)
     )
-    return Due(Close(slot, serial), since=since, repetition=turn.number + serial)
+    return Due(close, since=since, repetition=turn.number + close.serial)
+
+
+def _next_close(state: CeremonyState, slot: str) -> Close:
+    return Close(slot, state.next_try(Close.kind, slot))
 
 
 def _close_in_setup(state: CeremonyState, step: str, rest: list[str]) -> Verdicts:
@@ -175,8 +179,7 @@ def _close_kem_keys(state: CeremonyState) -> Verdicts:
     posted = sorted(_first_by_author(state, KemKey).values())
     if len(posted) < state.quorum.n_minus_t:
         return NotYet("fewer than n-t KEM keys are here")
-    serial = state.next_try(Close.kind, "kem-keys")
-    return Due(Close("kem-keys", serial), since=posted[-1], is_long=True)
+    return Due(_next_close(state, "kem-keys"), since=posted[-1], is_long=True)
 
 
 def _close_contributions(state: CeremonyState, number: int) -> Verdicts:
@@ -187,8 +190,7 @@ def _close_contributions(state: CeremonyState, number: int) -> Verdicts:
         return NotYet("KEM keys are missing")
     waiting = any(setup.owes_contribution(operator) for operator in state.members.awaited)
     begun = _contributions_begun(state, number)
-    slot = f"contributions/{number}"
-    return Due(Close(slot, state.next_try(Close.kind, slot)), since=begun if waiting else -1)
+    return Due(_next_close(state, f"contributions/{number}"), since=begun if waiting else -1)
 
 
 def _close_complaints(state: CeremonyState) -> Verdicts:
@@ -203,8 +205,7 @@ def _close_complaints(state: CeremonyState) -> Verdicts:
         return NotYet("fewer than n-t operators have examined the contributions")
     waiting = not state.members.awaited <= setup.examined
     begun = max(state.closes(f"contributions/{setup.closed - 1}"), default=0)
-    serial = state.next_try(Close.kind, "complaints")
-    return Due(Close("complaints", serial), since=begun if waiting else -1)
+    return Due(_next_close(state, "complaints"), since=begun if waiting else -1)
 
 
 def _contributions_begun(state: CeremonyState, number: int) -> int:

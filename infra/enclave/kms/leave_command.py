@@ -6,7 +6,6 @@ afterwards an administrator gives the key to deletion, by the record that the en
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import sys
 from functools import partial
@@ -112,18 +111,11 @@ def instruct_command(
         CeremonyError: RF-KMS-009 if this is another operator's folder, RF-GOVERN-010 or RF-PLAN-010
             if somebody else speaks for it.
     """
-    from infra.governance.speaking import representative_identity  # noqa: PLC0415 - its own way
-    from infra.party.instructions import Leave, sign_instruction  # noqa: PLC0415
+    from infra.party.instruct import show_instruction  # noqa: PLC0415 - its own way
+    from infra.party.instructions import Leave  # noqa: PLC0415
 
     home, plan = _home_of(folder, name, None)
-    speaker = representative_identity(home, plan, representative)
-    assert speaker is not None, "a home was given"
-    said = sign_instruction(Leave(board), plan, plan.index_of(name), speaker)
-    line = base64.b64encode(said).decode()
-    if as_json:
-        print_json({"operator": name, "leave": line})
-    else:
-        sys.stdout.write(f'leave = "{line}"\n')
+    show_instruction(Leave(board), home, plan, representative, as_json=as_json)
     return 0
 
 
